@@ -1,0 +1,23 @@
+//! Layer 0: the words everybody uses.
+//!
+//! Nothing here knows a file format or Windows servicing; everything above may use it.
+//!
+//! - [`bytes`]: little-endian cursor with positions in its errors, and its writing twin
+//! - [`malformed`]: what every reader says of bad bytes: which format, what, at which offset
+//! - [`read_at`]: positioned reads on files and memory
+//! - [`limits`]: ceilings for what untrusted input may demand
+//! - [`digest`]: SHA-1 and BLAKE3 as values
+//! - [`filetime`], [`guid`]: NT time and GUID as text and bytes
+//! - [`name`], [`upcase`]: NT names (UTF-16, possibly ill-formed) and how NT folds their case
+//! - [`ntpath`]: paths inside an image
+
+pub mod bytes;
+pub mod digest;
+pub mod filetime;
+pub mod guid;
+pub mod limits;
+pub mod malformed;
+pub mod name;
+pub mod ntpath;
+pub mod read_at;
+pub mod upcase;
