@@ -1,5 +1,6 @@
 //! The one integration test binary: what several layers do together, and what other programs say of it.
 //!
 //! Keep the list sorted. `layers` fails when a file of this folder is not named here.
+#![cfg(test)]
 
 mod support;
