@@ -3,6 +3,8 @@
 //! Nothing here decides whether a test passes. A test that cannot run says so in one line on standard error and returns; with
 //! `TRANSOM_ORACLES=required` a missing peer program is a failure instead (`.ci/run` sets it).
 
+pub(crate) mod dump;
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -159,6 +161,18 @@ pub(crate) fn transom(home: &Path) -> Command {
         .env_remove("SOURCE_DATE_EPOCH")
         .env_remove("CI");
     command
+}
+
+/// All files below a folder, sorted, build output (`target`) left out; none when there is no such folder.
+#[must_use]
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
+    let entries = entries.filter_entry(|entry| entry.file_name() != "target");
+    entries
+        .flatten()
+        .filter(|e| e.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .collect()
 }
 
 /// An `.xz` file of the shared data, unpacked by `xz`.
