@@ -4,5 +4,6 @@
 #![cfg(test)]
 
 mod layers;
+mod policy;
 mod support;
 mod upcase_oracle;

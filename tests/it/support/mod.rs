@@ -43,6 +43,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("check-jsonschema", "none: pip install check-jsonschema"),
     ("chntpw", "chntpw"),
     ("gcab", "gcab"),
+    ("git", "git"),
     ("hivexml", "libhivex-bin"),
     ("hivexregedit", "libwin-hivex-perl"),
     ("hivexsh", "libhivex-bin"),
