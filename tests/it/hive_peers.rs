@@ -46,7 +46,8 @@ fn varied(minor: u32, big: bool) -> Hive {
             hive.set_value(key, &Value::dword("Start", inner), time).unwrap();
             hive.set_value(key, &Value::sz("", &name), time).unwrap();
         }
-        let size = if big { 5000 * outer as usize } else { 100 * outer as usize };
+        // Not empty: reged forgets the line end behind empty binary data.
+        let size = if big { 5000 * outer as usize + 5 } else { 100 * outer as usize + 5 };
         let data: Vec<u8> = (0..size).map(|index| index.to_le_bytes()[0]).collect();
         for value in [
             Value::binary("bytes", data),
@@ -140,16 +141,7 @@ fn reged_reads_what_we_wrote() {
         ];
         tool.command().args(arguments).output().unwrap();
         let theirs = content(reg_text::parse(&fs_err::read(&output).unwrap()).unwrap());
-        let mut ours = content_of(&hive, "HKLM");
-        for values in ours.values_mut() {
-            // It writes types above 12 without their high bits, and nothing for a value without data.
-            values.retain(|name, _| name != "odd" && name != "none");
-        }
-        let mut theirs = theirs;
-        for values in theirs.values_mut() {
-            values.retain(|name, _| name != "odd" && name != "none");
-        }
-        assert_eq!(theirs, ours, "version 1.{minor}");
+        assert_eq!(theirs, content_of(&hive, "HKLM"), "version 1.{minor}");
     }
 }
 
