@@ -1,2 +1,3 @@
 pub mod base;
 pub mod codec;
+pub mod format;
