@@ -1,3 +1,73 @@
+//! Transom turns a checked-in recipe into a serviced Windows image.
+//!
+//! It reads a base WIM, works out what has to be done and in which order, does it in a cached pipeline, and commits a new
+//! WIM: on Linux, macOS or Windows, as an ordinary user, without DISM, without mounting, without unpacking the base image. The
+//! same recipe and the same inputs give the same bytes on every machine.
+//!
+//! This page is the architecture: the map, the flow, the promises and where each is kept, and where to add what.
+//!
+//! # The map
+//!
+//! One package, library and binary, in layers. A file uses its own folder and lower layers, nothing else; `tests/it/layers.rs` keeps it so.
+//!
+//! | layer | module | what it is |
+//! |---|---|---|
+//! | 9 | [`cli`] | one file per verb; the only place that prints, reads the environment, or knows a terminal |
+//! | 8 | [`pipeline`] | runs a plan: prepare in parallel, apply in order, record changesets, commit |
+//! | 7 | [`plan`] | recipe + inputs + base image become ordered steps with reasons; lock file; order table; keys |
+//! | 6 | [`recipe`] | the recipe as written: loading with spans, `extends`, variables, findings, JSON Schema |
+//! | 5 | [`servicing`] | what a step does to an image, one room per technology |
+//! | 4 | [`image`] | the offline image: tree, streams, security, hives, facts; every edit is recorded |
+//! | 3 | [`store`] | the content-addressed store on disk: blobs as ready-to-copy WIM resources, and small records |
+//! | 2 | [`format`] | bytes and their meaning, no policy: WIM, registry hives, `.reg`, security descriptors, PE |
+//! | 1 | [`codec`] | XPRESS and LZX: one chunk in, one chunk out; no I/O |
+//! | 0 | [`base`] | words everybody uses: checked reading, digests, names, times, paths, limits |
+//!
+//! `format` and `codec` know nothing of recipes. `servicing` edits an [`image::Image`] and nothing else: it never sees host paths, the
+//! output, the clock or the terminal. The plain data of each technology (what the recipe says of a service, a file ...) is declared in its
+//! room in `servicing`; `recipe` parses into it, so a kind of step is declared once.
+//!
+//! # The flow
+//!
+//! ```text
+//! recipe.toml --recipe::load--> Recipe --plan: resolve--> inputs (path, size, BLAKE3) --lock--> recipe.lock
+//! Recipe + inputs + ImageFacts --plan--> Plan { steps in order, edges with reasons }
+//! for each step:  prepare(inputs) -> Prepared           pure, parallel, keyed by the inputs alone
+//!                 apply(Prepared, &mut Image) -> Changeset    in plan order, milliseconds
+//! Image --pipeline: commit--> output.wim
+//! ```
+//!
+//! - **Image**: dentries and inodes (hard links are several dentries on one inode), security descriptors, streams. A stream's content is named by its
+//!   SHA-1, as in the WIM; where it lies (in the base WIM, in the store, in memory) is the image's blob map. Nothing of the base
+//!   is decoded that the recipe does not need. Hives open on first use, stay open across steps and are written back once.
+//! - **Changeset**: what a step did, as data, recorded by `Image` itself so that an operation cannot forget to report. Replaying it needs no inputs.
+//! - **Keys**: step key = BLAKE3(domain, operation, operation version, canonical parameters, input digests, state digest before). State after =
+//!   BLAKE3(state before, changeset digest); an empty changeset leaves it unchanged, so a step that changed nothing cuts the rebuild off.
+//!   Paths, host, user, thread count, cache place and log settings are in no key.
+//! - **Commit** copies the stored bytes of unchanged blobs as they are, compresses what is new once (the compressed form is cached), and renames a
+//!   finished file into place. The temporary beside the output is also the lock against a second build of the same output.
+//!
+//! # The promises, and where they are kept
+//!
+//! | promise | kept by |
+//! |---|---|
+//! | no input makes it panic, hang, or use memory the file does not justify | [`base::bytes::Reader`], [`base::limits::Limits`], the fuzz targets in `tests/fuzz` |
+//! | what is read is verified | SHA-1 of blobs on use ([`format::wim`]), BLAKE3 of store objects ([`store`]) |
+//! | the output appears complete or not at all; the base is never written | [`pipeline`]'s commit |
+//! | the same bytes every time | no clock or random number below `cli`; ordered maps wherever order reaches bytes; GUIDs from content |
+//! | the right order, always | the order table in [`plan`], data with a version |
+//! | honest | what cannot be done natively is refused by name, before anything is touched |
+//!
+//! # Where to add what
+//!
+//! - **A technology** (drivers, packages ...): a room in [`servicing`] with its spec type, `prepare` and `apply`; a variant in
+//!   [`servicing::Operation`] (the compiler then lists every place that must know it); a section in [`recipe`]; a row in the order table.
+//! - **A format**: a folder in [`format`] with reader, writer, dump; a round-trip property test, an oracle test and a fuzz target.
+//! - **A verb**: a file in [`cli`].
+//! - **A bug fix**: a test named after the symptom first.
+
+#![deny(unsafe_code)]
+
 pub mod base;
 pub mod codec;
 pub mod format;

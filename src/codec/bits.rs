@@ -121,6 +121,57 @@ impl<'a> BitReader<'a> {
     }
 }
 
+/// Writes bits into a byte slice, as [`BitReader`] reads them. Nothing is written behind the end of the slice;
+/// [`BitWriter::finish`] then says so.
+#[derive(Debug)]
+pub(super) struct BitWriter<'a> {
+    output: &'a mut [u8],
+    position: usize,
+    /// Bits not written yet, the last one lowest.
+    buffer: u64,
+    /// Number of bits not written yet, less than 32 between calls.
+    count: u32,
+    full: bool,
+}
+
+impl<'a> BitWriter<'a> {
+    pub(super) fn new(output: &'a mut [u8]) -> Self {
+        Self { output, position: 0, buffer: 0, count: 0, full: false }
+    }
+
+    /// Appends the low `count` (0 to 32) bits of `bits`, whose other bits must be zero.
+    #[inline(always)]
+    pub(super) fn put(&mut self, bits: u32, count: u32) {
+        self.buffer = self.buffer.wrapping_shl(count) | u64::from(bits);
+        self.count = self.count.wrapping_add(count);
+        if self.count >= 32 {
+            self.count = self.count.wrapping_sub(32);
+            let words = (self.buffer.wrapping_shr(self.count) & 0xFFFF_FFFF) as u32;
+            let room = self.output.get_mut(self.position..);
+            if let Some(target) = room.and_then(<[u8]>::first_chunk_mut::<4>) {
+                *target = words.rotate_left(16).to_le_bytes();
+                self.position = self.position.wrapping_add(4);
+            } else {
+                self.full = true;
+            }
+        }
+    }
+
+    /// Fills the last word with zeros and returns the number of bytes written, or `None` when the output was too small.
+    pub(super) fn finish(mut self) -> Option<usize> {
+        let padding = self.count.wrapping_neg() % 16;
+        self.put(0, padding);
+        // Fewer than 32 bits are left, and they are whole words: none or one.
+        if self.count == 16 {
+            let word = (self.buffer & 0xFFFF) as u16;
+            let target = self.output.get_mut(self.position..)?.first_chunk_mut::<2>()?;
+            *target = word.to_le_bytes();
+            self.position += 2;
+        }
+        (!self.full).then_some(self.position)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ mod bits;
 mod copy;
 mod huffman;
 mod lzx;
+mod matches;
 mod xpress;
 
 /// How the chunks of a resource are compressed.
@@ -144,6 +145,10 @@ pub fn encoder(
     chunk_size: u32,
     level: Level,
 ) -> Result<Box<dyn Encode>, Unsupported> {
-    let _ = (codec, chunk_size, level);
-    todo!()
+    match codec {
+        Codec::Xpress if codec.allows_chunk_size(chunk_size) => {
+            Ok(Box::new(xpress::Encoder::new(chunk_size, level)))
+        }
+        _ => Err(Unsupported { codec, chunk_size }),
+    }
 }

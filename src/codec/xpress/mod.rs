@@ -7,8 +7,10 @@
 //! Encoders end a chunk with symbol 256, which Microsoft's decoder wants to see.
 
 mod decode;
+mod encode;
 
 pub(super) use decode::Decoder;
+pub(super) use encode::Encoder;
 
 /// Symbols of the code.
 const SYMBOLS: usize = 512;
