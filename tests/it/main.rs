@@ -7,3 +7,4 @@ mod layers;
 mod policy;
 mod support;
 mod upcase_oracle;
+mod wim_read;
