@@ -11,3 +11,5 @@ mod layers;
 mod policy;
 mod support;
 mod upcase_oracle;
+mod wim_read;
+mod wim_write;
