@@ -221,8 +221,7 @@ impl<'a> Checker<'a> {
             }
             if let Some(name) = self.note(key.name()) {
                 let units: Vec<u16> = name.units().collect();
-                if leaf.kind != LeafKind::Plain
-                    && !hint_holds(leaf.kind, u32_at(entry, 4), &units)
+                if leaf.kind != LeafKind::Plain && !hint_holds(leaf.kind, u32_at(entry, 4), &units)
                 {
                     self.harm(leaf.offset, format!("the hash of `{name:?}` is wrong"));
                 }
@@ -231,7 +230,10 @@ impl<'a> Checker<'a> {
                 }
                 let upcased: Vec<u16> = units.into_iter().map(upcase).collect();
                 if siblings.last.as_ref().is_some_and(|last| *last >= upcased) {
-                    self.harm(child, format!("the subkey `{name:?}` is out of order or a duplicate"));
+                    self.harm(
+                        child,
+                        format!("the subkey `{name:?}` is out of order or a duplicate"),
+                    );
                 }
                 siblings.last = Some(upcased);
             }

@@ -67,9 +67,7 @@ fn lay_out(cells: &mut Cells, time: FileTime, security: &[u8]) -> Result<u32, Hi
     body[..2].copy_from_slice(b"nk");
     put_u16(body, nk::FLAGS, ROOT_FLAGS);
     body[nk::TIME..nk::TIME + 8].copy_from_slice(&time.0.to_le_bytes());
-    for field in
-        [nk::PARENT, nk::SUBKEY_LIST, nk::VOLATILE_LIST, nk::VALUE_LIST, nk::CLASS]
-    {
+    for field in [nk::PARENT, nk::SUBKEY_LIST, nk::VOLATILE_LIST, nk::VALUE_LIST, nk::CLASS] {
         put_u32(body, field, NIL);
     }
     put_u32(body, nk::SECURITY, offset);

@@ -66,7 +66,11 @@ impl Cells {
     }
 
     /// The data of a value.
-    pub(super) fn data(&self, value: ValueNode<'_>, minor: u32) -> Result<Cow<'_, [u8]>, Malformed> {
+    pub(super) fn data(
+        &self,
+        value: ValueNode<'_>,
+        minor: u32,
+    ) -> Result<Cow<'_, [u8]>, Malformed> {
         let length = value.length();
         if value.is_inline() {
             // The value lies in a cell of this hive; find the bytes there so that they live as long as the hive.
@@ -161,8 +165,11 @@ impl Cells {
         for segment in data.chunks(SEGMENT) {
             list.extend(self.store_cell(segment)?.to_le_bytes());
         }
-        let count = u16::try_from(list.len() / 4)
-            .map_err(|_| HiveError::DataTooLarge { what: "data", size: data.len(), limit: MAX_DATA })?;
+        let count = u16::try_from(list.len() / 4).map_err(|_| HiveError::DataTooLarge {
+            what: "data",
+            size: data.len(),
+            limit: MAX_DATA,
+        })?;
         let list = self.store_cell(&list)?;
         let mut head = [0; 8];
         head[..2].copy_from_slice(b"db");

@@ -151,11 +151,8 @@ impl Hive {
     }
 
     fn clone_for_writing(&self) -> Self {
-        let cells = Cells {
-            bytes: self.cells.bytes.clone(),
-            bins_size: self.cells.bins_size,
-            space: None,
-        };
+        let cells =
+            Cells { bytes: self.cells.bytes.clone(), bins_size: self.cells.bins_size, space: None };
         Self {
             cells,
             root: self.root,

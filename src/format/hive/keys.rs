@@ -3,9 +3,7 @@
 use super::{
     error::HiveError,
     file::{Hive, KeyId},
-    layout::{
-        KEY_LATIN1, MAX_DEPTH, MAX_KEY_NAME, NIL, NK_SIZE, bad, nk, put_u16, put_u32,
-    },
+    layout::{KEY_LATIN1, MAX_DEPTH, MAX_KEY_NAME, NIL, NK_SIZE, bad, nk, put_u16, put_u32},
     nodes::encode_name,
     read::upcased,
     subkeys::{Budget, List},
@@ -108,13 +106,20 @@ impl Hive {
         if self.class(key)?.as_ref() == class {
             return Ok(());
         }
-        let bytes: Vec<u8> =
-            class.iter().flat_map(|class| class.units()).flat_map(|unit| unit.to_le_bytes()).collect();
+        let bytes: Vec<u8> = class
+            .iter()
+            .flat_map(|class| class.units())
+            .flat_map(|unit| unit.to_le_bytes())
+            .collect();
         let length = match u16::try_from(bytes.len()) {
             Ok(length) if bytes.len() <= MAX_CLASS => length,
             _ => {
                 let size = bytes.len();
-                return Err(HiveError::DataTooLarge { what: "a class name", size, limit: MAX_CLASS });
+                return Err(HiveError::DataTooLarge {
+                    what: "a class name",
+                    size,
+                    limit: MAX_CLASS,
+                });
             }
         };
         self.begin_edit()?;

@@ -74,7 +74,9 @@ pub(super) fn replay(
     for log in &usable {
         match log.block.kind {
             FileKind::NewLog => {
-                if let Some(last) = log.apply_entries(&mut bytes, &mut next, limits, applied.is_some()) {
+                if let Some(last) =
+                    log.apply_entries(&mut bytes, &mut next, limits, applied.is_some())
+                {
                     applied = Some(last);
                 }
             }

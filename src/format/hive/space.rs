@@ -104,11 +104,9 @@ impl Cells {
                 let raw = self.raw_size(at);
                 let size = raw.unsigned_abs();
                 if size == 0 || !size.is_multiple_of(8) || size > end - at {
-                    return Err(bad(
-                        format!("{size:#x} is not a possible size of a cell"),
-                        at,
-                    )
-                    .into());
+                    return Err(
+                        bad(format!("{size:#x} is not a possible size of a cell"), at).into()
+                    );
                 }
                 if raw < 0 {
                     space.set_allocated(at, true);

@@ -30,7 +30,9 @@ impl Budget {
                 self.0 = left;
                 Ok(())
             }
-            None => Err(bad("the structures refer to each other in circles or share cells", offset)),
+            None => {
+                Err(bad("the structures refer to each other in circles or share cells", offset))
+            }
         }
     }
 }
@@ -145,7 +147,12 @@ impl Cells {
     }
 
     /// Offset of the key, or in an index of the leaf, at `position` of the list at `offset`.
-    pub(super) fn slot(&self, offset: u32, stride: usize, position: usize) -> Result<u32, Malformed> {
+    pub(super) fn slot(
+        &self,
+        offset: u32,
+        stride: usize,
+        position: usize,
+    ) -> Result<u32, Malformed> {
         let body = self.body(offset)?;
         match body.get(4 + position * stride..8 + position * stride) {
             Some(bytes) => Ok(u32_at(bytes, 0)),
