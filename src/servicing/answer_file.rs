@@ -81,6 +81,11 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn run(&mut self) -> Result<(), Finding> {
+        let control = |character: char| character < ' ' && !"\t\r\n".contains(character);
+        if let Some(offset) = self.text.find(control) {
+            let cause = "not well-formed XML: a control character";
+            return Err(self.fail(offset as u64, cause, "take it out"));
+        }
         let mut reader = NsReader::from_str(self.text);
         reader.config_mut().expand_empty_elements = true;
         reader.config_mut().check_comments = true;
@@ -137,6 +142,10 @@ impl Checker<'_> {
         namespace: Option<&str>,
         element: &BytesStart<'_>,
     ) -> Result<(), Finding> {
+        let written: &str = element;
+        if written.contains('<') {
+            return Err(self.fail(offset, "not well-formed XML: `<` inside a tag", ""));
+        }
         let attributes = self.attributes(offset, element)?;
         let name = element.local_name().as_ref().to_owned();
         let known = namespace.is_some_and(|namespace| NAMESPACES.contains(&namespace));
