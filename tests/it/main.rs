@@ -9,5 +9,6 @@ mod hive_peers;
 mod hive_real;
 mod layers;
 mod policy;
+mod readme;
 mod support;
 mod upcase_oracle;
