@@ -9,6 +9,7 @@ mod hive_peers;
 mod hive_real;
 mod layers;
 mod policy;
+mod readme;
 mod support;
 mod upcase_oracle;
 mod wim_read;
