@@ -4,6 +4,7 @@
 //! hash of three bytes. The walk along a chain is cut after a number of steps, and at a match that is long enough.
 //! What is found depends on the chunk alone, never on chunks before it.
 
+use super::bits::{low_16, low_32};
 use super::huffman::boxed;
 
 /// Bytes that a hash covers; positions with fewer bytes behind them are neither found nor remembered.
@@ -24,7 +25,7 @@ impl Position for u16 {
 
     #[inline(always)]
     fn new(position: usize) -> Self {
-        (position & 0xFFFF) as Self
+        low_16(position)
     }
 
     #[inline(always)]
@@ -38,7 +39,7 @@ impl Position for u32 {
 
     #[inline(always)]
     fn new(position: usize) -> Self {
-        (position & 0xFFFF_FFFF) as Self
+        low_32(position)
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@
 use super::block::{BlockWriter, split};
 use super::e8;
 use super::lazy::Parser;
-use crate::codec::bits::BitWriter;
+use crate::codec::bits::{BitWriter, WRITER_SLACK};
 use crate::codec::matches::{Position, Window};
 use crate::codec::{Encode, Level};
 
@@ -75,7 +75,7 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Encode for Encoder<P, S
         self.parser.parse(&self.window, &mut self.sequences);
 
         let start = output.len();
-        output.resize(start + room, 0);
+        output.resize(start + room + WRITER_SLACK, 0);
         let mut writer = BitWriter::new(&mut output[start..]);
         self.blocks.reset();
         let mut data = self.window.chunk();
@@ -87,7 +87,7 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Encode for Encoder<P, S
             self.blocks.write(&mut writer, block_data, block);
             (data, sequences) = (data_after, after);
         }
-        let written = writer.finish();
+        let written = writer.finish().filter(|&size| size <= room);
         output.truncate(start + written.unwrap_or(0));
         written
     }

@@ -2,8 +2,9 @@
 //! or the one after it has a better one.
 
 use super::encode::Sequence;
-use super::tables::{MIN_MATCH, OFFSET_ADJUSTMENT, RECENT_OFFSETS, SLOT_BASE};
+use super::tables::{OFFSET_ADJUSTMENT, RECENT_OFFSETS, SLOT_BASE};
 use crate::codec::Level;
+use crate::codec::bits::{low_8, low_16, low_32};
 use crate::codec::matches::{Effort, HashChains, Match, Position, Window};
 
 /// Longest match.
@@ -29,7 +30,7 @@ pub(super) struct Parser<P, const SIZE: usize, const FOURS: usize> {
 impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> {
     pub(super) fn new(level: Level) -> Self {
         let effort = match level {
-            Level::Fast => Effort { depth: 16, nice_length: 32 },
+            Level::Fast => Effort { depth: 8, nice_length: 32 },
         };
         Self { effort, chains: HashChains::new() }
     }
@@ -92,22 +93,18 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> 
         let found = self.chains.find(window, position, most, effort, bounds, gain);
         let mut choice = Choice { found, recent: RECENT_OFFSETS };
         let first = window.load(position);
-        let agrees = recent.map(|offset| {
-            let bytes = window.load(position.wrapping_sub(offset));
-            (offset <= position) & ((bytes ^ first) & 0xFFFF == 0)
-        });
-        if agrees[0] | agrees[1] | agrees[2] {
-            for (index, &offset) in recent.iter().enumerate() {
-                if !agrees[index] {
-                    continue;
-                }
-                let at = position.wrapping_sub(offset);
-                let length = window.common_length(at, position, most);
-                let gain = repeat_gain(length);
-                if length >= MIN_MATCH && gain > choice.found.gain {
-                    choice = Choice { found: Match { length, offset, gain }, recent: index };
-                }
+        for (index, &offset) in recent.iter().enumerate() {
+            let at = position.wrapping_sub(offset);
+            // Repeats of two bytes save little, and looking at them costs much time. So does looking behind the first hit.
+            if (window.load(at) ^ first) << 8 != 0 || offset > position || most < 3 {
+                continue;
             }
+            let length = window.common_length(at, position, most);
+            let gain = repeat_gain(length);
+            if gain > choice.found.gain {
+                choice = Choice { found: Match { length, offset, gain }, recent: index };
+            }
+            break;
         }
         choice
     }
@@ -133,25 +130,25 @@ fn repeat_gain(length: usize) -> i32 {
 
 #[inline(always)]
 fn length_gain(length: usize) -> i32 {
-    ((length & 0xFFFF) as i32).wrapping_mul(LITERAL_BITS)
+    i32::from(low_16(length)).wrapping_mul(LITERAL_BITS)
 }
 
 /// The sequence of a choice; brings the recent offsets up to date.
 #[inline(always)]
 fn sequence(literals: u32, choice: Choice, recent: &mut [usize; RECENT_OFFSETS]) -> Sequence {
-    let length = (choice.found.length & 0xFFFF) as u16;
+    let length = low_16(choice.found.length);
     if let Some(&repeated) = recent.get(choice.recent) {
         recent[choice.recent] = recent[0];
         recent[0] = repeated;
-        let slot = (choice.recent & 3) as u8;
+        let slot = low_8(choice.recent);
         return Sequence { literals, extra: 0, length, slot };
     }
     let offset = choice.found.offset;
     *recent = [offset, recent[0], recent[1]];
-    let formatted = ((offset & 0xFFFF_FFFF) as u32).wrapping_add(OFFSET_ADJUSTMENT);
+    let formatted = low_32(offset).wrapping_add(OFFSET_ADJUSTMENT);
     let slot = slot_of(formatted);
     let base = SLOT_BASE.get(slot).copied().unwrap_or(0);
-    Sequence { literals, extra: formatted.wrapping_sub(base), length, slot: (slot & 63) as u8 }
+    Sequence { literals, extra: formatted.wrapping_sub(base), length, slot: low_8(slot) }
 }
 
 /// The slot of a formatted offset (3 and more).
@@ -174,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_offset_has_its_slot() {
-        for formatted in 3..(2 << 20) + 2 {
+        for formatted in 3..2 << 20 {
             let slot = slot_of(formatted);
             assert!(SLOT_BASE[slot] <= formatted, "{formatted}");
             assert!(formatted - SLOT_BASE[slot] < 1 << EXTRA_BITS[slot], "{formatted}");

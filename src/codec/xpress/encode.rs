@@ -1,7 +1,8 @@
 //! Encoding of XPRESS chunks: lazy matching, then one Huffman code for the chunk.
 
 use super::{HEADER_SIZE, MIN_MATCH, SYMBOLS};
-use crate::codec::huffman::{CodeBuilder, canonical_codes};
+use crate::codec::bits::{low_16, low_32};
+use crate::codec::huffman::{CodeBuilder, CodeWord, canonical_codes};
 use crate::codec::matches::{Effort, HashChains, Match, Window};
 use crate::codec::{Encode, Level};
 
@@ -111,9 +112,9 @@ impl Encoder {
     fn match_found(&mut self, literals: usize, found: Match) {
         // Chunks have at most 65,536 bytes, so lengths and offsets fit 16 bits.
         let sequence = Sequence {
-            literals: (literals & 0xFFFF_FFFF) as u32,
-            length: (found.length.wrapping_sub(MIN_MATCH) & 0xFFFF) as u16,
-            offset: (found.offset & 0xFFFF) as u16,
+            literals: low_32(literals),
+            length: low_16(found.length.wrapping_sub(MIN_MATCH)),
+            offset: low_16(found.offset),
         };
         let count = &mut self.frequencies[sequence.symbol()];
         *count = count.wrapping_add(1);
@@ -149,7 +150,7 @@ const WINDOW_SIZE: usize = 0x2_0000;
 #[inline(always)]
 fn gain(length: usize, offset: usize) -> i32 {
     let offset_bits = usize::BITS.wrapping_sub(offset.leading_zeros()).cast_signed();
-    let length = (length & 0xF_FFFF) as i32;
+    let length = low_32(length).cast_signed();
     length.wrapping_mul(LITERAL_BITS).wrapping_sub(offset_bits).wrapping_sub(MATCH_BITS)
 }
 
@@ -180,7 +181,7 @@ fn write(
     last_literals: usize,
     lengths: &[u8; SYMBOLS],
 ) -> Option<usize> {
-    let mut codes = [0u16; SYMBOLS];
+    let mut codes = [CodeWord::default(); SYMBOLS];
     canonical_codes(lengths, &mut codes);
     for (byte, pair) in output.iter_mut().zip(lengths.chunks_exact(2)) {
         *byte = pair[0] | pair[1] << 4;
@@ -190,19 +191,19 @@ fn write(
     for &sequence in sequences {
         let (literals, after) = rest.split_at_checked(sequence.literals as usize)?;
         for &literal in literals {
-            writer.put(codes[usize::from(literal)], lengths[usize::from(literal)].into());
+            writer.put_code(codes[usize::from(literal)]);
         }
         let symbol = sequence.symbol() & (SYMBOLS - 1);
-        writer.put(codes[symbol], lengths[symbol].into());
+        writer.put_code(codes[symbol]);
         writer.put_long_length(sequence.length);
         let offset_bits = sequence.offset_bits();
-        writer.put(sequence.offset ^ 1u16.wrapping_shl(offset_bits), offset_bits);
+        writer.put((sequence.offset ^ 1u16.wrapping_shl(offset_bits)).into(), offset_bits);
         rest = after.get(usize::from(sequence.length) + MIN_MATCH..)?;
     }
     for &literal in rest.get(..last_literals)? {
-        writer.put(codes[usize::from(literal)], lengths[usize::from(literal)].into());
+        writer.put_code(codes[usize::from(literal)]);
     }
-    writer.put(codes[END], lengths[END].into());
+    writer.put_code(codes[END]);
     writer.finish()
 }
 
@@ -227,26 +228,32 @@ impl<'a> Writer<'a> {
         Self { output, current, next, cursor, buffer: 0, count: 0, full: false }
     }
 
-    /// Appends the low `count` (0 to 15) bits of `bits`, whose other bits must be zero.
     #[inline(always)]
-    fn put(&mut self, bits: u16, count: u32) {
-        self.buffer = self.buffer.wrapping_shl(count) | u32::from(bits);
-        self.count = self.count.wrapping_add(count);
-        if self.count > 16 {
-            self.count = self.count.wrapping_sub(16);
-            self.put_word((self.buffer.wrapping_shr(self.count) & 0xFFFF) as u16);
-        }
+    fn put_code(&mut self, code: CodeWord) {
+        self.put(code.bits(), code.length());
     }
 
-    /// Writes the current word and reserves another one.
+    /// Appends the low `count` (0 to 15) bits of `bits`, whose other bits must be zero.
+    #[inline(always)]
+    fn put(&mut self, bits: u32, count: u32) {
+        self.buffer = self.buffer.wrapping_shl(count) | bits;
+        self.count = self.count.wrapping_add(count);
+        // Written in any case, and again later when it was not complete: whether it is complete is hard to predict.
+        let word = self.buffer.wrapping_shr(self.count.wrapping_sub(16)) & 0xFFFF;
+        self.put_word(word as u16);
+        let complete = self.count > 16;
+        self.count = if complete { self.count.wrapping_sub(16) } else { self.count };
+        self.current = if complete { self.next } else { self.current };
+        self.next = if complete { self.cursor } else { self.next };
+        self.cursor = if complete { self.cursor.wrapping_add(2) } else { self.cursor };
+    }
+
+    /// Writes the current word.
     #[inline(always)]
     fn put_word(&mut self, word: u16) {
         let room = self.output.get_mut(self.current..);
         if let Some(target) = room.and_then(<[u8]>::first_chunk_mut::<2>) {
             *target = word.to_le_bytes();
-            self.current = self.next;
-            self.next = self.cursor;
-            self.cursor = self.cursor.wrapping_add(2);
         } else {
             self.full = true;
         }
