@@ -3,6 +3,10 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod codec_roundtrip;
+mod codec_samples;
+mod codec_vectors;
+mod codec_wim;
 mod hive_hostile;
 mod hive_model;
 mod hive_peers;
