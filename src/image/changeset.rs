@@ -177,9 +177,7 @@ mod hex_option {
         deserializer: D,
     ) -> Result<Option<Vec<u8>>, D::Error> {
         let text = <Option<String> as serde::Deserialize>::deserialize(deserializer)?;
-        text.map(|text| {
-            from_hex(&text).ok_or_else(|| serde::de::Error::custom("not hexadecimal"))
-        })
-        .transpose()
+        text.map(|text| from_hex(&text).ok_or_else(|| serde::de::Error::custom("not hexadecimal")))
+            .transpose()
     }
 }

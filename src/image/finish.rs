@@ -2,9 +2,7 @@
 
 use crate::{base::digest::Sha1, format::wim::ImageMetadata};
 
-use super::{
-    content::BlobLocation, error::ImageError, facts::ImageFacts, offline::Image,
-};
+use super::{content::BlobLocation, error::ImageError, facts::ImageFacts, offline::Image};
 
 /// Content that the finished image refers to.
 #[derive(Debug, Clone)]
