@@ -1,5 +1,10 @@
 //! Layer 6: the recipe as written.
 
 mod finding;
+mod key_path;
+mod merge;
 mod node;
+mod sections;
+mod shape;
 mod source;
+mod vars;
