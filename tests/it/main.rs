@@ -2,4 +2,5 @@
 //!
 //! Keep the list sorted. `layers` fails when a file of this folder is not named here.
 
+mod hive_real;
 mod support;
