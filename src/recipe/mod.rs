@@ -18,6 +18,7 @@ mod merge;
 pub mod model;
 mod node;
 mod paths;
+pub mod schema;
 mod sections;
 mod shape;
 pub mod source;

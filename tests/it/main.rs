@@ -3,4 +3,6 @@
 //! Keep the list sorted. `layers` fails when a file of this folder is not named here.
 
 mod hive_real;
+mod recipe_files;
+mod recipe_schema;
 mod support;

@@ -190,11 +190,17 @@ impl Decoder<'_> {
     fn sddl(&mut self, node: &Node) -> Option<String> {
         let sddl = node.text()?;
         if let Err(error) = parse_sddl(sddl) {
+            // The error counts from the first character; when nothing was escaped, the text in the file is the same after the quote.
+            let quoted = node.origin.text().get(1..=sddl.len()) == Some(sddl);
+            let place = match quoted {
+                true => node.origin.part(error.offset + 1..error.offset + 2),
+                false => node.origin.clone(),
+            };
             self.findings.push(Finding::at(
-                &node.origin,
+                &place,
                 "recipe::sddl",
                 "this is not a security descriptor",
-                error.to_string(),
+                error.what,
                 "for example \"D:PAI(A;;FA;;;SY)(A;;FA;;;BA)\": full access for the system and administrators alone",
             ));
             return None;
