@@ -1,8 +1,13 @@
 //! The one integration test binary: what several layers do together, and what other programs say of it.
 //!
-//! Keep the list sorted. `layers` fails when a file of this folder is not named here.
+//! Keep the list sorted; `layers` fails when a file of this folder is not named here.
+#![cfg(test)]
 
 mod hive_real;
 mod recipe_files;
 mod recipe_schema;
+mod layers;
+mod policy;
 mod support;
+mod upcase_oracle;
+mod wim_read;
