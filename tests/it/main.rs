@@ -4,10 +4,10 @@
 #![cfg(test)]
 
 mod hive_real;
-mod recipe_files;
-mod recipe_schema;
 mod layers;
 mod policy;
+mod recipe_files;
+mod recipe_schema;
 mod support;
 mod upcase_oracle;
 mod wim_read;
