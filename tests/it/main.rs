@@ -7,6 +7,7 @@ mod hive_real;
 mod layers;
 mod policy;
 mod recipe_files;
+mod recipe_hostile;
 mod recipe_schema;
 mod support;
 mod upcase_oracle;
