@@ -3,6 +3,9 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod hive_hostile;
+mod hive_model;
+mod hive_peers;
 mod hive_real;
 mod layers;
 mod policy;
@@ -12,3 +15,4 @@ mod recipe_schema;
 mod support;
 mod upcase_oracle;
 mod wim_read;
+mod wim_write;
