@@ -70,3 +70,7 @@
 
 pub mod base;
 pub mod codec;
+pub mod format;
+pub mod image;
+pub mod servicing;
+pub mod store;

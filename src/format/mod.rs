@@ -1,0 +1,11 @@
+//! Layer 2: bytes and their meaning, without policy.
+//!
+//! - [`hive`]: Windows registry hives (regf): read, edit, check, replay of transaction logs
+//! - [`pe`]: which machine a program is for
+//! - [`security`]: security descriptors: bytes, text, inheritance
+//! - [`wim`]: Windows Imaging files: reader, writer, verifier
+
+pub mod hive;
+pub mod pe;
+pub mod security;
+pub mod wim;
