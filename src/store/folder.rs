@@ -121,7 +121,7 @@ impl Store {
     /// Deletes an object that is not what its name promises. That it is gone already is no error.
     pub(super) fn discard(&self, name: &str) {
         // Nothing better can be done when the deletion fails: the object is not believed next time either.
-        let _ = fs::remove_file(self.path_of(name));
+        drop(fs::remove_file(self.path_of(name)));
     }
 }
 
@@ -196,9 +196,6 @@ mod tests {
         fs::write(folder.path().join("format"), "transom store 9\n").unwrap();
         let error = Store::open(folder.path()).unwrap_err();
         assert!(error.to_string().contains("transom store 9"), "{error}");
-        assert_eq!(
-            fs::read_to_string(folder.path().join("format")).unwrap(),
-            "transom store 9\n"
-        );
+        assert_eq!(fs::read_to_string(folder.path().join("format")).unwrap(), "transom store 9\n");
     }
 }

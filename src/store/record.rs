@@ -20,7 +20,7 @@ use super::{
 use crate::base::digest::Blake3;
 
 const MAGIC: &[u8; 8] = b"TRNSREC1";
-const HEADER: usize = 48;
+pub(super) const HEADER: usize = 48;
 
 /// What a record is about; each kind has its own folder and its own key space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
