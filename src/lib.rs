@@ -72,5 +72,6 @@ pub mod base;
 pub mod codec;
 pub mod format;
 pub mod image;
+pub mod plan;
 pub mod servicing;
 pub mod store;
