@@ -92,7 +92,8 @@ impl KeyParts {
             }
         }
         let gone = |(id, _): &&(InputId, Blake3)| self.inputs.iter().all(|(known, _)| known != id);
-        changed.extend(last.inputs.iter().filter(gone).map(|(id, _)| format!("input {id} is gone")));
+        changed
+            .extend(last.inputs.iter().filter(gone).map(|(id, _)| format!("input {id} is gone")));
         changed
     }
 }

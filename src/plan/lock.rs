@@ -111,7 +111,9 @@ impl std::fmt::Display for Difference {
             (Some(locked), Some(found)) => {
                 write!(formatter, "{}: locked {locked}, found {found}", self.what)
             }
-            (Some(_), None) => write!(formatter, "{}: locked, but the recipe has it no more", self.what),
+            (Some(_), None) => {
+                write!(formatter, "{}: locked, but the recipe has it no more", self.what)
+            }
             _ => write!(formatter, "{}: not locked", self.what),
         }
     }
@@ -232,10 +234,7 @@ impl Lock {
 }
 
 /// The names of both, sorted.
-fn merged<'a, T>(
-    one: &'a BTreeMap<String, T>,
-    other: &'a BTreeMap<String, T>,
-) -> Vec<&'a String> {
+fn merged<'a, T>(one: &'a BTreeMap<String, T>, other: &'a BTreeMap<String, T>) -> Vec<&'a String> {
     let mut names: Vec<&String> = one.keys().chain(other.keys()).collect();
     names.sort();
     names.dedup();
@@ -278,7 +277,8 @@ mod tests {
             size: text.len() as u64,
             blake3: Blake3::of(text.as_bytes()),
         };
-        let files = BTreeMap::from([("a b.txt".to_owned(), file("a")), ("ü/\"".to_owned(), file(""))]);
+        let files =
+            BTreeMap::from([("a b.txt".to_owned(), file("a")), ("ü/\"".to_owned(), file(""))]);
         Lock {
             order: "2025-01.1".to_owned(),
             epoch: FileTime::parse("2026-11-01T00:00:00.0000001Z").unwrap(),
