@@ -31,6 +31,7 @@ pub mod facts;
 mod finish;
 pub mod hives;
 pub mod import;
+mod metadata;
 mod offline;
 pub mod registry;
 pub mod tree;
