@@ -74,5 +74,6 @@ pub mod format;
 pub mod image;
 pub mod pipeline;
 pub mod plan;
+pub mod recipe;
 pub mod servicing;
 pub mod store;
