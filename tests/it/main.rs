@@ -9,3 +9,4 @@ mod policy;
 mod support;
 mod upcase_oracle;
 mod wim_read;
+mod wim_write;
