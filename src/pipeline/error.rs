@@ -7,7 +7,7 @@ use crate::{
     format::wim::WimError,
     image::ImageError,
     plan::{FailureClass, Step},
-    recipe::Finding,
+    recipe::{Finding, Findings},
     servicing::ServicingError,
     store::StoreError,
 };
@@ -18,11 +18,11 @@ pub enum BuildError {
     /// A step cannot be prepared or applied; the finding points at it in the recipe.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Step(Box<Finding>),
+    Step(Findings),
     /// A file that a step reads cannot be read; the finding points at the step in the recipe.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Input(Box<Finding>),
+    Input(Findings),
     /// The base image cannot be read.
     #[error("the base image cannot be used")]
     #[diagnostic(
@@ -61,6 +61,16 @@ impl BuildError {
         }
     }
 
+    /// The findings, when it has places in the recipe.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        match self {
+            Self::Step(findings) | Self::Input(findings) => Some(findings),
+            _ => None,
+        }
+        .into_iter()
+        .flat_map(Findings::iter)
+    }
+
     /// The failure of `step`.
     pub(super) fn of_step(step: &Step, error: &ServicingError) -> Self {
         let message = format!("step {} failed: {}", step.number, chain(error));
@@ -69,8 +79,8 @@ impl BuildError {
         let label = step.title.clone();
         let finding = Finding::at(&step.origin, code, message, label, error.help().to_owned());
         match is_input {
-            true => Self::Input(Box::new(finding)),
-            false => Self::Step(Box::new(finding)),
+            true => Self::Input(finding.into()),
+            false => Self::Step(finding.into()),
         }
     }
 }
