@@ -245,6 +245,16 @@ impl<'a> Loader<'a> {
             let texts = entry.node.list().unwrap_or_default();
             for node in texts {
                 let Some(text) = node.text() else { continue };
+                if text.contains("${") {
+                    self.findings.push(Finding::at(
+                        &node.origin,
+                        "recipe::not-here",
+                        format!("`{}` cannot use variables", entry.key),
+                        "variables are known only after merging",
+                        "write it out",
+                    ));
+                    continue;
+                }
                 match (entry.key.as_str(), source) {
                     ("drop", _) => drops.push((text.to_owned(), node.origin.clone())),
                     (_, Some(source)) => self.extend(source, text, &node.origin),

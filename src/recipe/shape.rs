@@ -379,6 +379,6 @@ fn unknown_key(entry: &Entry, shape: &TableShape) -> Finding {
 }
 
 /// `did you mean ...?`, or nothing.
-pub(crate) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(given, known).map_or_else(String::new, |near| format!("did you mean `{near}`?"))
 }
