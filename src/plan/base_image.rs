@@ -7,7 +7,7 @@ use crate::{
     base::{digest::Blake3, limits::Limits},
     format::wim::{Wim, WimXml},
     image::{Architecture, Image, ImageFacts},
-    recipe::{BaseSection, Finding, Findings, ImageSelect, nearest},
+    recipe::{BaseSection, Finding, Findings, ImageSelect, finding::nearest},
     store::{RecordKind, Store},
 };
 
