@@ -429,8 +429,7 @@ impl Header {
             size: self.blob.size,
         };
         let ResourceSettings { codec, chunk_size, .. } = self.settings;
-        let decoded =
-            DecodedResource::new(Arc::clone(&resource.source), header, codec, chunk_size);
+        let decoded = DecodedResource::new(Arc::clone(&resource.source), header, codec, chunk_size);
         Ok(Arc::new(decoded.map_err(coding)?))
     }
 }

@@ -6,6 +6,8 @@
 mod hive_model;
 mod hive_real;
 mod layers;
+mod pipeline_build;
+mod pipeline_place;
 mod policy;
 mod recipe_files;
 mod recipe_schema;

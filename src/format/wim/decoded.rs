@@ -86,7 +86,9 @@ mod tests {
             };
             let decoded =
                 DecodedResource::new(Arc::new(stored), header, codec, chunk_size).unwrap();
-            for (start, end) in [(0, 200_000), (0, 1), (4095, 4097), (32768, 65536), (150_001, 200_000)] {
+            for (start, end) in
+                [(0, 200_000), (0, 1), (4095, 4097), (32768, 65536), (150_001, 200_000)]
+            {
                 let mut buffer = vec![0; end - start];
                 decoded.read_exact_at(start as u64, &mut buffer).unwrap();
                 assert_eq!(buffer, content[start..end], "{codec} {start}..{end}");
