@@ -72,6 +72,8 @@ pub mod base;
 pub mod codec;
 pub mod format;
 pub mod image;
+pub mod pipeline;
+pub mod plan;
 pub mod recipe;
 pub mod servicing;
 pub mod store;
