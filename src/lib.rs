@@ -69,5 +69,6 @@
 #![deny(unsafe_code)]
 
 pub mod base;
+pub mod cli;
 pub mod codec;
 pub mod format;

@@ -41,7 +41,14 @@ pub(crate) struct GlobalArguments {
     pub(crate) log: Option<PathBuf>,
 
     /// When to use colour (NO_COLOR is honoured)
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = false)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        hide_possible_values = false
+    )]
     pub(crate) color: ColourChoice,
 
     /// How to show progress
@@ -49,7 +56,13 @@ pub(crate) struct GlobalArguments {
     pub(crate) progress: ProgressChoice,
 
     /// Folder of the cache [default: the platform's cache folder]
-    #[arg(long, global = true, value_name = "DIR", env = "TRANSOM_CACHE_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "TRANSOM_CACHE_DIR",
+        hide_env_values = true
+    )]
     pub(crate) cache_dir: Option<PathBuf>,
 
     /// Number of threads [default: one per processor]

@@ -103,7 +103,10 @@ impl Failure {
     /// Interrupted by Ctrl-C.
     #[must_use]
     pub fn interrupted() -> Self {
-        Self::new(Exit::Interrupted, Problem::new("transom::interrupted", "interrupted; nothing was left half done"))
+        Self::new(
+            Exit::Interrupted,
+            Problem::new("transom::interrupted", "interrupted; nothing was left half done"),
+        )
     }
 }
 

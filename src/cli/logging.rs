@@ -8,7 +8,8 @@ use std::{path::Path, sync::Mutex};
 use fs_err as fs;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    Layer as _, Registry, filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    Layer as _, Registry, filter::Targets, fmt, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use super::exit::{Exit, Failure, Problem};
@@ -40,12 +41,17 @@ fn level(verbosity: u8) -> LevelFilter {
     }
 }
 
-fn open<S>(path: &Path, level: LevelFilter) -> Result<impl tracing_subscriber::Layer<S> + use<S>, Failure>
+fn open<S>(
+    path: &Path,
+    level: LevelFilter,
+) -> Result<impl tracing_subscriber::Layer<S> + use<S>, Failure>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     let file = fs::File::create(path).map_err(|error| {
-        Problem::new("transom::log", "the log file cannot be written").cause(error).exit(Exit::OutputFailed)
+        Problem::new("transom::log", "the log file cannot be written")
+            .cause(error)
+            .exit(Exit::OutputFailed)
     })?;
     Ok(fmt::layer()
         .with_writer(Mutex::new(file.into_file()))

@@ -9,9 +9,8 @@ use std::{
     io::{self, BufWriter, IsTerminal as _, Write},
 };
 
-use anstream::{AutoStream, eprint, eprintln};
-use indicatif::ProgressDrawTarget;
-use miette::{GraphicalReportHandler, GraphicalTheme, Report};
+use anstream::{AutoStream, eprintln};
+use miette::{MietteHandlerOpts, Report, ReportHandler as _};
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
@@ -86,7 +85,7 @@ impl Printer {
     #[expect(clippy::unused_self, reason = "whoever prints needs a printer")]
     pub(crate) fn failure(&self, failure: &Failure) {
         for report in &failure.reports {
-            eprint!("{}", render(report));
+            eprintln!("{}", Shown(report));
         }
     }
 }
@@ -101,19 +100,20 @@ pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// A report as text for standard error: lines are wrapped for a person, left whole (findable) for a log.
-fn render(report: &Report) -> String {
-    let theme = if stderr_has_colour() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let width = ProgressDrawTarget::stderr().width().map_or(100, usize::from).clamp(60, 140);
-    let handler = GraphicalReportHandler::new_themed(theme)
-        .with_width(width)
-        .with_wrap_lines(stderr_is_terminal())
-        .with_break_words(false)
-        .with_links(false);
-    let mut text = String::new();
-    match handler.render_report(&mut text, report.as_ref()) {
-        Ok(()) => text,
-        Err(_) => format!("{report:?}\n"),
+/// A report for standard error: lines are wrapped for a person, left whole (findable) for a log.
+struct Shown<'a>(&'a Report);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        MietteHandlerOpts::new()
+            .force_graphical(true)
+            .color(stderr_has_colour())
+            .unicode(true)
+            .terminal_links(false)
+            .wrap_lines(stderr_is_terminal())
+            .break_words(false)
+            .build()
+            .debug(self.0.as_ref(), formatter)
     }
 }
 
@@ -124,6 +124,11 @@ impl Out {
     /// Writes text and a line end.
     pub(crate) fn line(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
         writeln!(self.0, "{text}").map_err(stdout_error)
+    }
+
+    /// Writes text that has its own line ends.
+    pub(crate) fn text(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
+        write!(self.0, "{text}").map_err(stdout_error)
     }
 
     /// Writes a value as one line of JSON.
@@ -158,9 +163,13 @@ pub(crate) fn stdout_error(error: io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Failure::silent(Exit::Done);
     }
-    Problem::new("transom::output::stdout", "standard output cannot be written").cause(error).exit(Exit::OutputFailed)
+    Problem::new("transom::output::stdout", "standard output cannot be written")
+        .cause(error)
+        .exit(Exit::OutputFailed)
 }
 
 fn json_error(error: serde_json::Error) -> Failure {
-    Problem::new("transom::bug", "a result cannot be written as JSON").cause(error).exit(Exit::Internal)
+    Problem::new("transom::bug", "a result cannot be written as JSON")
+        .cause(error)
+        .exit(Exit::Internal)
 }

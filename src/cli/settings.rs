@@ -60,16 +60,17 @@ impl Settings {
     /// When nothing tells where it could be (no home directory).
     pub(crate) fn cache_directory(&self) -> Result<PathBuf, Failure> {
         self.cache_directory.clone().ok_or_else(|| {
-            Failure::usage("no place for the cache: give --cache-dir or set TRANSOM_CACHE_DIR or HOME")
+            Failure::usage(
+                "no place for the cache: give --cache-dir or set TRANSOM_CACHE_DIR or HOME",
+            )
         })
     }
 }
 
 /// The platform's folder for caches.
 fn platform_cache(system: &str, environment: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let folder = |name: &str| {
-        environment(name).map(PathBuf::from).filter(|path| path.is_absolute())
-    };
+    let folder =
+        |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
     match system {
         "windows" => folder("LOCALAPPDATA").map(|path| path.join("transom").join("cache")),
         "macos" => folder("HOME").map(|path| path.join("Library/Caches/transom")),
@@ -93,14 +94,19 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
-        move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        move |name| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        }
     }
 
     #[test]
     fn the_cache_lies_where_the_platform_keeps_caches() {
         let home = environment(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "relative")]);
         assert_eq!(platform_cache("linux", &home), Some(PathBuf::from("/home/u/.cache/transom")));
-        assert_eq!(platform_cache("macos", &home), Some(PathBuf::from("/home/u/Library/Caches/transom")));
+        assert_eq!(
+            platform_cache("macos", &home),
+            Some(PathBuf::from("/home/u/Library/Caches/transom"))
+        );
         let xdg = environment(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "/c")]);
         assert_eq!(platform_cache("linux", &xdg), Some(PathBuf::from("/c/transom")));
         assert_eq!(platform_cache("linux", &environment(&[])), None);
@@ -108,7 +114,8 @@ mod tests {
 
     #[test]
     fn the_command_line_goes_before_the_environment() {
-        let arguments = GlobalArguments { cache_dir: Some("here".into()), ..GlobalArguments::default() };
+        let arguments =
+            GlobalArguments { cache_dir: Some("here".into()), ..GlobalArguments::default() };
         let settings = Settings::resolve(&arguments, &environment(&[("HOME", "/home/u")])).unwrap();
         assert_eq!(settings.cache_directory().unwrap(), PathBuf::from("here"));
     }

@@ -1,7 +1,5 @@
 //! `transom completions`: completion scripts for shells.
 
-use std::io::Write as _;
-
 use clap::{Args, CommandFactory as _};
 
 use crate::cli::{app::Context, arguments::Arguments, exit::Failure};
@@ -27,6 +25,6 @@ pub(crate) fn run(arguments: &CompletionsArguments, context: &Context) -> Result
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "transom", &mut script);
     let mut out = context.printer.raw();
-    out.write_all(&script).map_err(crate::cli::output::stdout_error)?;
+    out.write(&script).map_err(crate::cli::output::stdout_error)?;
     out.finish()
 }
