@@ -3,31 +3,13 @@
 use std::{io, path::Path, sync::Arc};
 
 use super::{
-    error::WimError,
-    header::{Header, ResourceHeader},
-    info::WimXml,
-    metadata::ImageMetadata,
+    blob_table::Blob, error::WimError, header::Header, info::WimXml, metadata::ImageMetadata,
     verify::VerifyReport,
 };
 use crate::{
     base::{digest::Sha1, limits::Limits, read_at::ReadAt},
     codec::Codec,
 };
-
-/// An entry of the blob table: unique content and where it lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Blob {
-    /// SHA-1 of the uncompressed bytes.
-    pub sha1: Sha1,
-    /// Uncompressed size in bytes.
-    pub size: u64,
-    /// How many streams of all images refer to it, as the file says; not always right.
-    pub reference_count: u32,
-    /// Where it lies.
-    pub resource: ResourceHeader,
-    /// The part of a split set that holds it.
-    pub part: u16,
-}
 
 /// A WIM that is open for reading. Any number of threads may use it.
 #[derive(Debug)]

@@ -2,11 +2,7 @@
 
 use std::{fs::File, sync::Arc};
 
-use super::{
-    error::WimError,
-    info::WimXml,
-    reader::{Blob, Wim},
-};
+use super::{blob_table::Blob, error::WimError, info::WimXml, reader::Wim};
 use crate::{
     base::{digest::Sha1, guid::Guid, read_at::ReadAt},
     codec::{Codec, Level},
