@@ -72,3 +72,6 @@ pub mod base;
 pub mod cli;
 pub mod codec;
 pub mod format;
+pub mod image;
+pub mod servicing;
+pub mod store;
