@@ -3,6 +3,7 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod hive_model;
 mod hive_real;
 mod layers;
 mod policy;
