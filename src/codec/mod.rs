@@ -149,6 +149,13 @@ pub fn encoder(
         Codec::Xpress if codec.allows_chunk_size(chunk_size) => {
             Ok(Box::new(xpress::Encoder::new(chunk_size, level)))
         }
+        Codec::Lzx if codec.allows_chunk_size(chunk_size) => {
+            Ok(match chunk_size {
+                // Small positions and tables stay in the processor's nearest caches.
+                ..=0x1_0000 => Box::new(lzx::Encoder::<u16, 16_384>::new(chunk_size, level)),
+                _ => Box::new(lzx::Encoder::<u32, 65_536>::new(chunk_size, level)),
+            })
+        }
         _ => Err(Unsupported { codec, chunk_size }),
     }
 }

@@ -9,8 +9,12 @@
 //! What differs from LZX in cabinets: no header bit for the call translation, which is always on with a file size of
 //! 12,000,000 ([`e8`]); the block size field; no history; no realignment every 32 KiB.
 
+mod block;
 mod decode;
 mod e8;
+mod encode;
+mod lazy;
 mod tables;
 
 pub(super) use decode::Decoder;
+pub(super) use encode::Encoder;
