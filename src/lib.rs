@@ -73,5 +73,6 @@ pub mod cli;
 pub mod codec;
 pub mod format;
 pub mod image;
+pub mod plan;
 pub mod servicing;
 pub mod store;

@@ -1,0 +1,5 @@
+//! Layer 7: what must happen, in which order, and why.
+
+pub mod graph;
+pub mod inputs;
+pub mod order;
