@@ -115,6 +115,29 @@ impl ImageMetadata {
                 .map(move |stream| (index, stream.sha1))
         })
     }
+
+    /// The path of an entry from the root, for messages: `\\Windows\\explorer.exe`. Takes time proportional to the number of entries.
+    #[must_use]
+    pub fn path_of(&self, index: usize) -> String {
+        let mut parents = vec![None; self.dentries.len()];
+        for (directory, dentry) in self.dentries.iter().enumerate() {
+            for &child in &dentry.children {
+                if let Some(parent) = parents.get_mut(child as usize) {
+                    *parent = Some(directory);
+                }
+            }
+        }
+        let mut names = Vec::new();
+        let mut next = Some(index);
+        while let Some(dentry) = next.filter(|&index| index != 0) {
+            let Some(entry) = self.dentries.get(dentry) else { break };
+            names.push(entry.name.to_string());
+            // Taken, so that children that are no tree do not make it go round.
+            next = parents[dentry].take();
+        }
+        names.reverse();
+        format!("\\{}", names.join("\\"))
+    }
 }
 
 impl Dentry {

@@ -16,7 +16,8 @@
 //! - [`xml`], [`info`]: the XML as a tree that keeps what it does not know, and typed access to it
 //! - [`reader`]: [`Wim`]: open, look up, read, stream
 //! - [`verify`]: every blob against its SHA-1, on all threads
-//! - [`resource`]: compressed resources: chunk tables, decoding in parallel
+//! - `resource`: compressed resources: chunk tables, decoding in parallel
+//! - [`integrity`]: the integrity table
 //! - [`encode`]: making compressed resources
 //! - [`write`]: a whole WIM from a plan
 //! - [`error`]: what can go wrong
@@ -26,10 +27,13 @@ pub mod encode;
 pub mod error;
 pub mod header;
 pub mod info;
+pub mod integrity;
 pub mod metadata;
 mod metadata_encode;
 mod metadata_parse;
+mod parallel;
 pub mod reader;
+mod resource;
 pub mod verify;
 pub mod write;
 pub mod xml;
