@@ -104,6 +104,9 @@ fn prepare(global: &GlobalArguments, printer: Printer) -> Result<Context, Failur
 
 fn dispatch(command: &Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Inspect(arguments) => commands::inspect::run(arguments, context),
+        Command::Verify(arguments) => commands::verify::run(arguments, context),
+        Command::Cache(arguments) => commands::cache::run(arguments, context),
         Command::Wim(arguments) => commands::wim::run(arguments, context),
         Command::Completions(arguments) => commands::completions::run(arguments, context),
     }

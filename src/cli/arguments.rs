@@ -99,6 +99,9 @@ pub(crate) enum ProgressChoice {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Inspect(commands::inspect::InspectArguments),
+    Verify(commands::verify::VerifyArguments),
+    Cache(commands::cache::CacheArguments),
     Wim(commands::wim::WimArguments),
     Completions(commands::completions::CompletionsArguments),
 }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, io, path::Path};
 
-use crate::format::wim::WimError;
+use crate::{format::wim::WimError, image::ImageError, store::StoreError};
 
 use super::exit::{Exit, Failure, Problem};
 
@@ -62,6 +62,41 @@ pub(crate) fn wim_write(path: &Path, error: WimError) -> Failure {
             .exit(Exit::BadInput),
         error => Problem::new(wim_code(&error), message).cause(error).exit(Exit::BadInput),
     }
+}
+
+/// An image that cannot be opened or read.
+pub(crate) fn image(path: &Path, error: ImageError) -> Failure {
+    match error {
+        ImageError::Wim(error) => wim_read(path, error),
+        error => {
+            Problem::new("transom::image", format!("an image of {} cannot be read", path.display()))
+                .cause(error)
+                .exit(Exit::BadInput)
+        }
+    }
+}
+
+/// The store cannot be used.
+pub(crate) fn store(folder: &Path, error: StoreError) -> Failure {
+    let (help, exit) = match &error {
+        StoreError::Busy(_) => ("wait for the build to end, then try again", Exit::OutputFailed),
+        StoreError::Format { .. } => {
+            ("give another folder with --cache-dir, or delete this one", Exit::OutputFailed)
+        }
+        StoreError::Lost(_) => {
+            ("run the command again: what is lost is made anew", Exit::StepFailed)
+        }
+        StoreError::Changed => {
+            ("an input changed while it was read; run the command again", Exit::BadInput)
+        }
+        StoreError::Io(_) | StoreError::Coding(_) => {
+            ("give another folder with --cache-dir, or make room", Exit::OutputFailed)
+        }
+    };
+    Problem::new("transom::cache", format!("the cache in {} failed", folder.display()))
+        .cause(error)
+        .help(help)
+        .exit(exit)
 }
 
 /// An output that cannot be written.

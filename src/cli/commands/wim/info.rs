@@ -43,6 +43,7 @@ pub(crate) struct InfoArguments {
 
 /// What `--json` prints. Fields are only ever added.
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Info {
     file: FileInfo,
     images: Vec<ImageInfo>,
@@ -50,6 +51,7 @@ struct Info {
 
 /// The header.
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct FileInfo {
     path: String,
     size: u64,
@@ -74,6 +76,7 @@ struct FileInfo {
 
 /// Where a resource lies.
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Place {
     offset: u64,
     stored_size: u64,
@@ -94,6 +97,7 @@ impl From<&ResourceHeader> for Place {
 
 /// What the XML says of an image; absent where it says nothing.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct ImageInfo {
     pub(crate) index: u32,
     pub(crate) name: Option<String>,
@@ -342,7 +346,11 @@ pub(crate) fn image_rows(image: &ImageInfo) -> Vec<(&'static str, String)> {
         ("WIMBoot", image.wim_boot.and_then(yes)),
         ("Bootable", yes(image.bootable)),
     ];
-    rows.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+    rows.into_iter()
+        .filter_map(|(name, value)| {
+            value.filter(|value| !value.is_empty()).map(|value| (name, value))
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ pub(crate) struct ListArguments {
 
 /// What `--json` prints for an entry. Fields are only ever added. `null` means unknown or none.
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Line<'a> {
     path: &'a str,
     short_name: Option<String>,
@@ -75,6 +76,7 @@ struct Line<'a> {
 
 /// A named stream in a [`Line`].
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct StreamLine {
     name: String,
     size: Option<u64>,

@@ -9,7 +9,7 @@
 pub(crate) mod capture;
 mod cat;
 mod extract;
-mod info;
+pub(crate) mod info;
 mod list;
 pub(crate) mod pattern;
 mod reparse;

@@ -44,6 +44,7 @@ pub(crate) struct VerifyArguments {
 
 /// What `--json` prints. Fields are only ever added.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct Verification {
     /// True when nothing is damaged or missing.
     pub(crate) good: bool,
@@ -63,6 +64,7 @@ pub(crate) struct Verification {
 
 /// One damage.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct DamageReport {
     /// What is wrong.
     pub(crate) message: String,
