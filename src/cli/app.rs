@@ -81,7 +81,7 @@ fn remember_panic(details: &panic::PanicHookInfo<'_>) {
 fn bug() -> Failure {
     let said = LAST_PANIC.lock().ok().and_then(|mut last| last.take());
     Problem::new(
-        "transom::bug",
+        "bug",
         format!("this is a bug in transom {}: {}", env!("CARGO_PKG_VERSION"), said.as_deref().unwrap_or("it panicked")),
     )
     .help(

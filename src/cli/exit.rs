@@ -97,7 +97,7 @@ impl Failure {
     /// A wrong command line that clap could not see.
     #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, Problem::new("transom::usage", message))
+        Self::new(Exit::Usage, Problem::new("usage", message))
     }
 
     /// Interrupted by Ctrl-C.
@@ -105,7 +105,7 @@ impl Failure {
     pub fn interrupted() -> Self {
         Self::new(
             Exit::Interrupted,
-            Problem::new("transom::interrupted", "interrupted; nothing was left half done"),
+            Problem::new("interrupted", "interrupted; nothing was left half done"),
         )
     }
 }
@@ -120,7 +120,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with a stable `code` (`transom::wim::open`) and a message.
+    /// A problem with a stable `code` (`wim::damaged`) and a message.
     #[must_use]
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), help: None, cause: None }
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_problem_carries_code_help_and_cause() {
-        let problem = Problem::new("transom::test", "it broke")
+        let problem = Problem::new("test", "it broke")
             .help("mend it")
             .cause(std::io::Error::other("because"));
         assert_eq!(problem.to_string(), "it broke");

@@ -48,15 +48,15 @@ pub(crate) fn wim_write(path: &Path, error: WimError) -> Failure {
     match error {
         WimError::Cancelled => Failure::interrupted(),
         WimError::Io(error) if is_input(&error) => {
-            Problem::new("transom::input", "an input cannot be read")
+            Problem::new("input", "an input cannot be read")
                 .cause(error)
                 .exit(Exit::BadInput)
         }
         WimError::Io(error) => output(path, error),
         WimError::Plan { .. } => {
-            Problem::new("transom::bug", message).cause(error).exit(Exit::Internal)
+            Problem::new("bug", message).cause(error).exit(Exit::Internal)
         }
-        error @ WimError::HashMismatch { .. } => Problem::new("transom::input::changed", message)
+        error @ WimError::HashMismatch { .. } => Problem::new("input::changed", message)
             .cause(error)
             .help("the input changed while it was read; run the command again")
             .exit(Exit::BadInput),
@@ -69,7 +69,7 @@ pub(crate) fn image(path: &Path, error: ImageError) -> Failure {
     match error {
         ImageError::Wim(error) => wim_read(path, error),
         error => {
-            Problem::new("transom::image", format!("an image of {} cannot be read", path.display()))
+            Problem::new("image", format!("an image of {} cannot be read", path.display()))
                 .cause(error)
                 .exit(Exit::BadInput)
         }
@@ -93,7 +93,7 @@ pub(crate) fn store(folder: &Path, error: StoreError) -> Failure {
             ("give another folder with --cache-dir, or make room", Exit::OutputFailed)
         }
     };
-    Problem::new("transom::cache", format!("the cache in {} failed", folder.display()))
+    Problem::new("cache", format!("the cache in {} failed", folder.display()))
         .cause(error)
         .help(help)
         .exit(exit)
@@ -111,7 +111,7 @@ pub(crate) fn output(path: &Path, error: io::Error) -> Failure {
         _ => None,
     };
     let mut problem =
-        Problem::new("transom::output", format!("{} cannot be written", path.display()))
+        Problem::new("output", format!("{} cannot be written", path.display()))
             .cause(error);
     if let Some(help) = help {
         problem = problem.help(help);
@@ -121,7 +121,7 @@ pub(crate) fn output(path: &Path, error: io::Error) -> Failure {
 
 /// A host file or folder that cannot be read.
 pub(crate) fn input(what: &str, error: io::Error) -> Failure {
-    Problem::new("transom::input", format!("{what} cannot be read"))
+    Problem::new("input", format!("{what} cannot be read"))
         .cause(error)
         .exit(Exit::BadInput)
 }
@@ -132,14 +132,14 @@ fn is_input(error: &io::Error) -> bool {
 
 fn wim_code(error: &WimError) -> &'static str {
     match error {
-        WimError::NotAWim { .. } => "transom::wim::not_a_wim",
+        WimError::NotAWim { .. } => "wim::not-a-wim",
         WimError::Malformed(_) | WimError::Decode { .. } | WimError::HashMismatch { .. } => {
-            "transom::wim::damaged"
+            "wim::damaged"
         }
-        WimError::MissingBlob { .. } => "transom::wim::missing_blob",
-        WimError::NoSuchImage { .. } => "transom::wim::no_such_image",
-        WimError::Unsupported { .. } => "transom::wim::unsupported",
-        WimError::Plan { .. } | WimError::Io(_) | WimError::Cancelled => "transom::wim::read",
+        WimError::MissingBlob { .. } => "wim::missing-blob",
+        WimError::NoSuchImage { .. } => "wim::no-such-image",
+        WimError::Unsupported { .. } => "wim::unsupported",
+        WimError::Plan { .. } | WimError::Io(_) | WimError::Cancelled => "wim::read",
     }
 }
 

@@ -49,7 +49,7 @@ where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     let file = fs::File::create(path).map_err(|error| {
-        Problem::new("transom::log", "the log file cannot be written")
+        Problem::new("log", "the log file cannot be written")
             .cause(error)
             .exit(Exit::OutputFailed)
     })?;

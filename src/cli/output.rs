@@ -163,13 +163,13 @@ pub(crate) fn stdout_error(error: io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Failure::silent(Exit::Done);
     }
-    Problem::new("transom::output::stdout", "standard output cannot be written")
+    Problem::new("output::stdout", "standard output cannot be written")
         .cause(error)
         .exit(Exit::OutputFailed)
 }
 
 fn json_error(error: serde_json::Error) -> Failure {
-    Problem::new("transom::bug", "a result cannot be written as JSON")
+    Problem::new("bug", "a result cannot be written as JSON")
         .cause(error)
         .exit(Exit::Internal)
 }

@@ -173,7 +173,7 @@ fn failure(path: &Path, error: HiveError) -> Failure {
         }
         _ => "the file is no registry hive, or is damaged",
     };
-    Problem::new("transom::hive", format!("{} cannot be read", path.display()))
+    Problem::new("hive", format!("{} cannot be read", path.display()))
         .cause(error)
         .help(help)
         .exit(Exit::BadInput)
@@ -226,7 +226,7 @@ fn walk_to(
                 None => format!("below {place} are: {}", text::few(&siblings, 20)),
             };
             return Err(Problem::new(
-                "transom::hive::no_such_key",
+                "hive::no-such-key",
                 format!("{} has no key `{name}` below {place}", arguments.file.display()),
             )
             .help(help)

@@ -93,7 +93,7 @@ fn look_up<'a>(image: &'a ImageMetadata, names: &[&str]) -> Option<&'a Dentry> {
 /// SHA-1 of what is asked for.
 fn content(dentry: &Dentry, stream: Option<&str>, path: &str) -> Result<Sha1, Failure> {
     let problem =
-        |message: String| Problem::new("transom::wim::no_content", message).exit(Exit::BadInput);
+        |message: String| Problem::new("wim::no-content", message).exit(Exit::BadInput);
     if let Some(name) = stream.filter(|name| !name.is_empty()) {
         let named = || dentry.streams.iter().filter(|stream| stream.kind == StreamKind::Named);
         return named().find(|stream| stream.name.is(name)).map(|stream| stream.sha1).ok_or_else(
@@ -104,7 +104,7 @@ fn content(dentry: &Dentry, stream: Option<&str>, path: &str) -> Result<Sha1, Fa
                 } else {
                     format!("its streams are: {}", text::few(&names, 20))
                 };
-                Problem::new("transom::wim::no_content", format!("`{path}` is not there"))
+                Problem::new("wim::no-content", format!("`{path}` is not there"))
                     .help(help)
                     .exit(Exit::BadInput)
             },
@@ -124,7 +124,7 @@ fn content(dentry: &Dentry, stream: Option<&str>, path: &str) -> Result<Sha1, Fa
 }
 
 fn not_found(image: &ImageMetadata, path: &str) -> Failure {
-    let problem = Problem::new("transom::wim::no_such_file", format!("the image has no `{path}`"));
+    let problem = Problem::new("wim::no-such-file", format!("the image has no `{path}`"));
     let wanted = split(path).0.join("\\");
     let paths: Vec<Entry<'_>> = tree::entries(image);
     let near =

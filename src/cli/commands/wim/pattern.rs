@@ -25,7 +25,7 @@ impl Patterns {
     pub(crate) fn parse<S: AsRef<str>>(patterns: &[S]) -> Result<Self, Failure> {
         let mut builder = GlobSetBuilder::new();
         let bad = |text: &str, error: globset::Error| {
-            Problem::new("transom::usage::pattern", format!("`{text}` is not a pattern"))
+            Problem::new("usage::pattern", format!("`{text}` is not a pattern"))
                 .cause(error)
                 .help("put brackets and braces in pairs; `[[]` is a bracket itself")
                 .exit(Exit::Usage)
@@ -99,7 +99,7 @@ pub(crate) fn chosen(
     match used.iter().position(|used| !used) {
         None => Ok(chosen),
         Some(number) => Err(Problem::new(
-            "transom::wim::no_match",
+            "wim::no-match",
             format!("nothing in the image matches `{}`", patterns.text(number)),
         )
         .help("a pattern is compared with the whole path from the image's root: `**/*.dll` finds files at any depth")

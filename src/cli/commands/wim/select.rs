@@ -57,7 +57,7 @@ impl ImageChoice {
             [only] => Ok(*only),
             [] => Err(no_image(path, "has no images", wim)),
             several => Err(Problem::new(
-                "transom::wim::which_image",
+                "wim::which-image",
                 format!(
                     "{} has {} images: choose one with --index or --image",
                     path.display(),
@@ -96,7 +96,7 @@ impl ImageChoice {
 }
 
 fn no_image(path: &Path, what: &str, wim: &Wim) -> Failure {
-    Problem::new("transom::wim::no_such_image", format!("{} {what}", path.display()))
+    Problem::new("wim::no-such-image", format!("{} {what}", path.display()))
         .help(image_list(wim))
         .exit(Exit::BadInput)
 }

@@ -136,7 +136,7 @@ pub(crate) fn run(arguments: &CaptureArguments, context: &Context) -> Result<(),
     let (source, output) = (&arguments.source, &arguments.wim);
     if !arguments.overwrite && fs::symlink_metadata(output).is_ok() {
         return Err(Problem::new(
-            "transom::output::exists",
+            "output::exists",
             format!("{} exists already", output.display()),
         )
         .help("--overwrite replaces it")

@@ -71,7 +71,7 @@ pub(super) fn walk(root: &Path, exclusions: &Exclusions) -> Result<HostTree, Fai
     let metadata =
         fs::metadata(root).map_err(|error| failures::input("the folder to capture", error))?;
     if !metadata.is_dir() {
-        return Err(Problem::new("transom::input", format!("{} is not a folder", root.display()))
+        return Err(Problem::new("input", format!("{} is not a folder", root.display()))
             .exit(Exit::BadInput));
     }
     let first = HostEntry {
@@ -88,7 +88,7 @@ pub(super) fn walk(root: &Path, exclusions: &Exclusions) -> Result<HostTree, Fai
         if depth > DEEPEST {
             let path = tree.entries[folder].path.display();
             return Err(Problem::new(
-                "transom::input",
+                "input",
                 format!("{path} lies deeper than {DEEPEST} folders"),
             )
             .exit(Exit::BadInput));
@@ -149,7 +149,7 @@ fn name_of(path: &Path) -> Result<String, Failure> {
     let text = name.to_str().filter(|text| !text.contains('\\') || cfg!(windows));
     text.map(str::to_owned).ok_or_else(|| {
         Problem::new(
-            "transom::input::name",
+            "input::name",
             format!("{} has a name that an image cannot hold", path.display()),
         )
         .help("names must be UTF-8 and without backslash: rename it, or leave it out with --exclude on its folder")

@@ -73,7 +73,7 @@ fn make_folder(target: &Path, path: &Path, safe: &mut HashSet<PathBuf>) -> Resul
     match fs::symlink_metadata(&host) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(Problem::new(
-            "transom::wim::extract::in_the_way",
+            "wim::extract::in-the-way",
             format!("{} is in the way: it is not a folder", host.display()),
         )
         .help("symbolic links are not followed; unpack into an empty folder, or move it away")
@@ -168,14 +168,14 @@ fn make_way(host: &Path, rules: Rules) -> Result<(), Failure> {
     };
     if found.is_dir() {
         return Err(Problem::new(
-            "transom::wim::extract::in_the_way",
+            "wim::extract::in-the-way",
             format!("{} is in the way: it is a folder", host.display()),
         )
         .exit(Exit::OutputFailed));
     }
     if !rules.overwrite {
         return Err(Problem::new(
-            "transom::wim::extract::exists",
+            "wim::extract::exists",
             format!("{} exists already", host.display()),
         )
         .help("--overwrite replaces existing files")
