@@ -74,5 +74,6 @@ pub mod codec;
 pub mod format;
 pub mod image;
 pub mod plan;
+pub mod recipe;
 pub mod servicing;
 pub mod store;

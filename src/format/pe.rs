@@ -11,12 +11,12 @@ pub use object::pe::{
 /// The machine type (`IMAGE_FILE_MACHINE_*`) of a program or library; `None` when `bytes` do not begin as one does.
 #[must_use]
 pub fn machine(bytes: &[u8]) -> Option<u16> {
-    let mut offset = u64::from(pe::ImageDosHeader::parse(bytes).ok()?.nt_headers_offset());
-    let signature: &object::U32Bytes<LittleEndian> = bytes.read(&mut offset).ok()?;
-    if signature.get(LittleEndian) != pe::IMAGE_NT_SIGNATURE {
+    let offset = pe::ImageDosHeader::parse(bytes).ok()?.nt_headers_offset() as usize;
+    let signature: &[u8; 4] = bytes.get(offset..)?.first_chunk()?;
+    if u32::from_le_bytes(*signature) != pe::IMAGE_NT_SIGNATURE {
         return None;
     }
-    let header: &pe::ImageFileHeader = bytes.read(&mut offset).ok()?;
+    let header: &pe::ImageFileHeader = bytes.read_at(offset as u64 + 4).ok()?;
     Some(header.machine.get(LittleEndian).0)
 }
 

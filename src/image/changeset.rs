@@ -129,7 +129,7 @@ impl Changeset {
     /// The canonical bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        todo!()
+        serde_json::to_vec(self).expect("names, numbers and texts always serialise")
     }
 
     /// Reads canonical bytes back; `None` when they are not a changeset.

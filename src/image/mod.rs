@@ -33,6 +33,7 @@ pub mod hives;
 pub mod import;
 mod metadata;
 mod offline;
+pub mod patterns;
 pub mod registry;
 pub mod tree;
 pub mod xml;

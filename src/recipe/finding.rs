@@ -55,6 +55,24 @@ impl Finding {
         }
     }
 
+    /// A finding that no text can show, such as a recipe that cannot be read.
+    #[must_use]
+    pub fn nowhere(
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        let help = help.into();
+        Self {
+            code: code.into(),
+            message: message.into(),
+            labels: Vec::new(),
+            help: (!help.is_empty()).then_some(help),
+            elsewhere: Vec::new(),
+            note: false,
+        }
+    }
+
     /// The same finding with a second place, in the same text or another.
     #[must_use]
     pub fn and(mut self, origin: &Origin, label: impl Into<String>) -> Self {
@@ -124,6 +142,9 @@ impl Diagnostic for Finding {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        if self.labels.is_empty() {
+            return None;
+        }
         Some(Box::new(self.labels.iter().enumerate().map(|(index, label)| {
             let text = Some(label.text.clone()).filter(|text| !text.is_empty() && !self.note);
             match index {

@@ -40,6 +40,8 @@ pub(crate) enum Value {
     Time(String),
     List(Vec<Node>),
     Table(Table),
+    /// A text that could not be made out; a finding says why.
+    Broken,
 }
 
 impl Value {
@@ -53,6 +55,7 @@ impl Value {
             Self::Time(_) => "a date or time",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
+            Self::Broken => "unknown",
         }
     }
 }
@@ -248,22 +251,18 @@ fn syntax_findings(
             continue;
         }
         lines.push(line);
-        let message = error.message().trim();
-        let help = if message.contains("escape") {
-            "in \"double quotes\" a backslash begins an escape; write Windows paths in 'single quotes'"
-        } else if message.contains("duplicate key") {
-            "a key may stand once in a table; merge the two, or take one away"
-        } else {
-            ""
-        };
-        findings.push(Finding::at(
-            &origin,
-            "recipe::syntax",
-            "this is not valid TOML",
-            message.replace('\n', ", "),
-            help,
-        ));
+        let mut label = error.message().trim().replace('\n', ", ");
+        let mut help = "";
+        if label.contains("escape") {
+            label = "not an escape that TOML knows".to_owned();
+            help = "in \"double quotes\" a backslash begins an escape; write Windows paths in 'single quotes'";
+        } else if label.contains("duplicate key") {
+            help = "a key may stand once in a table; merge the two, or take one away";
+        }
+        let message = "this is not valid TOML";
+        findings.push(Finding::at(&origin, "recipe::syntax", message, label, help));
     }
+    findings.sort_by_key(|finding| finding.labels().next().map(|label| label.origin.span().start));
     findings
 }
 

@@ -7,5 +7,8 @@ mod hive_model;
 mod hive_real;
 mod layers;
 mod policy;
+mod recipe_files;
+mod recipe_schema;
 mod support;
 mod upcase_oracle;
+mod wim_read;
