@@ -12,3 +12,4 @@ mod recipe_schema;
 mod support;
 mod upcase_oracle;
 mod wim_read;
+mod wim_write;

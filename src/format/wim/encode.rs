@@ -194,7 +194,9 @@ impl fmt::Debug for Encoders {
 
 impl Encoders {
     /// Fails when the codec cannot be used with that chunk size. With [`Codec::None`] the chunk size does not matter.
-    pub(super) fn new((codec, chunk_size, level): (Codec, u32, Level)) -> Result<Self, Unsupported> {
+    pub(super) fn new(
+        (codec, chunk_size, level): (Codec, u32, Level),
+    ) -> Result<Self, Unsupported> {
         let mut free = Vec::new();
         if codec != Codec::None {
             free.push(codec::encoder(codec, chunk_size, level)?);
@@ -270,7 +272,11 @@ mod tests {
         (0..size)
             .map(|index| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                if index / 70_000 % 3 == 1 { state.to_le_bytes()[3] } else { b"all the same "[index % 13] }
+                if index / 70_000 % 3 == 1 {
+                    state.to_le_bytes()[3]
+                } else {
+                    b"all the same "[index % 13]
+                }
             })
             .collect()
     }

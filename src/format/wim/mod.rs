@@ -36,10 +36,11 @@ pub mod reader;
 mod resource;
 pub mod verify;
 pub mod write;
+mod write_items;
 pub mod xml;
 
 pub use blob_table::Blob;
-pub use encode::{EncodedResource, encode_resource};
+pub use encode::{EncodedResource, encode_resource, encode_resource_seek};
 pub use error::WimError;
 pub use header::{Header, ResourceHeader};
 pub use info::WimXml;
