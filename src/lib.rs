@@ -73,6 +73,7 @@ pub mod cli;
 pub mod codec;
 pub mod format;
 pub mod image;
+pub mod pipeline;
 pub mod plan;
 pub mod recipe;
 pub mod servicing;

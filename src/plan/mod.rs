@@ -2,4 +2,6 @@
 
 pub mod graph;
 pub mod inputs;
+pub mod key;
+pub mod lock;
 pub mod order;

@@ -1,0 +1,3 @@
+//! Layer 8: runs a plan.
+
+pub mod output;
