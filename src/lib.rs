@@ -70,3 +70,4 @@
 
 pub mod base;
 pub mod codec;
+pub mod format;

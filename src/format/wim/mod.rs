@@ -1,0 +1,42 @@
+//! Windows Imaging files (WIM): reading, verifying and writing.
+//!
+//! ```text
+//! header (208 bytes) | blobs and metadata resources, any order | blob table | XML | [integrity table]
+//! ```
+//!
+//! A *blob* is unique file content, named by the SHA-1 of its uncompressed bytes. A *resource* is where its bytes lie in the file, stored
+//! raw or as chunks that are compressed one by one. Each image has one *metadata resource*: security descriptors and the tree of
+//! directory entries, which name their content by SHA-1. The XML describes the images to people and setup programs.
+//!
+//! Knowledge: `facts/wim-and-codecs.md` of the project, which was checked against files made by DISM and wimlib.
+//!
+//! - [`header`]: the header and the 24-byte resource header
+
+//! - [`metadata`]: the tree of an image; `parse` and `encode` beside it
+//! - [`xml`], [`info`]: the XML as a tree that keeps what it does not know, and typed access to it
+//! - [`reader`]: [`Wim`]: open, look up, read, stream
+//! - [`verify`]: every blob against its SHA-1, on all threads
+//! - [`resource`]: compressed resources: chunk tables, decoding in parallel
+//! - [`encode`]: making compressed resources
+//! - [`write`]: a whole WIM from a plan
+//! - [`error`]: what can go wrong
+
+pub mod encode;
+pub mod error;
+pub mod header;
+pub mod info;
+pub mod metadata;
+pub mod reader;
+pub mod verify;
+pub mod write;
+pub mod xml;
+
+pub use encode::{EncodedResource, encode_resource};
+pub use error::WimError;
+pub use header::{Header, ResourceHeader};
+pub use info::WimXml;
+pub use metadata::{Dentry, ImageMetadata, Reparse, Stream, StreamKind};
+pub use reader::{Blob, Wim};
+pub use verify::VerifyReport;
+pub use write::{BlobSource, BlobToWrite, MetadataToWrite, WriteReport, WriteSettings, write_wim};
+pub use xml::Element;
