@@ -1,0 +1,1 @@
+//! PE headers: which machine a program is for.

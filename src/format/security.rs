@@ -1,0 +1,1 @@
+//! Security descriptors: self-relative bytes, SDDL text, inheritance.

@@ -1,0 +1,1 @@
+//! From a directory of the host: captures it as an image.
