@@ -5,5 +5,6 @@
 
 mod layers;
 mod policy;
+mod readme;
 mod support;
 mod upcase_oracle;
