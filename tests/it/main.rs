@@ -7,6 +7,7 @@ mod hive_model;
 mod hive_real;
 mod layers;
 mod policy;
+mod readme;
 mod recipe_files;
 mod recipe_schema;
 mod support;
