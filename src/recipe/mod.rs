@@ -30,7 +30,4 @@ pub use model::{
     BaseSection, Entry, Expect, ImageSection, ImageSelect, InputDecl, OutputImages, OutputSection,
     PolicySection, Recipe, WhenNotNative,
 };
-pub mod model;
-pub use finding::{Finding, Findings, Label, nearest};
-pub use model::*;
 pub use source::{Located, Origin, Source, Sources};
