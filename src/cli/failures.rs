@@ -48,14 +48,10 @@ pub(crate) fn wim_write(path: &Path, error: WimError) -> Failure {
     match error {
         WimError::Cancelled => Failure::interrupted(),
         WimError::Io(error) if is_input(&error) => {
-            Problem::new("input", "an input cannot be read")
-                .cause(error)
-                .exit(Exit::BadInput)
+            Problem::new("input", "an input cannot be read").cause(error).exit(Exit::BadInput)
         }
         WimError::Io(error) => output(path, error),
-        WimError::Plan { .. } => {
-            Problem::new("bug", message).cause(error).exit(Exit::Internal)
-        }
+        WimError::Plan { .. } => Problem::new("bug", message).cause(error).exit(Exit::Internal),
         error @ WimError::HashMismatch { .. } => Problem::new("input::changed", message)
             .cause(error)
             .help("the input changed while it was read; run the command again")
@@ -68,11 +64,24 @@ pub(crate) fn wim_write(path: &Path, error: WimError) -> Failure {
 pub(crate) fn image(path: &Path, error: ImageError) -> Failure {
     match error {
         ImageError::Wim(error) => wim_read(path, error),
-        error => {
-            Problem::new("image", format!("an image of {} cannot be read", path.display()))
-                .cause(error)
-                .exit(Exit::BadInput)
-        }
+        error => Problem::new("image", format!("an image of {} cannot be read", path.display()))
+            .cause(error)
+            .exit(Exit::BadInput),
+    }
+}
+
+/// A folder that cannot be captured.
+pub(crate) fn capture(source: &Path, error: ImageError) -> Failure {
+    let message = format!("{} cannot be captured", source.display());
+    match error {
+        ImageError::HostNames { names } => Problem::new("input::name", message)
+            .cause(ImageError::HostNames { names: names.clone() })
+            .help(format!(
+                "rename them, or leave them out with --skip-bad-names:\n{}",
+                names.join("\n")
+            ))
+            .exit(Exit::BadInput),
+        error => Problem::new("input", message).cause(error).exit(Exit::BadInput),
     }
 }
 
@@ -111,8 +120,7 @@ pub(crate) fn output(path: &Path, error: io::Error) -> Failure {
         _ => None,
     };
     let mut problem =
-        Problem::new("output", format!("{} cannot be written", path.display()))
-            .cause(error);
+        Problem::new("output", format!("{} cannot be written", path.display())).cause(error);
     if let Some(help) = help {
         problem = problem.help(help);
     }
@@ -121,9 +129,7 @@ pub(crate) fn output(path: &Path, error: io::Error) -> Failure {
 
 /// A host file or folder that cannot be read.
 pub(crate) fn input(what: &str, error: io::Error) -> Failure {
-    Problem::new("input", format!("{what} cannot be read"))
-        .cause(error)
-        .exit(Exit::BadInput)
+    Problem::new("input", format!("{what} cannot be read")).cause(error).exit(Exit::BadInput)
 }
 
 fn is_input(error: &io::Error) -> bool {

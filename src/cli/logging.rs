@@ -49,9 +49,7 @@ where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     let file = fs::File::create(path).map_err(|error| {
-        Problem::new("log", "the log file cannot be written")
-            .cause(error)
-            .exit(Exit::OutputFailed)
+        Problem::new("log", "the log file cannot be written").cause(error).exit(Exit::OutputFailed)
     })?;
     Ok(fmt::layer()
         .with_writer(Mutex::new(file.into_file()))

@@ -169,7 +169,5 @@ pub(crate) fn stdout_error(error: io::Error) -> Failure {
 }
 
 fn json_error(error: serde_json::Error) -> Failure {
-    Problem::new("bug", "a result cannot be written as JSON")
-        .cause(error)
-        .exit(Exit::Internal)
+    Problem::new("bug", "a result cannot be written as JSON").cause(error).exit(Exit::Internal)
 }

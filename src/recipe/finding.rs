@@ -286,9 +286,8 @@ mod tests {
             .and(&two, "and that");
         assert_eq!(Finding::labels(&finding).count(), 2);
         assert_eq!(Diagnostic::labels(&finding).unwrap().count(), 1);
-        let handler = miette::GraphicalReportHandler::new_themed(
-            miette::GraphicalTheme::unicode_nocolor(),
-        );
+        let handler =
+            miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor());
         let text = Findings::from(finding).render(&handler);
         assert!(text.contains("one.toml") && text.contains("two.toml"), "{text}");
     }

@@ -30,8 +30,8 @@ impl KeyPath {
         let mut at = 0;
         loop {
             at += blanks(&text[at..]);
-            let (key, length) = part(&text[at..])
-                .map_err(|what| KeyPathError { span: at..text.len(), what })?;
+            let (key, length) =
+                part(&text[at..]).map_err(|what| KeyPathError { span: at..text.len(), what })?;
             if parts.len() == PARTS {
                 return Err(KeyPathError { span: at..text.len(), what: "too many parts" });
             }
@@ -66,7 +66,9 @@ fn part(text: &str) -> Result<(String, usize), &'static str> {
     let bare = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
     let length = text.find(|character| !bare(character)).unwrap_or(text.len());
     if length == 0 {
-        return Err("a key is missing; one with other characters than letters, digits, `-` and `_` needs quotes");
+        return Err(
+            "a key is missing; one with other characters than letters, digits, `-` and `_` needs quotes",
+        );
     }
     Ok((text[..length].to_owned(), length))
 }

@@ -163,8 +163,10 @@ mod tests {
 
     #[test]
     fn tables_merge_scalars_replace_files_append() {
-        let base = "[services]\nA = 'auto'\nB = 'auto'\n[[files]]\nto = 'a'\n[first-boot]\nrun = ['a']";
-        let over = "[services]\nC = 'boot'\nA = 'manual'\n[[files]]\nto = 'b'\n[first-boot]\nrun = ['b']";
+        let base =
+            "[services]\nA = 'auto'\nB = 'auto'\n[[files]]\nto = 'a'\n[first-boot]\nrun = ['a']";
+        let over =
+            "[services]\nC = 'boot'\nA = 'manual'\n[[files]]\nto = 'b'\n[first-boot]\nrun = ['b']";
         assert_eq!(
             merged(&[base, over]),
             "services={A='manual'; B='auto'; C='boot'; }; files=[{to='a'; },{to='b'; }]; first-boot={run=['b']; }; "

@@ -44,7 +44,8 @@ pub(crate) fn same(left: &Path, right: &Path) -> bool {
 }
 
 fn is_absolute(text: &str) -> bool {
-    let drive = |bytes: &[u8]| bytes.len() > 1 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':';
+    let drive =
+        |bytes: &[u8]| bytes.len() > 1 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':';
     text.starts_with('/') || drive(text.as_bytes())
 }
 

@@ -58,8 +58,16 @@ pub(crate) static ROOT: TableShape = TableShape {
         "a recipe",
         "A Windows image as it shall be. Nothing here is a step: what has to be done and in which order is worked out.",
         &[
-            key("extends", &PATHS, "recipes that this one builds on, merged before it; relative to this file"),
-            key("drop", &DROP, "inherited entries to remove, each written as a key path: `services.RemoteRegistry`"),
+            key(
+                "extends",
+                &PATHS,
+                "recipes that this one builds on, merged before it; relative to this file",
+            ),
+            key(
+                "drop",
+                &DROP,
+                "inherited entries to remove, each written as a key path: `services.RemoteRegistry`",
+            ),
             key("vars", &VARS, "texts that `${name}` stands for in every other text"),
             key("image", &IMAGE, "what the built image says of itself"),
             required("base", &BASE, "the image to start from"),
@@ -172,15 +180,22 @@ static REGISTRY_VALUE: Shape = Shape::OneOf(&[
     Shape::List { of: &TEXT, least: 0, append: false },
     Shape::Table(&TableShape {
         later: &[("env", "read secrets from the environment")],
-        groups: &[Group { keys: &["type", "absent"], required: true }, Group { keys: &["value", "absent"], required: false }],
+        groups: &[
+            Group { keys: &["type", "absent"], required: true },
+            Group { keys: &["value", "absent"], required: false },
+        ],
         whole: true,
         ..table(
             "a registry value",
             "A value with its type, or its absence.",
             &[
                 key("type", &REGISTRY_TYPE, "the type"),
-                key("value", &REGISTRY_DATA, "the data: a number for dword and qword, a list of texts for multi-sz, text for sz and expand-sz, \
-                    hexadecimal bytes for the rest"),
+                key(
+                    "value",
+                    &REGISTRY_DATA,
+                    "the data: a number for dword and qword, a list of texts for multi-sz, text for sz and expand-sz, \
+                    hexadecimal bytes for the rest",
+                ),
                 key("absent", &TRUE, "the value goes"),
             ],
         )
@@ -239,7 +254,11 @@ static SERVICE: Shape = Shape::OneOf(&[
         "What a service shall be like; what is left out stays.",
         &[
             key("start", &START, "when it starts"),
-            key("account", &LINE, "the account it runs as: `LocalSystem`, `NT AUTHORITY\\LocalService`"),
+            key(
+                "account",
+                &LINE,
+                "the account it runs as: `LocalSystem`, `NT AUTHORITY\\LocalService`",
+            ),
             key("arguments", &TEXT, "what follows the program on its command line"),
         ],
     )),
@@ -264,12 +283,24 @@ static FILES: Shape = Shape::List {
             "an entry of [[files]]",
             "A file or folder of the image. Without `from` and `absent` what is there gets other attributes or security.",
             &[
-                required("to", &LINE, "where in the image: 'C:\\Tools\\tool.exe'; the drive letter means the image's root"),
-                key("from", &PATH, "the file or folder on this machine; a folder is merged into what is there"),
+                required(
+                    "to",
+                    &LINE,
+                    "where in the image: 'C:\\Tools\\tool.exe'; the drive letter means the image's root",
+                ),
+                key(
+                    "from",
+                    &PATH,
+                    "the file or folder on this machine; a folder is merged into what is there",
+                ),
                 key("replace", &BOOLEAN, "true: the folder in the image is emptied first"),
                 key("absent", &TRUE, "the file, or the folder and all below it, goes"),
                 key("attributes", &ATTRIBUTES, "attributes of the file, or of the folder's files"),
-                key("sddl", &LINE, "the security descriptor as SDDL; without it, it is inherited as Windows does"),
+                key(
+                    "sddl",
+                    &LINE,
+                    "the security descriptor as SDDL; without it, it is inherited as Windows does",
+                ),
             ],
         )
     }),
@@ -304,7 +335,11 @@ static FIRST_BOOT: Shape = Shape::Table(&table(
 static POLICY: Shape = Shape::Table(&table(
     "the section [policy]",
     "What to do where there is a choice.",
-    &[key("when-not-native", &WHEN_NOT_NATIVE, "what to do with an entry that cannot be applied here")],
+    &[key(
+        "when-not-native",
+        &WHEN_NOT_NATIVE,
+        "what to do with an entry that cannot be applied here",
+    )],
 ));
 static WHEN_NOT_NATIVE: Shape = Shape::Choice {
     words: &[
@@ -323,10 +358,22 @@ static OUTPUT: Shape = Shape::Table(&TableShape {
         &[
             required("path", &PATH, "the WIM to write; its folder is made"),
             key("compression", &COMPRESSION, "how it is compressed; default: as the base"),
-            key("chunk-kib", &CHUNK, "bytes that are compressed together, in KiB; default: 32, or as the base when the compression is the base's"),
-            key("integrity", &BOOLEAN, "true: write the integrity table that `dism /CheckIntegrity` reads"),
+            key(
+                "chunk-kib",
+                &CHUNK,
+                "bytes that are compressed together, in KiB; default: 32, or as the base when the compression is the base's",
+            ),
+            key(
+                "integrity",
+                &BOOLEAN,
+                "true: write the integrity table that `dism /CheckIntegrity` reads",
+            ),
             key("images", &IMAGES, "which images the output has; default: `selected`"),
-            key("epoch", &EPOCH, "the time of everything new: RFC 3339, or seconds since 1970; default: SOURCE_DATE_EPOCH, else the base image's own"),
+            key(
+                "epoch",
+                &EPOCH,
+                "the time of everything new: RFC 3339, or seconds since 1970; default: SOURCE_DATE_EPOCH, else the base image's own",
+            ),
         ],
     )
 });

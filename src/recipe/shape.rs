@@ -280,10 +280,8 @@ fn wrong_kind(node: &Node, key: &str, shape: &Shape) -> Finding {
             "write the value itself, or leave it out of the image and set it at deployment",
         );
     }
-    let scalar = matches!(
-        node.value,
-        Value::Integer(_) | Value::Float | Value::Boolean(_) | Value::Time(_)
-    );
+    let scalar =
+        matches!(node.value, Value::Integer(_) | Value::Float | Value::Boolean(_) | Value::Time(_));
     let text = match shape {
         Shape::OneOf(shapes) => shapes.iter().any(Shape::is_text),
         _ => shape.is_text(),

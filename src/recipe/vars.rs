@@ -21,8 +21,13 @@ const CHAIN: usize = 32;
 /// Replaces variables in all of `root` but `[vars]`, which is resolved too. What cannot be replaced becomes [`Value::Broken`].
 pub(crate) fn substitute(root: &mut Table, findings: &mut Vec<Finding>) {
     let variables = root.get("vars").and_then(Node::table).cloned().unwrap_or_default();
-    let mut expander =
-        Expander { variables, resolved: BTreeMap::new(), stack: Vec::new(), budget: BUDGET, findings };
+    let mut expander = Expander {
+        variables,
+        resolved: BTreeMap::new(),
+        stack: Vec::new(),
+        budget: BUDGET,
+        findings,
+    };
     let names: Vec<String> =
         expander.variables.entries().iter().map(|entry| entry.key.clone()).collect();
     for name in &names {
@@ -79,7 +84,8 @@ impl Expander<'_> {
     /// Puts the resolved texts into the entry `vars` itself.
     fn put_resolved(&self, vars: &mut Entry) {
         if let Value::Table(table) = &mut vars.node.value {
-            let names: Vec<String> = table.entries().iter().map(|entry| entry.key.clone()).collect();
+            let names: Vec<String> =
+                table.entries().iter().map(|entry| entry.key.clone()).collect();
             for name in names {
                 if let (Some(entry), Some(resolved)) =
                     (table.entry_mut(&name), self.resolved.get(&name))
@@ -139,7 +145,10 @@ impl Expander<'_> {
             self.findings.push(Finding::at(
                 origin,
                 "recipe::variable-too-long",
-                format!("with its variables replaced this text is longer than {} KiB", LONGEST >> 10),
+                format!(
+                    "with its variables replaced this text is longer than {} KiB",
+                    LONGEST >> 10
+                ),
                 "grows too long",
                 "do variables hold one another many times?",
             ));
@@ -249,7 +258,8 @@ mod tests {
         assert_eq!(value("a = '${a}'", "x"), codes("recipe::variable-cycle"));
         assert_eq!(value("", "${b"), codes("recipe::not-a-variable"));
         assert_eq!(value("", "${}"), codes("recipe::not-a-variable"));
-        let findings = substituted("[vars]\nversion = '1'\n[image]\nname = 'a${verson}'").unwrap_err();
+        let findings =
+            substituted("[vars]\nversion = '1'\n[image]\nname = 'a${verson}'").unwrap_err();
         assert_eq!(findings[0].labels().next().unwrap().origin.text(), "${verson}");
         assert_eq!(findings[0].help(), Some("did you mean `${version}`?"));
     }

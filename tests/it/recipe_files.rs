@@ -29,7 +29,8 @@ fn rendered(findings: &Findings) -> String {
 /// A recipe as text: one line per thing it says.
 fn dump(recipe: &Recipe) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, what: &dyn std::fmt::Debug| writeln!(text, "{name}: {what:?}").unwrap();
+    let mut line =
+        |name: &str, what: &dyn std::fmt::Debug| writeln!(text, "{name}: {what:?}").unwrap();
     line("image", &recipe.image);
     line("base wim", &recipe.base.wim);
     line("base select", &recipe.base.select);

@@ -35,7 +35,8 @@ fn toml_files(folder: &str) -> Vec<PathBuf> {
 #[test]
 fn check_jsonschema_accepts_what_loads() {
     let Some(tool) = support::oracle("check-jsonschema") else { return };
-    let folders = ["recipes", "recipes/common", "tests/data/recipes/valid", "tests/data/recipes/valid/parts"];
+    let folders =
+        ["recipes", "recipes/common", "tests/data/recipes/valid", "tests/data/recipes/valid/parts"];
     let mut command = tool.command();
     command.args(["--schemafile", FILE]);
     command.args(folders.iter().flat_map(|folder| toml_files(folder)));
@@ -47,11 +48,27 @@ fn check_jsonschema_refuses_what_an_editor_can_see() {
     let Some(tool) = support::oracle("check-jsonschema") else { return };
     // The other samples are wrong in ways that only merging, decoding or TOML itself shows.
     for name in [
-        "chunk-of-xpress", "files", "later-output", "later-sections", "missing", "missing-in-base", "output",
-        "registry-numbers", "registry-types", "services", "two-choices", "unknown-keys", "wrong-types",
+        "chunk-of-xpress",
+        "files",
+        "later-output",
+        "later-sections",
+        "missing",
+        "missing-in-base",
+        "output",
+        "registry-numbers",
+        "registry-types",
+        "services",
+        "two-choices",
+        "unknown-keys",
+        "wrong-types",
     ] {
         let path = format!("tests/data/recipes/invalid/{name}.toml");
         let output = tool.command().args(["--schemafile", FILE, &path]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{name}: {}",
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
 }

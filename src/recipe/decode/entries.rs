@@ -113,7 +113,8 @@ impl Decoder<'_> {
         let to = self.image_path(table.get("to")?);
         let from = table.get("from").and_then(|node| self.input(node));
         let absent = table.get("absent").is_some();
-        let replace = matches!(table.get("replace"), Some(Node { value: Value::Boolean(true), .. }));
+        let replace =
+            matches!(table.get("replace"), Some(Node { value: Value::Boolean(true), .. }));
         if let (Some(entry), true) = (table.entry("replace"), table.get("from").is_none()) {
             self.pointless(&entry.origin, "replace", "without `from`");
         }
@@ -135,9 +136,7 @@ impl Decoder<'_> {
             (false, Some(input)) => FilesAction::From { input, replace },
             (false, None) => FilesAction::Adjust,
         };
-        if action == FilesAction::Adjust
-            && table.entries().iter().all(|entry| entry.key == "to")
-        {
+        if action == FilesAction::Adjust && table.entries().iter().all(|entry| entry.key == "to") {
             self.findings.push(Finding::at(
                 origin,
                 "recipe::empty",

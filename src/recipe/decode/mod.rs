@@ -67,7 +67,12 @@ impl Decoder<'_> {
         origin: &Origin,
         operation: Operation,
     ) {
-        self.entries.push(Entry { section, label: label.into(), origin: origin.clone(), operation });
+        self.entries.push(Entry {
+            section,
+            label: label.into(),
+            origin: origin.clone(),
+            operation,
+        });
     }
 
     /// Declares the input whose path is the text of `node`.

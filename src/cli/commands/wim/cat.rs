@@ -92,8 +92,7 @@ fn look_up<'a>(image: &'a ImageMetadata, names: &[&str]) -> Option<&'a Dentry> {
 
 /// SHA-1 of what is asked for.
 fn content(dentry: &Dentry, stream: Option<&str>, path: &str) -> Result<Sha1, Failure> {
-    let problem =
-        |message: String| Problem::new("wim::no-content", message).exit(Exit::BadInput);
+    let problem = |message: String| Problem::new("wim::no-content", message).exit(Exit::BadInput);
     if let Some(name) = stream.filter(|name| !name.is_empty()) {
         let named = || dentry.streams.iter().filter(|stream| stream.kind == StreamKind::Named);
         return named().find(|stream| stream.name.is(name)).map(|stream| stream.sha1).ok_or_else(

@@ -19,8 +19,9 @@ use crate::{
 
 /// List the files of an image
 ///
-/// Prints one path a line, a folder before what is in it. Patterns are compared with the whole path from the image's root, without case,
-/// `\` and `/` alike: `*` and `?` stay within a name, `**` crosses folders. What matches a folder lists everything below it.
+/// Prints one path a line, a folder before what is in it. A pattern without a separator (`*.dll`) means any entry of that name; one with a
+/// separator (`/Windows/*.exe`) is compared with the whole path from the image's root; without case, `\` and `/` alike. `*` and `?` stay within a
+/// name, `**` crosses folders. What matches a folder lists everything below it.
 ///
 /// --long prints in columns: attributes (d folder, l link, r read-only, h hidden, s system, a archive, p sparse, c compressed, e encrypted,
 /// o offline, n not indexed, t temporary), number of the security descriptor, names of the file, size, last write, SHA-1, path, what a link points

@@ -1,7 +1,8 @@
 //! Globs on image paths.
 //!
-//! A pattern is compared with the whole path from the image's root, without case, `\` and `/` alike, a leading one optional. `*` and `?` stay
-//! within a name, `**` crosses folders, `[ab]` and `{a,b}` choose. What matches a folder means everything below it.
+//! A pattern without a separator (`*.dll`) means any entry of that name; one with a separator (`/Windows`, `Windows/*.exe`) is compared with the whole
+//! path from the image's root. Case does not matter, `\` and `/` are alike. `*` and `?` stay within a name, `**` crosses folders, `[ab]` and
+//! `{a,b}` choose. What matches a folder means everything below it. (As [`crate::image::patterns`]; these tell which of them matched nothing.)
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -32,7 +33,7 @@ impl Patterns {
         };
         for pattern in patterns {
             let text = pattern.as_ref();
-            let glob = GlobBuilder::new(&normal(text))
+            let glob = GlobBuilder::new(&anchored(text))
                 .literal_separator(true)
                 .backslash_escape(false)
                 .build()
@@ -54,15 +55,16 @@ impl Patterns {
         self.globs.matches(normal(path))
     }
 
-    /// True when a pattern matches `path` itself.
-    pub(crate) fn is_match(&self, path: &str) -> bool {
-        self.globs.is_match(normal(path))
-    }
-
     /// The pattern of that number as it was written.
     pub(crate) fn text(&self, number: usize) -> &str {
         &self.texts[number]
     }
+}
+
+/// A pattern without a separator means any entry of that name.
+fn anchored(pattern: &str) -> String {
+    let path = normal(pattern);
+    if pattern.contains(['\\', '/']) { path } else { format!("**/{path}") }
 }
 
 /// Upper case as NT folds it, `/` as separator, no separator at the ends.
@@ -102,7 +104,7 @@ pub(crate) fn chosen(
             "wim::no-match",
             format!("nothing in the image matches `{}`", patterns.text(number)),
         )
-        .help("a pattern is compared with the whole path from the image's root: `**/*.dll` finds files at any depth")
+        .help("a pattern with a separator is compared with the whole path from the image's root, one without means any entry of that name")
         .exit(Exit::BadInput)),
     }
 }
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, path: &str) -> bool {
-        Patterns::parse(&[pattern]).unwrap().is_match(path)
+        !Patterns::parse(&[pattern]).unwrap().matching(path).is_empty()
     }
 
     #[test]
@@ -125,7 +127,9 @@ mod tests {
 
     #[test]
     fn one_star_stays_in_a_name_and_two_cross_folders() {
-        assert!(!matches("*.dll", r"\Windows\a.dll"));
+        assert!(matches("*.dll", r"\Windows\a.dll"));
+        assert!(!matches("/*.dll", r"\Windows\a.dll"));
+        assert!(!matches("Windows/*", r"\Windows\a\b"));
         assert!(matches("**/*.dll", r"\Windows\a.dll"));
         assert!(matches("**/*.dll", r"\a.dll"));
         assert!(matches("{a,b}[12]", r"\B2"));

@@ -1,13 +1,19 @@
 //! What a capture leaves out.
 //!
-//! `--exclude-from` takes a pattern a line (`#` or `;` begin a comment), and DISM's `WimScript.ini`: under `[ExclusionList]` patterns, under
-//! `[ExclusionException]` what is captured all the same; other sections are for other purposes and are skipped.
+//! `--exclude-from` takes a pattern a line (`#` or `;` begin a comment), or DISM's `WimScript.ini`, of which `[ExclusionList]` is read. What its
+//! `[ExclusionException]` would bring back cannot be kept apart and is refused; other sections are for other purposes and are skipped.
 
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use crate::cli::{commands::wim::pattern::Patterns, exit::Failure, failures};
+use crate::{
+    cli::{
+        exit::{Exit, Failure, Problem},
+        failures,
+    },
+    image::patterns::Patterns,
+};
 
 /// Left out by DISM and wimlib when nothing else is said: what belongs to a running system, not to an image.
 const ALWAYS: [&str; 8] = [
@@ -21,56 +27,30 @@ const ALWAYS: [&str; 8] = [
     r"\Windows\CSC",
 ];
 
-/// Patterns of what is left out, and of exceptions.
-#[derive(Debug)]
-pub(super) struct Exclusions {
-    excluded: Patterns,
-    excepted: Patterns,
-    /// The output itself, when it lies in the source.
-    host_file: Option<PathBuf>,
+/// The patterns of the command line and of files, and `output` itself when it lies in `source`.
+pub(super) fn read(
+    patterns: &[String],
+    files: &[PathBuf],
+    source: &Path,
+    output: &Path,
+) -> Result<Patterns, Failure> {
+    let mut excluded: Vec<String> = ALWAYS.iter().copied().map(str::to_owned).collect();
+    excluded.extend_from_slice(patterns);
+    for file in files {
+        let text = fs::read_to_string(file)
+            .map_err(|error| failures::input("the list of exclusions", error))?;
+        read_list(&text, file, &mut excluded)?;
+    }
+    excluded.extend(inside(source, output));
+    Patterns::new(&excluded).map_err(|error| {
+        Problem::new("usage::pattern", "a pattern of what to leave out cannot be used")
+            .cause(error)
+            .help("put brackets and braces in pairs; `[[]` is a bracket itself")
+            .exit(Exit::Usage)
+    })
 }
 
-impl Exclusions {
-    /// The patterns of the command line and of files.
-    pub(super) fn read(patterns: &[String], files: &[PathBuf]) -> Result<Self, Failure> {
-        let mut excluded: Vec<String> = ALWAYS.iter().copied().map(str::to_owned).collect();
-        excluded.extend(patterns.iter().map(|pattern| anywhere(pattern)));
-        let mut excepted = Vec::new();
-        for file in files {
-            let text = fs::read_to_string(file)
-                .map_err(|error| failures::input("the list of exclusions", error))?;
-            read_list(&text, &mut excluded, &mut excepted);
-        }
-        Ok(Self {
-            excluded: Patterns::parse(&excluded)?,
-            excepted: Patterns::parse(&excepted)?,
-            host_file: None,
-        })
-    }
-
-    /// Leaves out this file of the host, wherever it is in the source.
-    pub(super) fn leave_out_host_file(&mut self, path: &Path) {
-        self.host_file = fs::canonicalize(path).ok();
-    }
-
-    /// True when an entry is left out: `image_path` is its path in the image, `host` that on the host.
-    pub(super) fn excludes(&self, image_path: &str, host: &Path) -> bool {
-        if self.excluded.is_match(image_path) && !self.excepted.is_match(image_path) {
-            return true;
-        }
-        self.host_file.as_ref().is_some_and(|left_out| {
-            left_out.file_name() == host.file_name()
-                && fs::canonicalize(host).is_ok_and(|host| host == *left_out)
-        })
-    }
-}
-
-/// A pattern without a separator means any entry of that name.
-fn anywhere(pattern: &str) -> String {
-    if pattern.contains(['\\', '/']) { pattern.to_owned() } else { format!("**/{pattern}") }
-}
-
-fn read_list(text: &str, excluded: &mut Vec<String>, excepted: &mut Vec<String>) {
+fn read_list(text: &str, file: &Path, excluded: &mut Vec<String>) -> Result<(), Failure> {
     let mut section = String::from("[exclusionlist]");
     for line in text.trim_start_matches('\u{feff}').lines().map(str::trim) {
         if line.is_empty() || line.starts_with(['#', ';']) {
@@ -79,11 +59,29 @@ fn read_list(text: &str, excluded: &mut Vec<String>, excepted: &mut Vec<String>)
         if line.starts_with('[') && line.ends_with(']') && !line.contains(['\\', '/', '*']) {
             section = line.to_lowercase();
         } else if section == "[exclusionlist]" {
-            excluded.push(anywhere(line));
+            excluded.push(line.to_owned());
         } else if section == "[exclusionexception]" {
-            excepted.push(anywhere(line));
+            return Err(Failure::usage(format!(
+                "{}: `{line}` under [ExclusionException]: exceptions are not supported; write patterns that do not match it",
+                file.display()
+            )));
         }
     }
+    Ok(())
+}
+
+/// The pattern for the output when it is there already and lies in the source: a WIM does not capture itself.
+fn inside(source: &Path, output: &Path) -> Option<String> {
+    let output = fs::canonicalize(output).ok()?;
+    let below = output.strip_prefix(fs::canonicalize(source).ok()?).ok()?.to_str()?.to_owned();
+    let literal: String = below
+        .chars()
+        .map(|character| match character {
+            '[' | ']' | '*' | '?' | '{' | '}' => format!("[{character}]"),
+            other => other.to_string(),
+        })
+        .collect();
+    Some(format!("/{literal}"))
 }
 
 #[cfg(test)]
@@ -92,26 +90,27 @@ mod tests {
 
     #[test]
     fn wim_script_ini_is_understood() {
-        let (mut excluded, mut excepted) = (Vec::new(), Vec::new());
-        let text = "; a comment\n[ExclusionList]\n\\temp\n*.tmp\n[ExclusionException]\n\\keep.tmp\n\
-            [CompressionExclusionList]\n*.zip\n";
-        read_list(text, &mut excluded, &mut excepted);
-        assert_eq!(
-            (excluded, excepted),
-            (vec!["\\temp".into(), "**/*.tmp".into()], vec!["\\keep.tmp".into()])
-        );
+        let mut excluded = Vec::new();
+        let text =
+            "; a comment\n[ExclusionList]\n\\temp\n*.tmp\n[CompressionExclusionList]\n*.zip\n";
+        read_list(text, Path::new("x.ini"), &mut excluded).unwrap();
+        assert_eq!(excluded, ["\\temp", "*.tmp"]);
+        let exception = "[ExclusionException]\n\\keep.tmp\n";
+        let failure = read_list(exception, Path::new("x.ini"), &mut excluded).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
     }
 
     #[test]
-    fn exceptions_win_and_the_usual_files_are_left_out() {
-        let list = tempfile::NamedTempFile::new().unwrap();
-        fs::write(list.path(), "[ExclusionList]\n*.tmp\n[ExclusionException]\n\\keep.tmp\n")
-            .unwrap();
-        let exclusions = Exclusions::read(&[], &[list.path().to_owned()]).unwrap();
-        let excludes = |path: &str| exclusions.excludes(path, Path::new("nowhere"));
-        assert!(excludes(r"\a\b.TMP"));
-        assert!(!excludes(r"\keep.tmp"));
-        assert!(excludes(r"\PageFile.sys"));
-        assert!(!excludes(r"\a\pagefile.sys"));
+    fn the_usual_files_and_the_output_itself_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("a[1].wim");
+        fs::write(&output, "").unwrap();
+        let patterns = read(&["*.bak".to_owned()], &[], folder.path(), &output).unwrap();
+        for left_out in [r"\PageFile.sys", "/x/y.BAK", "/a[1].wim"] {
+            assert!(patterns.matches(left_out), "{left_out}");
+        }
+        for kept in ["/a/pagefile.sys", "/a1.wim", "/b.wim"] {
+            assert!(!patterns.matches(kept), "{kept}");
+        }
     }
 }

@@ -1,26 +1,25 @@
 //! `transom wim capture`: a folder of the host as a WIM.
 //!
-//! - `walk`: what is in the folder
+//! What is captured, and how, is in [`crate::image::import`]; here are the options and the file.
+//!
 //! - `exclude`: what is left out
-//! - `build`: the walked tree as an image: entries, contents, XML
-//! - `host_file`: contents, read when they are needed
+//! - `marked`: inputs whose errors say that they are inputs
 
-mod build;
 mod exclude;
-mod host_file;
-mod walk;
+mod marked;
 
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::{Args, ValueEnum};
 use fs_err as fs;
 
-use self::{build::Built, exclude::Exclusions};
+use self::marked::Marked;
 use crate::{
-    base::filetime::FileTime,
+    base::{filetime::FileTime, limits::Limits},
     cli::{
         app::Context,
         exit::{Exit, Failure, Problem},
@@ -29,7 +28,14 @@ use crate::{
         text,
     },
     codec::{Codec, Level},
-    format::wim::{MetadataToWrite, WimXml, WriteReport, WriteSettings, write_wim},
+    format::wim::{
+        BlobSource, BlobToWrite, Element, MetadataToWrite, WimXml, WriteReport, WriteSettings,
+        write_wim,
+    },
+    image::{
+        self, BlobLocation, FinishedImage,
+        import::{self, CaptureOptions},
+    },
 };
 
 /// Make a WIM from a folder
@@ -39,9 +45,10 @@ use crate::{
 /// SOURCE_DATE_EPOCH, later times become that time, so that a fresh checkout gives the same image too. The image's own time is that of its newest file.
 ///
 /// Captured are names, contents, hard links, symbolic links and times; --unix-data adds owner and mode as wimlib records them. Sockets, pipes and
-/// devices are left out with a warning.
+/// devices are left out with a warning. A folder that is a Windows is recognised, and the XML says which.
 ///
-/// Exclusions are patterns on paths from the source's root, without case, `\` and `/` alike; one without a separator means any entry of that name.
+/// Exclusions are patterns on paths from the source's root, without case, `\` and `/` alike; one without a separator means any entry of that name,
+/// one that begins with a separator or has one in it is compared with the whole path.
 /// Always left out are the files DISM leaves out: \$ntfs.log, \hiberfil.sys, \pagefile.sys, \swapfile.sys, \System Volume Information,
 /// \RECYCLER, \$Recycle.Bin, \Windows\CSC.
 ///
@@ -92,6 +99,10 @@ pub(crate) struct CaptureArguments {
     #[arg(long)]
     integrity: bool,
 
+    /// Leave out names that Windows cannot hold; otherwise they are an error
+    #[arg(long)]
+    skip_bad_names: bool,
+
     /// Record owner, group and mode
     #[arg(long)]
     unix_data: bool,
@@ -116,16 +127,6 @@ enum CompressionChoice {
     Lzx,
 }
 
-/// How to turn the folder into an image.
-#[derive(Debug, Clone)]
-struct Rules {
-    name: String,
-    description: Option<String>,
-    unix_data: bool,
-    /// Latest time.
-    epoch: Option<FileTime>,
-}
-
 fn parse_time(text: &str) -> Result<FileTime, String> {
     FileTime::parse(text).ok_or_else(|| "not a time such as 2026-11-01T00:00:00Z".to_owned())
 }
@@ -135,38 +136,55 @@ pub(crate) fn run(arguments: &CaptureArguments, context: &Context) -> Result<(),
     let settings = write_settings(arguments, context)?;
     let (source, output) = (&arguments.source, &arguments.wim);
     if !arguments.overwrite && fs::symlink_metadata(output).is_ok() {
-        return Err(Problem::new(
-            "output::exists",
-            format!("{} exists already", output.display()),
-        )
-        .help("--overwrite replaces it")
-        .exit(Exit::OutputFailed));
+        return Err(Problem::new("output::exists", format!("{} exists already", output.display()))
+            .help("--overwrite replaces it")
+            .exit(Exit::OutputFailed));
     }
-    let mut exclusions = Exclusions::read(&arguments.exclude, &arguments.exclude_from)?;
-    exclusions.leave_out_host_file(output);
-    let tree = walk::walk(source, &exclusions)?;
-    warn(&tree.warnings, context);
-    let rules = Rules {
-        name: arguments.name.clone().unwrap_or_else(|| folder_name(source)),
-        description: arguments.description.clone(),
+    let exclude = exclude::read(&arguments.exclude, &arguments.exclude_from, source, output)?;
+    let options = CaptureOptions {
+        exclude,
         unix_data: arguments.unix_data,
-        epoch: arguments.epoch.or(context.settings.epoch),
+        skip_bad_names: arguments.skip_bad_names,
+        depth: Limits::default().depth,
     };
-    let built = build::build(&tree, &rules, context)?;
-    let summary = format!(
-        "captured {}, {} ({}) from {}",
-        text::count(built.counts.files, "file", "files"),
-        text::count(built.counts.directories, "folder", "folders"),
-        text::size(built.counts.total_bytes),
-        source.display()
-    );
-    let report = write(built, output, &settings, context)?;
+    let (mut image, report) =
+        import::capture(source, &options).map_err(|error| failures::capture(source, error))?;
+    warn(&report.warnings, context);
+    // Asked here so that the XML can tell which Windows this is, if it is one.
+    image.facts();
+    let mut finished = image.finish().map_err(|error| failures::capture(source, error))?;
+    let newest = settle_times(&mut finished, arguments.epoch.or(context.settings.epoch));
+    let name = arguments.name.clone().unwrap_or_else(|| folder_name(source));
+    let mut xml = image::xml::create(&finished, &name, newest);
+    if let Some(description) = &arguments.description {
+        xml.set_text(&["DESCRIPTION"], description);
+    }
+    let counts = finished.counts;
+    let written = write(finished, xml, output, &settings, context)?;
     context.printer.note(format_args!(
-        "{summary} into {} ({})",
+        "captured {}, {} ({}) from {} into {} ({})",
+        text::count(counts.files, "file", "files"),
+        text::count(counts.directories, "folder", "folders"),
+        text::size(counts.total_bytes),
+        source.display(),
         output.display(),
-        text::size(report.file_size)
+        text::size(written.file_size)
     ));
     Ok(())
+}
+
+/// Sets times later than `epoch` to it; returns the newest time, which becomes the image's own.
+fn settle_times(image: &mut FinishedImage, epoch: Option<FileTime>) -> FileTime {
+    let mut newest = FileTime::default();
+    for dentry in &mut image.metadata.dentries {
+        for time in
+            [&mut dentry.creation_time, &mut dentry.last_access_time, &mut dentry.last_write_time]
+        {
+            *time = epoch.map_or(*time, |epoch| epoch.min(*time));
+        }
+        newest = newest.max(dentry.last_write_time);
+    }
+    newest
 }
 
 fn folder_name(source: &Path) -> String {
@@ -226,7 +244,8 @@ fn write_settings(
 
 /// Writes beside the output and renames: the output is there complete or not at all.
 fn write(
-    built: Built,
+    image: FinishedImage,
+    xml: Element,
     output: &Path,
     settings: &WriteSettings,
     context: &Context,
@@ -241,16 +260,16 @@ fn write(
         .suffix(".wim")
         .tempfile_in(folder)
         .map_err(|error| failures::output(output, error))?;
-    let mut xml = WimXml::new();
-    xml.push_image(built.xml);
     let meter =
-        Meter::new(&context.settings, "writing", built.blobs.iter().map(|blob| blob.size).sum());
+        Meter::new(&context.settings, "writing", image.blobs.iter().map(|blob| blob.size).sum());
+    let mut document = WimXml::new();
+    document.push_image(xml);
     let result = write_wim(
         temporary.as_file(),
         settings,
-        built.blobs,
-        vec![MetadataToWrite::Bytes(built.metadata.encode())],
-        xml,
+        blobs(&image),
+        vec![MetadataToWrite::Bytes(image.metadata.encode())],
+        document,
         &|done| meter.at(done),
         &|| context.interrupt.pressed(),
     );
@@ -258,6 +277,25 @@ fn write(
     let report = result.map_err(|error| failures::wim_write(output, error))?;
     finish(temporary, output).map_err(|error| failures::output(output, error))?;
     Ok(report)
+}
+
+/// The captured contents. Nothing of a captured folder lies in a WIM or in the store.
+fn blobs(image: &FinishedImage) -> Vec<BlobToWrite> {
+    let blob = |found: &image::FinishedBlob| {
+        let source = match &found.location {
+            BlobLocation::Host(source) => {
+                BlobSource::Bytes { source: Arc::new(Marked(Arc::clone(source))) }
+            }
+            BlobLocation::Memory(bytes) => {
+                BlobSource::Bytes { source: Arc::new(Arc::clone(bytes)) }
+            }
+            BlobLocation::Base(wim, blob) => BlobSource::Wim { wim: Arc::clone(wim), blob: *blob },
+            BlobLocation::Stored(_) => return None,
+        };
+        let (sha1, size, reference_count) = (found.sha1, found.size, found.references);
+        Some(BlobToWrite { sha1, size, reference_count, source })
+    };
+    image.blobs.iter().filter_map(blob).collect()
 }
 
 fn finish(temporary: tempfile::NamedTempFile, output: &Path) -> io::Result<()> {

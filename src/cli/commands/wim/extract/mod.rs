@@ -22,8 +22,9 @@ use crate::cli::{app::Context, exit::Failure, text};
 
 /// Unpack files of an image into a folder
 ///
-/// Unpacks what the patterns choose (all, without patterns), with its folders. Patterns are compared with the whole path from the image's root,
-/// without case, `\` and `/` alike: `*` and `?` stay within a name, `**` crosses folders. What matches a folder takes everything below it.
+/// Unpacks what the patterns choose (all, without patterns), with its folders. A pattern without a separator (`*.dll`) means any entry of that
+/// name; one with a separator (`/Windows/*.exe`) is compared with the whole path from the image's root; without case, `\` and `/` alike. `*`
+/// and `?` stay within a name, `**` crosses folders. What matches a folder takes everything below it.
 ///
 /// Without --index or --image every image is unpacked; when there are several, each into a folder with its number.
 ///
