@@ -145,17 +145,18 @@ impl Changeset {
     }
 }
 
-mod hex {
+/// Bytes as hexadecimal text in serialised data.
+pub(crate) mod hex {
     use crate::base::digest::{from_hex, to_hex};
 
-    pub(super) fn serialize<S: serde::Serializer>(
+    pub(crate) fn serialize<S: serde::Serializer>(
         data: &[u8],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&to_hex(data))
     }
 
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<u8>, D::Error> {
         let text = <String as serde::Deserialize>::deserialize(deserializer)?;

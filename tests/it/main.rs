@@ -3,7 +3,9 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod hive_hostile;
 mod hive_model;
+mod hive_peers;
 mod hive_real;
 mod layers;
 mod policy;

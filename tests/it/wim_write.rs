@@ -171,9 +171,9 @@ fn rich_tree() -> Tree {
         ("page.bin", text(4096)),
         ("page1.bin", text(4097)),
         ("noise.bin", noise(100_000, 1)),
-        ("big.txt", text(5_000_000)),
-        ("bignoise.bin", noise(5_000_001, 2)),
-        ("mixed.bin", [noise(700_000, 3), text(3_000_000)].concat()),
+        ("big.txt", text(4_500_000)),
+        ("bignoise.bin", noise(1_500_001, 2)),
+        ("mixed.bin", [noise(300_000, 3), text(1_500_000)].concat()),
     ] {
         tree.file(system, name, &bytes);
     }
@@ -299,7 +299,7 @@ fn wimlib_sees_and_applies_the_tree_we_wrote() {
         let printed = String::from_utf8_lossy(&printed);
         for line in [
             "Full Path           = \"/streams.txt\"",
-            "Named stream \"first\":",
+            "Named data stream \"first\":",
             "Short Name          = \"LONGFI~1.TXT\"",
             "Link Count          = 2",
             "Reparse Tag         = 0xa0000003",
@@ -312,9 +312,9 @@ fn wimlib_sees_and_applies_the_tree_we_wrote() {
         let system = target.join("Windows/System32");
         assert!(
             fs::read(system.join("mixed.bin")).unwrap()
-                == [noise(700_000, 3), text(3_000_000)].concat()
+                == [noise(300_000, 3), text(1_500_000)].concat()
         );
-        assert!(fs::read(system.join("bignoise.bin")).unwrap() == noise(5_000_001, 2));
+        assert!(fs::read(system.join("bignoise.bin")).unwrap() == noise(1_500_001, 2));
         assert_eq!(fs::read(system.join("empty.txt")).unwrap(), b"");
         assert_eq!(fs::read(target.join("symlink.txt")).unwrap(), b"main");
         assert_eq!(
@@ -330,9 +330,9 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
     let folder = support::temporary_folder();
     let source = folder.path().join("source.wim");
     tree.write(&source, &settings((Codec::Xpress, 4096))).unwrap();
-    for &pair in SETTINGS {
+    for pair in [(Codec::None, 0), (Codec::Xpress, 32768), (Codec::Lzx, 32768)] {
         let mut results = Vec::new();
-        for threads in [1, 2, 5] {
+        for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let path = folder.path().join(format!("{threads}.wim"));
             pool.install(|| {
@@ -365,9 +365,9 @@ fn a_wim_is_recompressed_from_any_settings_to_any_and_back() {
     let tree = rich_tree();
     let folder = support::temporary_folder();
     let (first, second) = (folder.path().join("1.wim"), folder.path().join("2.wim"));
-    for &from in SETTINGS {
+    for from in [(Codec::None, 0), (Codec::Xpress, 4096), (Codec::Lzx, 2 << 20)] {
         tree.write(&first, &settings(from)).unwrap();
-        for &to in &[(Codec::None, 0), (Codec::Xpress, 32768), (Codec::Lzx, 32768)] {
+        for to in [(Codec::None, 0), (Codec::Xpress, 4096), (Codec::Lzx, 32768)] {
             let report = rewrite(&open(&first), &second, &settings(to)).unwrap();
             check_contents(&open(&second), &tree);
             if from == to {
@@ -458,10 +458,9 @@ fn the_real_boot_image_is_rewritten_and_wimlib_sees_no_difference() {
         assert_eq!(report.encoded_bytes == 0, codec == Codec::Lzx);
         let ours = open(&path);
         assert!(ours.verify(&|_| ()).unwrap().is_good());
-        assert_eq!(
-            ours.metadata_blob(1).unwrap().resource,
-            ours.metadata_blob(2).unwrap().resource
-        );
+        // One resource for two images, as in this file, is more than 7-Zip opens.
+        let places = [1, 2].map(|index| ours.metadata_blob(index).unwrap().resource.offset);
+        assert_ne!(places[0], places[1]);
         check_with_peers(&path);
         let Some(wimlib) = support::oracle("wimlib-imagex") else { continue };
         for index in ["1", "2"] {
@@ -470,18 +469,15 @@ fn the_real_boot_image_is_rewritten_and_wimlib_sees_no_difference() {
                     ["dir".as_ref(), path.as_os_str(), index.as_ref(), "--detailed".as_ref()];
                 let printed = String::from_utf8_lossy(&wimlib.run(arguments)).into_owned();
                 // Where the bytes lie and how they are stored may differ.
-                let moving = [
-                    "Offset in WIM",
-                    "Compressed size",
-                    "Raw compressed size",
-                    "Raw offset in WIM",
-                ];
+                let moving = ["Offset in WIM", "Compressed size", "Flags    "];
                 let stays = |line: &&str| !moving.iter().any(|text| line.contains(text));
                 printed.lines().filter(stays).collect::<Vec<_>>().join("\n")
             };
             let (theirs, ours) = (dir(&base), dir(&path));
             assert!(theirs.len() > 10_000);
-            assert_eq!(theirs, ours);
+            let difference = theirs.lines().zip(ours.lines()).find(|(theirs, ours)| theirs != ours);
+            assert_eq!(difference, None);
+            assert_eq!(theirs.len(), ours.len());
         }
         let info = |path: &Path| {
             let bytes = wimlib.run(["info".as_ref(), path.as_os_str(), "--xml".as_ref()]);
@@ -553,7 +549,7 @@ fn what_wimlib_captures_is_read_and_written_again() {
 }
 
 #[test]
-fn several_images_share_what_is_equal() {
+fn several_images_share_blobs() {
     let folder = support::temporary_folder();
     let tree = rich_tree();
     let mut other = rich_tree();
@@ -574,8 +570,7 @@ fn several_images_share_what_is_equal() {
     assert_eq!(report.blobs, other.blobs.len() as u64);
     let wim = open(&path);
     assert!(wim.verify(&|_| ()).unwrap().is_good());
-    assert_eq!(wim.metadata_blob(2).unwrap().resource, wim.metadata_blob(3).unwrap().resource);
-    assert_ne!(wim.metadata_blob(1).unwrap().resource, wim.metadata_blob(2).unwrap().resource);
+    assert_eq!(wim.metadata(2).unwrap(), wim.metadata(3).unwrap());
     let shared = wim.blob(&Sha1::of(b"one file with two names")).unwrap();
     assert_eq!(shared.reference_count, 6);
     check_with_peers(&path);

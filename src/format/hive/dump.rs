@@ -13,6 +13,8 @@ use crate::base::digest::{Blake3, to_hex};
 
 /// Data beyond this is shown as a digest.
 const SHOWN: usize = 1024;
+/// A dump has at most this many bytes for each byte of the hive: deep keys with long names repeat their path in every line.
+const MOST: usize = 64;
 
 impl Hive {
     /// Everything below `key` as text, one line for each key (`\path  time security [class]`) and value
@@ -20,13 +22,18 @@ impl Hive {
     /// Two hives with the same content have the same dump, however their cells lie.
     ///
     /// # Errors
-    /// When the hive is damaged.
+    /// When the hive is damaged, or so deep that its paths would fill the memory.
     pub fn dump(&self, key: KeyId) -> Result<String, HiveError> {
         let mut text = String::new();
         let mut path = String::new();
         let mut ends = Vec::new();
         let mut failed = None;
+        let limit = MOST * self.byte_size();
         self.walk(key, |entry| match entry {
+            _ if text.len() > limit => {
+                let size = text.len();
+                failed = Some(HiveError::DataTooLarge { what: "the text of a hive", size, limit });
+            }
             Entry::Key { key, depth, name, time } => {
                 ends.truncate(depth);
                 path.truncate(ends.last().copied().unwrap_or(0));

@@ -10,6 +10,8 @@ use crate::{
 
 /// Column behind which `regedit` continues hexadecimal data on the next line.
 const WRAP: usize = 76;
+/// Paths may take this many bytes for each byte of the hive: deep keys with long names repeat them.
+const MOST: usize = 64;
 
 /// A key or value that has no form in a `.reg` file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,12 +62,14 @@ pub fn write_text(entries: &[RegEntry]) -> Result<String, NotWritable> {
 /// What `key` and everything below it hold, as entries whose paths begin with `prefix`.
 ///
 /// # Errors
-/// When the hive is damaged there.
+/// When the hive is damaged there, or so deep that its paths would fill the memory.
 pub fn entries_of(hive: &Hive, key: KeyId, prefix: &str) -> Result<Vec<RegEntry>, HiveError> {
     let mut entries: Vec<RegEntry> = Vec::new();
     let mut path = prefix.to_owned();
     let mut ends = Vec::new();
+    let (mut size, limit) = (0, MOST * hive.byte_size());
     hive.walk(key, |entry| match entry {
+        _ if size > limit => {}
         Entry::Key { depth, name, .. } => {
             ends.truncate(depth);
             path.truncate(ends.last().copied().unwrap_or(prefix.len()));
@@ -73,6 +77,7 @@ pub fn entries_of(hive: &Hive, key: KeyId, prefix: &str) -> Result<Vec<RegEntry>
                 push(&mut path, format_args!("\\{}", name.to_name()));
             }
             ends.push(path.len());
+            size += path.len();
             let action = RegAction::Values(Vec::new());
             entries.push(RegEntry { key: path.clone(), line: 0, action });
         }
@@ -82,6 +87,9 @@ pub fn entries_of(hive: &Hive, key: KeyId, prefix: &str) -> Result<Vec<RegEntry>
             }
         }
     })?;
+    if size > limit {
+        return Err(HiveError::DataTooLarge { what: "the paths of a hive's keys", size, limit });
+    }
     Ok(entries)
 }
 

@@ -121,7 +121,7 @@ pub struct WriteReport {
 /// the caller.
 ///
 /// Blobs of the same SHA-1 are written once and their reference counts are added up; empty ones are left out, as the format wants it. Images
-/// with the same metadata share one resource. The XML's images must be numbered as `images` are; its `TOTALBYTES` is set here.
+/// with the same metadata get a resource each: wimlib reads a shared one and DISM writes it, but 7-Zip does not open such files. The XML's images must be numbered as `images` are; its `TOTALBYTES` is set here.
 ///
 /// # Errors
 /// When the plan is contradictory, a source cannot be read or is not what its SHA-1 says, the output cannot be written, or
@@ -166,7 +166,7 @@ pub fn write_wim(
         header.integrity = append(&table.encode(), 0)?;
     }
     if let Some(index) = settings.boot_index.checked_sub(1) {
-        let mut boot = metadata_resources[plan.images[index as usize]];
+        let mut boot = metadata_resources[index as usize];
         boot.flags |= ResourceHeader::METADATA;
         header.boot_metadata = boot;
     }
@@ -194,10 +194,8 @@ fn guid(header: &Header, table: &[u8], xml: &[u8]) -> Guid {
 struct Plan {
     blobs: Vec<Item>,
     reference_counts: Vec<u32>,
-    /// Different metadata resources.
+    /// One for each image.
     metadata: Vec<Item>,
-    /// Of each image the place of its metadata there.
-    images: Vec<usize>,
 }
 
 impl Plan {
@@ -221,8 +219,7 @@ impl Plan {
         let mut plan = Self {
             blobs: Vec::with_capacity(blobs.len()),
             reference_counts: Vec::with_capacity(blobs.len()),
-            metadata: Vec::new(),
-            images: Vec::new(),
+            metadata: Vec::with_capacity(images.len()),
         };
         let mut places: HashMap<Sha1, usize> = HashMap::with_capacity(blobs.len());
         for blob in blobs.into_iter().filter(|blob| blob.size > 0) {
@@ -238,14 +235,8 @@ impl Plan {
             plan.reference_counts.push(blob.reference_count);
             plan.blobs.push(item(settings, blob)?);
         }
-        places.clear();
         for image in images {
-            let item = metadata_item(settings, image)?;
-            let place = *places.entry(item.sha1).or_insert(plan.metadata.len());
-            if place == plan.metadata.len() {
-                plan.metadata.push(item);
-            }
-            plan.images.push(place);
+            plan.metadata.push(metadata_item(settings, image)?);
         }
         Ok(plan)
     }
@@ -260,7 +251,7 @@ impl Plan {
             guid: Guid::default(),
             part_number: 1,
             total_parts: 1,
-            image_count: u32::try_from(self.images.len()).unwrap_or(u32::MAX),
+            image_count: u32::try_from(self.metadata.len()).unwrap_or(u32::MAX),
             blob_table: ResourceHeader::default(),
             xml: ResourceHeader::default(),
             boot_metadata: ResourceHeader::default(),
@@ -272,10 +263,10 @@ impl Plan {
     /// Metadata in image order, then blobs by their place in the file.
     fn blob_table(&self, blobs: &[ResourceHeader], metadata: &[ResourceHeader]) -> Vec<u8> {
         let mut writer = Writer::new();
-        for &place in &self.images {
-            let mut resource = metadata[place];
-            resource.flags |= ResourceHeader::METADATA;
-            blob_table::encode_entry(&mut writer, &resource, 1, &self.metadata[place].sha1);
+        for (resource, item) in metadata.iter().zip(&self.metadata) {
+            let flags = resource.flags | ResourceHeader::METADATA;
+            let resource = ResourceHeader { flags, ..*resource };
+            blob_table::encode_entry(&mut writer, &resource, 1, &item.sha1);
         }
         let mut order: Vec<usize> = (0..blobs.len()).collect();
         order.sort_by_key(|&place| blobs[place].offset);
