@@ -13,7 +13,7 @@ use std::{
 
 use fs_err as fs;
 
-use crate::store::Stamp;
+use crate::{plan::output::is_same_file, store::Stamp};
 
 /// Why the output cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -125,19 +125,6 @@ impl Drop for PartialOutput {
             drop(fs::remove_file(&self.partial));
             drop(file);
         }
-    }
-}
-
-/// True when both paths lead to one file.
-#[must_use]
-pub fn is_same_file(one: &Path, other: &Path) -> bool {
-    let (Ok(one_stamp), Ok(other_stamp)) = (stamp_of(one), stamp_of(other)) else { return false };
-    if cfg!(unix) {
-        return (one_stamp.device, one_stamp.inode) == (other_stamp.device, other_stamp.inode);
-    }
-    match (fs::canonicalize(one), fs::canonicalize(other)) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
     }
 }
 

@@ -116,6 +116,11 @@ impl Store {
         Ok(Some(bytes))
     }
 
+    /// Counts a record as used without reading it, so that the output being built keeps it alive.
+    pub fn keep_record(&self, kind: RecordKind, key: &Blake3) {
+        self.mark_used(&kind.object(key));
+    }
+
     /// Writes a record that a later version or a person may read: JSON.
     ///
     /// # Errors
