@@ -9,6 +9,9 @@ use miette::{Diagnostic, LabeledSpan, SourceCode};
 
 use super::source::Origin;
 
+/// After so many findings the rest is neither looked for nor explained.
+const ENOUGH: usize = 200;
+
 /// How many findings [`Findings::render`] shows before it only counts the rest.
 const SHOWN: usize = 30;
 
@@ -148,8 +151,8 @@ impl Diagnostic for Finding {
         Some(Box::new(self.labels.iter().enumerate().map(|(index, label)| {
             let text = Some(label.text.clone()).filter(|text| !text.is_empty() && !self.note);
             match index {
-                0 => LabeledSpan::new_primary_with_span(text, label.origin.span()),
-                _ => LabeledSpan::new_with_span(text, label.origin.span()),
+                0 => LabeledSpan::new_primary_with_span(text, visible(&label.origin)),
+                _ => LabeledSpan::new_with_span(text, visible(&label.origin)),
             }
         })))
     }
@@ -160,6 +163,40 @@ impl Diagnostic for Finding {
         }
         Some(Box::new(self.elsewhere.iter().map(|note| note as &dyn Diagnostic)))
     }
+}
+
+/// The span to draw: what is empty at the very end of a text would not be seen, so it becomes the last character.
+fn visible(origin: &Origin) -> std::ops::Range<usize> {
+    let span = origin.span();
+    let text = &origin.source().text;
+    match text.char_indices().next_back() {
+        Some((last, character)) if span.start == text.len() && character != '\n' => {
+            last..text.len()
+        }
+        _ => span,
+    }
+}
+
+/// True when there are so many findings that looking for more helps nobody.
+pub(crate) fn enough(findings: &[Finding]) -> bool {
+    findings.len() >= ENOUGH
+}
+
+/// A user's text inside a message: control characters escaped, cut when long.
+pub(crate) fn shown(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut shown = String::new();
+    for (index, character) in text.chars().enumerate() {
+        match character {
+            _ if index == LONGEST => {
+                shown.push_str("...");
+                break;
+            }
+            character if character.is_control() => shown.extend(character.escape_debug()),
+            character => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// What loading a recipe found wrong: one finding at least.
@@ -230,16 +267,24 @@ impl Diagnostic for Findings {
 #[must_use]
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Longer texts are not compared: the time grows with the square.
-    const LONGEST: usize = 100;
+    const LONGEST: usize = 64;
+    /// More names are not compared.
+    const MOST: usize = 1000;
     if given.len() > LONGEST {
         return None;
     }
     let folded = given.to_lowercase().replace('_', "-");
     known
         .into_iter()
-        .filter(|name| name.len() <= LONGEST)
-        .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(folded.len()) / 4)
+        .take(MOST)
+        .filter_map(|name| {
+            let most = 1 + name.len().min(folded.len()) / 4;
+            if name.len() > LONGEST || name.len().abs_diff(folded.len()) > most {
+                return None;
+            }
+            let distance = strsim::damerau_levenshtein(&folded, &name.to_lowercase());
+            (distance <= most).then_some((distance, name))
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
@@ -270,6 +315,12 @@ mod tests {
         assert_eq!(nearest("Output", known), Some("output"));
         assert_eq!(nearest("gadgets", known), None);
         assert_eq!(nearest(&"s".repeat(10_000), known), None);
+    }
+
+    #[test]
+    fn texts_of_users_are_shown_on_one_short_line() {
+        assert_eq!(shown("HKLM\\X\n"), "HKLM\\X\\n");
+        assert_eq!(shown(&"x".repeat(500)).len(), 123);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    error::Error as _,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,7 +12,7 @@ use std::{
 
 use super::{
     decode,
-    finding::{Finding, Findings},
+    finding::{Finding, Findings, enough},
     key_path::KeyPath,
     merge,
     model::Recipe,
@@ -101,9 +100,10 @@ pub fn load_from(files: &dyn Files, path: &Path, sets: &[String]) -> Result<Reci
     let mut root = Table::default();
     for layer in layers {
         for (path, origin) in layer.drops {
-            if let Err(finding) = merge::drop_entry(&mut root, &path, &origin) {
-                findings.push(finding);
+            if enough(&findings) {
+                break;
             }
+            findings.extend(merge::drop_entry(&mut root, &path, &origin).err());
         }
         merge::merge(&mut root, layer.table, Some(&RECIPE));
     }
@@ -285,9 +285,12 @@ impl<'a> Loader<'a> {
     }
 
     fn read(&self, path: &Path) -> Result<String, String> {
-        let bytes = self.files.read(path).map_err(|error| {
-            // The host's own words, without the path that the message has already.
-            error.source().map_or_else(|| error.to_string(), ToString::to_string)
+        let bytes = self.files.read(path).map_err(|error| match error.kind() {
+            // Our words where there are some: the host's differ from host to host.
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+            _ => error.to_string(),
         })?;
         if bytes.len() > LARGEST {
             return Err(format!("it is larger than {} MiB", LARGEST >> 20));

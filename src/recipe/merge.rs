@@ -5,7 +5,7 @@
 //! appearance: what overrides keeps the place of what it overrides. `drop` removes entries from all that was merged before it.
 
 use super::{
-    finding::{Finding, nearest},
+    finding::{Finding, nearest, shown},
     key_path::KeyPath,
     node::{Entry, Node, Table, Value},
     shape::{Shape, TableShape},
@@ -84,9 +84,9 @@ pub(crate) fn drop_entry(table: &mut Table, path: &str, origin: &Origin) -> Resu
             Finding::at(
                 &within(error.span),
                 "recipe::key-path",
-                format!("`{path}` is not a key path"),
+                format!("`{}` is not a key path", shown(path)),
                 error.what,
-                "write it as the keys stand in the tables: \"services.RemoteRegistry\", \"registry.'HKLM\\\\SOFTWARE\\\\Policies'\"",
+                "write it as the keys stand in the tables, with dots between them: services.RemoteRegistry",
             )
         })?
         .parts;
@@ -97,7 +97,7 @@ pub(crate) fn drop_entry(table: &mut Table, path: &str, origin: &Origin) -> Resu
             Finding::at(
                 &within(span.clone()),
                 "recipe::nothing-to-drop",
-                format!("`{path}` removes nothing: no inherited recipe has it"),
+                format!("`{}` removes nothing: no inherited recipe has it", shown(path)),
                 "nothing of this name here",
                 nearest(key, keys).map_or_else(
                     || "take it out of `drop`".to_owned(),

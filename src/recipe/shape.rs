@@ -5,7 +5,7 @@
 //! Schema that editors use. What a value means is decoded elsewhere, from a tree that has passed here.
 
 use super::{
-    finding::{Finding, list, nearest},
+    finding::{Finding, enough, list, nearest, shown},
     node::{Entry, Node, Table, Value},
     source::Origin,
 };
@@ -93,11 +93,18 @@ pub(crate) struct Group {
 pub(crate) struct MapShape {
     /// What a key is: `the name of a service`.
     pub(crate) key: &'static str,
+    /// False for a key that is no such thing at all. Decoding refuses it; what is below it is not looked at.
+    pub(crate) valid: fn(&str) -> bool,
     pub(crate) about: &'static str,
     pub(crate) value: &'static Shape,
 }
 
 impl TableShape {
+    /// True for a key that a later version has.
+    fn is_later(&self, name: &str) -> bool {
+        self.later.iter().any(|(later, _)| *later == name)
+    }
+
     /// The key called `name`.
     pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
@@ -123,10 +130,10 @@ impl Shape {
             Self::List { of, .. } => match of {
                 Self::Text(None) => "a list of texts".to_owned(),
                 Self::Path => "a list of paths".to_owned(),
-                _ => "a list".to_owned(),
+                Self::Table(_) => "a list of tables".to_owned(),
+                _ => "a list of words".to_owned(),
             },
-            Self::Table(table) => format!("a table ({})", table.what),
-            Self::Map(map) => format!("a table by {}", map.key),
+            Self::Table(_) | Self::Map(_) => "a table".to_owned(),
             Self::OneOf(shapes) => {
                 let all: Vec<String> = shapes.iter().map(Self::expected).collect();
                 match all.split_last() {
@@ -174,7 +181,7 @@ impl Shape {
 
 /// Checks that `node`, the value of `key`, has the shape; adds to `findings` what is wrong.
 pub(crate) fn check(node: &Node, key: &str, shape: &Shape, findings: &mut Vec<Finding>) {
-    if node.value == Value::Broken {
+    if node.value == Value::Broken || enough(findings) {
         return;
     }
     let Some(shape) = shape.alternative(&node.value) else {
@@ -186,7 +193,7 @@ pub(crate) fn check(node: &Node, key: &str, shape: &Shape, findings: &mut Vec<Fi
             check_table(table, &node.origin, shape, findings);
         }
         (Value::Table(table), Shape::Map(shape)) => {
-            for entry in table.entries() {
+            for entry in table.entries().iter().filter(|entry| (shape.valid)(&entry.key)) {
                 check(&entry.node, &entry.key, shape.value, findings);
             }
         }
@@ -198,7 +205,7 @@ pub(crate) fn check(node: &Node, key: &str, shape: &Shape, findings: &mut Vec<Fi
                 findings.push(Finding::at(
                     &node.origin,
                     "recipe::empty",
-                    format!("`{key}` is empty"),
+                    format!("`{}` is empty", shown(key)),
                     "nothing in here",
                     format!("give {}, or take `{key}` away", Shape::expected(shape)),
                 ));
@@ -210,7 +217,7 @@ pub(crate) fn check(node: &Node, key: &str, shape: &Shape, findings: &mut Vec<Fi
                 findings.push(Finding::at(
                     &node.origin,
                     "recipe::out-of-range",
-                    format!("the number for `{key}` is out of range"),
+                    format!("the number for `{}` is out of range", shown(key)),
                     format!("not between {least} and {most}"),
                     *help,
                 ));
@@ -233,7 +240,7 @@ fn check_text(node: &Node, text: &str, key: &str, shape: &Shape, findings: &mut 
         Shape::Text(Some(pattern)) if !(pattern.matches)(text) => findings.push(Finding::at(
             &node.origin,
             "recipe::wrong-value",
-            format!("`{key}` is not {}", pattern.what),
+            format!("`{}` is not {}", shown(key), pattern.what),
             format!("expected {}", pattern.what),
             "",
         )),
@@ -259,7 +266,7 @@ fn check_text(node: &Node, text: &str, key: &str, shape: &Shape, findings: &mut 
                 findings.push(Finding::at(
                     &node.origin,
                     "recipe::wrong-value",
-                    format!("`{text}` is not a value of `{key}`"),
+                    format!("`{}` is not a value of `{}`", shown(text), shown(key)),
                     format!("expected {}", shape.expected()),
                     did_you_mean(text, words.iter().map(|word| word.text)),
                 ));
@@ -289,14 +296,14 @@ fn wrong_kind(node: &Node, key: &str, shape: &Shape) -> Finding {
     let help = if scalar && text {
         format!("put it in quotes: \"{}\"", node.origin.text())
     } else if matches!(shape, Shape::List { .. }) && !matches!(node.value, Value::Table(_)) {
-        format!("put it in brackets: [{}]", node.origin.text())
+        format!("put it in brackets: [{}]", shown(node.origin.text()))
     } else {
         String::new()
     };
     Finding::at(
         &node.origin,
         "recipe::wrong-type",
-        format!("`{key}` cannot be {}", node.value.kind()),
+        format!("`{}` cannot be {}", shown(key), node.value.kind()),
         format!("expected {}, found {}", shape.expected(), node.value.kind()),
         help,
     )
@@ -309,10 +316,22 @@ pub(crate) fn check_table(
     shape: &TableShape,
     findings: &mut Vec<Finding>,
 ) {
+    // Keys that are probably there under a wrong name are not also said to be missing.
+    let mut meant: Vec<&str> = Vec::new();
     for entry in table.entries() {
+        if enough(findings) {
+            return;
+        }
         match shape.key(&entry.key) {
             Some(key) => check(&entry.node, &entry.key, key.shape, findings),
-            None => findings.push(unknown_key(entry, shape)),
+            None => {
+                findings.push(unknown_key(entry, shape));
+                meant.extend(nearest(&entry.key, shape.keys.iter().map(|key| key.name)));
+                // Of a table with a choice, what a later version has is one more choice.
+                if !shape.groups.is_empty() && shape.is_later(&entry.key) {
+                    meant.extend(shape.keys.iter().map(|key| key.name));
+                }
+            }
         }
     }
     for group in shape.groups {
@@ -329,7 +348,8 @@ pub(crate) fn check_table(
                 .and(&first.origin, "and this one"),
             );
         }
-        if given.is_empty() && group.required {
+        let meant = group.keys.iter().any(|key| meant.contains(key));
+        if given.is_empty() && group.required && !meant {
             let keys = list(group.keys.iter().copied(), "or");
             findings.push(Finding::at(
                 origin,
@@ -340,7 +360,9 @@ pub(crate) fn check_table(
             ));
         }
     }
-    for key in shape.keys.iter().filter(|key| key.required && table.get(key.name).is_none()) {
+    let missing =
+        |key: &&Key| key.required && table.get(key.name).is_none() && !meant.contains(&key.name);
+    for key in shape.keys.iter().filter(missing) {
         findings.push(Finding::at(
             origin,
             "recipe::missing-key",
@@ -364,13 +386,13 @@ fn unknown_key(entry: &Entry, shape: &TableShape) -> Finding {
     let known = || shape.keys.iter().map(|key| key.name);
     let near = nearest(&entry.key, known().chain(shape.later.iter().map(|(name, _)| *name)));
     let help = near.map_or_else(
-        || format!("its keys are {}", list(known(), "and")),
+        || format!("its keys: {}", list(known(), "and")),
         |near| format!("did you mean `{near}`?"),
     );
     Finding::at(
         &entry.origin,
         "recipe::unknown-key",
-        format!("{} has no key `{}`", shape.what, entry.key),
+        format!("{} has no key `{}`", shape.what, shown(&entry.key)),
         "unknown key",
         help,
     )

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    finding::{Finding, nearest},
+    finding::{Finding, enough, nearest, shown},
     node::{Entry, Node, Table, Value},
     source::Origin,
 };
@@ -113,6 +113,9 @@ impl Expander<'_> {
 
     /// `text` with its variables replaced; `None` after a finding.
     fn expand(&mut self, text: &str, origin: &Origin) -> Option<String> {
+        if enough(self.findings) {
+            return None;
+        }
         let mut result = String::new();
         let mut rest = text;
         let mut broken = false;
@@ -172,7 +175,7 @@ impl Expander<'_> {
                 &locate(origin, &written),
                 "recipe::variable-cycle",
                 "variables lead back to one another",
-                format!("by way of {}", chain.join(" -> ")),
+                format!("by way of {}", shown(&chain.join(" -> "))),
                 "give one of them a text without variables",
             ));
             return None;
@@ -180,13 +183,13 @@ impl Expander<'_> {
         if self.variables.get(name).is_none() {
             let names = self.variables.entries().iter().map(|entry| entry.key.as_str());
             let help = nearest(name, names).map_or_else(
-                || format!("add `{name} = \"...\"` to [vars], or write `$${{` for a plain `${{`"),
+                || "add it to [vars], or write `$${` for a plain `${`".to_owned(),
                 |near| format!("did you mean `${{{near}}}`?"),
             );
             self.findings.push(Finding::at(
                 &locate(origin, &written),
                 "recipe::unknown-variable",
-                format!("there is no variable `{name}`"),
+                format!("there is no variable `{}`", shown(name)),
                 "not in [vars]",
                 help,
             ));

@@ -11,6 +11,7 @@ mod layers;
 mod policy;
 mod readme;
 mod recipe_files;
+mod recipe_hostile;
 mod recipe_schema;
 mod support;
 mod upcase_oracle;

@@ -6,7 +6,7 @@ use crate::{
     base::{name::Name, ntpath::NtPath},
     format::security::parse_sddl,
     recipe::{
-        finding::Finding,
+        finding::{Finding, shown},
         node::{Entry, Node, Table, Value},
         source::Origin,
     },
@@ -32,14 +32,14 @@ impl Decoder<'_> {
                 self.findings.push(Finding::at(
                     &entry.origin,
                     "recipe::service-name",
-                    format!("`{}` is not the name of a service", name.escape_debug()),
+                    format!("`{}` is not the name of a service", shown(name)),
                     "not a service name",
                     "write the service's key name, as `sc query` shows it: RemoteRegistry",
                 ));
                 continue;
             }
             if let Some(first) = seen.insert(Name::from(name.as_str()).to_upcase(), entry) {
-                self.twice(&entry.origin, &first.origin, &format!("the service `{name}`"));
+                self.twice(&entry.origin, &first.origin, &format!("the service `{}`", shown(name)));
                 continue;
             }
             let spec = match &entry.node.value {
@@ -61,7 +61,7 @@ impl Decoder<'_> {
                 self.findings.push(Finding::at(
                     &entry.origin,
                     "recipe::empty",
-                    format!("nothing is said of the service `{name}`"),
+                    format!("nothing is said of the service `{}`", shown(name)),
                     "says nothing",
                     "give `start`, `account` or `arguments`, or take the entry away",
                 ));
@@ -223,7 +223,7 @@ impl Decoder<'_> {
                     Finding::at(
                         origin,
                         "recipe::conflict",
-                        format!("`{path}` cannot be both there and absent"),
+                        format!("`{}` cannot be both there and absent", shown(&path.to_string())),
                         "put here",
                         "to empty a folder first, use `replace = true` with `from`",
                     )
@@ -254,7 +254,7 @@ impl Decoder<'_> {
                     Finding::at(
                         &node.origin,
                         "recipe::duplicate",
-                        format!("two scripts are called `{name}`"),
+                        format!("two scripts are called `{}`", shown(&name)),
                         "this one",
                         "all scripts go to one folder of the image; give them different names",
                     )

@@ -6,7 +6,7 @@ use crate::{
     base::name::Name,
     image::{HiveId, RegistryPath},
     recipe::{
-        finding::Finding,
+        finding::{Finding, shown},
         node::{Entry, Node, Table, Value},
         source::Origin,
     },
@@ -52,7 +52,7 @@ impl Decoder<'_> {
                     self.findings.push(Finding::at(
                         &entry.origin,
                         "recipe::registry-path",
-                        format!("`{}` is not a registry path", entry.key.escape_debug()),
+                        format!("`{}` is not a registry path", shown(&entry.key)),
                         error.what,
                         help,
                     ));
@@ -61,7 +61,11 @@ impl Decoder<'_> {
             };
             let absent = entry.node.text().is_some();
             if let Some((first, _)) = seen.insert(identity(&path), (entry, absent)) {
-                self.twice(&entry.origin, &first.origin, &format!("the key `{path}`"));
+                self.twice(
+                    &entry.origin,
+                    &first.origin,
+                    &format!("the key `{}`", shown(path.text())),
+                );
                 continue;
             }
             let action = match &entry.node.value {
@@ -77,6 +81,9 @@ impl Decoder<'_> {
 
     /// A key below one that shall be absent contradicts it.
     fn keys_below_absent(&mut self, seen: &BTreeMap<Identity, (&Entry, bool)>) {
+        if !seen.values().any(|(_, absent)| *absent) {
+            return;
+        }
         for ((hive, current, keys), (entry, absent)) in seen {
             let above = (0..keys.len()).find_map(|length| {
                 let above = (*hive, *current, keys[..length].to_vec());
@@ -87,7 +94,7 @@ impl Decoder<'_> {
                     Finding::at(
                         &entry.origin,
                         "recipe::conflict",
-                        format!("`{}` cannot be both there and absent", entry.key),
+                        format!("`{}` cannot be both there and absent", shown(&entry.key)),
                         "given here",
                         "take one of the two away",
                     )
@@ -113,7 +120,11 @@ impl Decoder<'_> {
                 continue;
             }
             if let Some(first) = seen.insert(name.to_upcase(), entry) {
-                self.twice(&entry.origin, &first.origin, &format!("the value `{}`", entry.key));
+                self.twice(
+                    &entry.origin,
+                    &first.origin,
+                    &format!("the value `{}`", shown(&entry.key)),
+                );
                 continue;
             }
             if let Some(action) = self.value(&entry.node) {
