@@ -104,10 +104,16 @@ fn prepare(global: &GlobalArguments, printer: Printer) -> Result<Context, Failur
 
 fn dispatch(command: &Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Init(arguments) => commands::init::run(arguments, context),
+        Command::Check(arguments) => commands::check::run(arguments, context),
+        Command::Lock(arguments) => commands::lock::run(arguments, context),
+        Command::Plan(arguments) => commands::plan::run(arguments, context),
+        Command::Build(arguments) => commands::build::run(arguments, context),
         Command::Inspect(arguments) => commands::inspect::run(arguments, context),
         Command::Verify(arguments) => commands::verify::run(arguments, context),
         Command::Cache(arguments) => commands::cache::run(arguments, context),
         Command::Wim(arguments) => commands::wim::run(arguments, context),
+        Command::Schema(arguments) => commands::schema::run(arguments, context),
         Command::Completions(arguments) => commands::completions::run(arguments, context),
     }
 }

@@ -99,9 +99,15 @@ pub(crate) enum ProgressChoice {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(commands::init::InitArguments),
+    Check(commands::check::CheckArguments),
+    Lock(commands::lock::LockArguments),
+    Plan(commands::plan::PlanArguments),
+    Build(commands::build::BuildArguments),
     Inspect(commands::inspect::InspectArguments),
     Verify(commands::verify::VerifyArguments),
     Cache(commands::cache::CacheArguments),
     Wim(commands::wim::WimArguments),
+    Schema(commands::schema::SchemaArguments),
     Completions(commands::completions::CompletionsArguments),
 }

@@ -2,7 +2,16 @@
 
 use std::{error::Error, fmt, io, path::Path};
 
-use crate::{format::wim::WimError, image::ImageError, store::StoreError};
+use miette::Report;
+
+use crate::{
+    format::wim::WimError,
+    image::ImageError,
+    pipeline::BuildError,
+    plan::{FailureClass, PlanError},
+    recipe::Findings,
+    store::StoreError,
+};
 
 use super::exit::{Exit, Failure, Problem};
 
@@ -19,6 +28,67 @@ impl fmt::Display for InputError {
 impl Error for InputError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
+    }
+}
+
+/// How many findings are shown; of more, only the number.
+const SHOWN: usize = 30;
+
+/// A recipe that is invalid.
+pub(crate) fn recipe(found: &Findings) -> Failure {
+    findings(found, Exit::RecipeInvalid)
+}
+
+/// Findings in a recipe, each a report.
+pub(crate) fn findings(found: &Findings, exit: Exit) -> Failure {
+    let mut reports: Vec<Report> =
+        found.iter().take(SHOWN).map(|finding| Report::new(finding.clone())).collect();
+    if found.iter().len() > SHOWN {
+        let more = found.iter().len() - SHOWN;
+        reports
+            .push(Report::new(Problem::new("recipe::more", format!("and {more} more mistakes"))));
+    }
+    Failure { exit, reports }
+}
+
+/// There is no plan.
+pub(crate) fn plan(error: PlanError) -> Failure {
+    let exit = exit_of(error.class());
+    match error {
+        PlanError::Inputs(found) | PlanError::Refused(found) | PlanError::Output(found) => {
+            findings(&found, exit)
+        }
+        PlanError::Cancelled => Failure::interrupted(),
+        error => Failure::new(exit, error),
+    }
+}
+
+/// A build failed.
+pub(crate) fn build(error: BuildError) -> Failure {
+    let exit = exit_of(error.class());
+    match error {
+        BuildError::Step(found) | BuildError::Input(found) => findings(&found, exit),
+        BuildError::Cancelled => Failure::interrupted(),
+        error => Failure::new(exit, error),
+    }
+}
+
+/// The store failed while it was asked about a plan.
+pub(crate) fn build_store(error: StoreError) -> Failure {
+    plan(PlanError::Store(error))
+}
+
+/// The exit code of a class of failures.
+fn exit_of(class: FailureClass) -> Exit {
+    match class {
+        FailureClass::Step => Exit::StepFailed,
+        FailureClass::Lock => Exit::LockOutOfDate,
+        FailureClass::Input => Exit::BadInput,
+        FailureClass::Plan => Exit::NoPlan,
+        FailureClass::Output => Exit::OutputFailed,
+        FailureClass::Verification => Exit::VerificationFailed,
+        FailureClass::Interrupted => Exit::Interrupted,
+        FailureClass::Internal => Exit::Internal,
     }
 }
 

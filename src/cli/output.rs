@@ -54,6 +54,13 @@ impl Printer {
         out.finish()
     }
 
+    /// Writes a result that has its own line ends to standard output.
+    pub(crate) fn text(&self, result: impl fmt::Display) -> Result<(), Failure> {
+        let mut out = self.stdout();
+        out.text(result)?;
+        out.finish()
+    }
+
     /// Writes a result as indented JSON to standard output.
     pub(crate) fn json(&self, result: &impl Serialize) -> Result<(), Failure> {
         let mut out = self.stdout();

@@ -42,6 +42,20 @@ pub(crate) fn facts(rows: &[(&str, String)]) -> String {
     })
 }
 
+/// An error and its causes in one line, without saying anything twice.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// The candidate nearest to `word`, when it is near enough to be meant.
 pub(crate) fn nearest<'a>(
     word: &str,
@@ -81,6 +95,15 @@ mod tests {
         assert_eq!(few(&items, 2), "a, b and 1 more");
         assert_eq!(few(&items, 3), "a, b, c");
         assert_eq!(count(1, "file", "files"), "1 file");
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        use crate::cli::exit::Problem;
+        let error = Problem::new("x", "it is broken").cause(std::io::Error::other("broken"));
+        assert_eq!(chain(&error), "it is broken");
+        let error = Problem::new("x", "it failed").cause(std::io::Error::other("broken"));
+        assert_eq!(chain(&error), "it failed: broken");
     }
 
     #[test]

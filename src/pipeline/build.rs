@@ -204,7 +204,8 @@ fn attempt_build(
             return Err(BuildError::Cancelled.into());
         }
         built.push(BuiltStep { name: step.name(), parts: step.parts.clone(), state });
-        let run = Run { plan, store, settings, prepared: &prepared, known: remembered[place].as_ref() };
+        let run =
+            Run { plan, store, settings, prepared: &prepared, known: remembered[place].as_ref() };
         let (cached, changeset) = run.step(place, step, &mut image, &state)?;
         store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
         steps.push(StepOutcome { name: step.name(), cached, changed: changeset.is_some() });
@@ -217,7 +218,8 @@ fn attempt_build(
     let stamp = output.complete()?;
     let commit = state::commit_key(plan, &state);
     let details = OutputRecord { commit, stamp, steps: built };
-    let details = serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;
+    let details =
+        serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;
     let path = std::path::absolute(&plan.output.path).unwrap_or_else(|_| plan.output.path.clone());
     let root = Root { output: path.display().to_string(), used: store.used(), details };
     store.put_root(&state::output_key(plan), &root)?;
@@ -249,7 +251,10 @@ fn remembered(
         return Ok(vec![None; plan.steps.len()]);
     }
     let Chain { records, .. } = state::follow(plan, store)?;
-    records.into_iter().map(|record| record.map_or(Ok(None), |record| recall(store, record))).collect()
+    records
+        .into_iter()
+        .map(|record| record.map_or(Ok(None), |record| recall(store, record)))
+        .collect()
 }
 
 /// The changeset of a remembered step; `None` when it or content it names is gone.

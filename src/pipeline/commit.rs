@@ -80,9 +80,7 @@ pub(super) fn write(
 fn write_error(plan: &Plan, error: WimError) -> BuildError {
     match error {
         WimError::Cancelled => BuildError::Cancelled,
-        WimError::Io(source) => {
-            OutputError::Io { path: plan.output.path.clone(), source }.into()
-        }
+        WimError::Io(source) => OutputError::Io { path: plan.output.path.clone(), source }.into(),
         error @ WimError::Plan { .. } => BuildError::Internal(error),
         error => BuildError::Base(error.into()),
     }

@@ -72,7 +72,11 @@ fn prepare_step(
         taken: Mutex::default(),
     };
     let prepared = step.operation.prepare(&PlanInputs(plan), &sink).map_err(|error| {
-        if (settings.cancelled)() { BuildError::Cancelled } else { BuildError::of_step(step, &error) }
+        if (settings.cancelled)() {
+            BuildError::Cancelled
+        } else {
+            BuildError::of_step(step, &error)
+        }
     })?;
     let mut blobs = sink.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
     blobs.sort();

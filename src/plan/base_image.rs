@@ -7,7 +7,7 @@ use crate::{
     base::{digest::Blake3, limits::Limits},
     format::wim::{Wim, WimXml},
     image::{Architecture, Image, ImageFacts},
-    recipe::{BaseSection, Finding, Findings, ImageSelect, nearest},
+    recipe::{BaseSection, Finding, Findings, ImageSelect, finding::nearest},
     store::{RecordKind, Store},
 };
 
@@ -19,11 +19,19 @@ pub fn open(base: &BaseSection, limits: &Limits) -> Result<Arc<Wim>, PlanError> 
     let path: &Path = &base.wim.value;
     Wim::open_path(path, limits).map(Arc::new).map_err(|error| {
         let (label, help) = match path.exists() {
-            true => (error.to_string(), "the file is not changed by a build; get it again, or `transom wim verify` it"),
-            false => (format!("{} is not there", path.display()), "paths are relative to the file that holds them"),
+            true => (
+                error.to_string(),
+                "the file is not changed by a build; get it again, or `transom wim verify` it",
+            ),
+            false => (
+                format!("{} is not there", path.display()),
+                "paths are relative to the file that holds them",
+            ),
         };
         let message = "the base image cannot be opened";
-        PlanError::Inputs(Finding::at(&base.wim.origin, "base::unreadable", message, label, help).into())
+        PlanError::Inputs(
+            Finding::at(&base.wim.origin, "base::unreadable", message, label, help).into(),
+        )
     })
 }
 
@@ -45,7 +53,9 @@ pub fn select(base: &BaseSection, wim: &Wim) -> Result<u32, PlanError> {
                 all.clone().filter(|known| xml.image_name(*known) == Some(name)).collect();
             let same = |known: &str| known.to_lowercase() == name.to_lowercase();
             match exact.is_empty() {
-                true => all.clone().filter(|known| xml.image_name(*known).is_some_and(same)).collect(),
+                true => {
+                    all.clone().filter(|known| xml.image_name(*known).is_some_and(same)).collect()
+                }
                 false => exact,
             }
         }
@@ -74,7 +84,11 @@ pub fn select(base: &BaseSection, wim: &Wim) -> Result<u32, PlanError> {
                 ImageSelect::Index(_) => "",
             };
             let help = nearest(given, names).map(|name| format!("did you mean `{name}`?"));
-            refuse("base::no-such-image", format!("the base has not {what}"), help.unwrap_or_default())
+            refuse(
+                "base::no-such-image",
+                format!("the base has not {what}"),
+                help.unwrap_or_default(),
+            )
         }
         several => refuse(
             "base::several-images",
@@ -189,18 +203,19 @@ pub fn check_expectations(
     let mut findings = Vec::new();
     let element = xml.image(index);
     let text = |path: &[&str]| element.and_then(|element| element.text(path)).map(str::to_owned);
-    let mut check = |what: &str, wanted: &crate::recipe::Located<String>, found: Option<String>, same: bool| {
-        if same {
-            return;
-        }
-        let message = format!("the base image is not of the expected {what}");
-        let label = match found {
-            Some(found) => format!("it is {found}"),
-            None => format!("its {what} is not known"),
+    let mut check =
+        |what: &str, wanted: &crate::recipe::Located<String>, found: Option<String>, same: bool| {
+            if same {
+                return;
+            }
+            let message = format!("the base image is not of the expected {what}");
+            let label = match found {
+                Some(found) => format!("it is {found}"),
+                None => format!("its {what} is not known"),
+            };
+            let help = "change `expect`, or take another base image";
+            findings.push(Finding::at(&wanted.origin, "base::unexpected", message, label, help));
         };
-        let help = "change `expect`, or take another base image";
-        findings.push(Finding::at(&wanted.origin, "base::unexpected", message, label, help));
-    };
     if let Some(wanted) = &base.expect.arch {
         let found = facts.architecture.map(architecture_word).map(str::to_owned).or_else(|| {
             let number = text(&["WINDOWS", "ARCH"])?;

@@ -46,7 +46,9 @@ pub enum PlanError {
     #[error(transparent)]
     #[diagnostic(
         code("lock::out-of-date"),
-        help("`transom lock` writes the lock file anew; look at the difference before you check it in")
+        help(
+            "`transom lock` writes the lock file anew; look at the difference before you check it in"
+        )
     )]
     Lock(#[from] LockError),
     /// The store cannot be used.

@@ -350,10 +350,7 @@ fn lock(
         base.wim.metadata_blob(base.index).map_err(|error| damaged_base(recipe, &error))?.sha1;
     let inputs = inputs.iter().map(|(id, input)| {
         let files = input.is_folder.then(|| {
-            input
-                .files()
-                .map(|(name, size, blake3)| (name, LockedFile { size, blake3 }))
-                .collect()
+            input.files().map(|(name, size, blake3)| (name, LockedFile { size, blake3 })).collect()
         });
         (id.0.clone(), LockedInput { size: input.size, blake3: input.digest, files })
     });

@@ -23,7 +23,10 @@ pub fn plan(recipe: &Recipe, wim: &Wim, index: u32) -> Result<PlannedOutput, Pla
     let output = &recipe.output;
     let path = output.path.value.clone();
     let refuse = |code: &'static str, message: &str, label: String, help: &str| {
-        PlanError::Output(Finding::at(&output.path.origin, code, message.to_owned(), label, help.to_owned()).into())
+        PlanError::Output(
+            Finding::at(&output.path.origin, code, message.to_owned(), label, help.to_owned())
+                .into(),
+        )
     };
     if is_same_file(&path, &recipe.base.wim.value) {
         return Err(refuse(
@@ -46,7 +49,11 @@ pub fn plan(recipe: &Recipe, wim: &Wim, index: u32) -> Result<PlannedOutput, Pla
         return Err(refuse(
             "output::disk-full",
             "there is too little space for the output",
-            format!("{} MB are free, and about {} MB are needed", free / 1_000_000, needed / 1_000_000),
+            format!(
+                "{} MB are free, and about {} MB are needed",
+                free / 1_000_000,
+                needed / 1_000_000
+            ),
             "make room, or put the output on another disk",
         ));
     }
@@ -62,11 +69,17 @@ fn settings(recipe: &Recipe, wim: &Wim) -> Result<ResourceSettings, PlanError> {
     let chunk_size = output.chunk_size.unwrap_or(usual);
     let refuse = |code: &'static str, message: String, help: &str| {
         let label = "this output".to_owned();
-        Err(PlanError::Refused(Finding::at(&output.path.origin, code, message, label, help.to_owned()).into()))
+        Err(PlanError::Refused(
+            Finding::at(&output.path.origin, code, message, label, help.to_owned()).into(),
+        ))
     };
     if codec == Codec::Lzms {
         let message = "LZMS cannot be written in this version".to_owned();
-        return refuse("output::compression", message, "set `compression = \"lzx\"` under `[output]`");
+        return refuse(
+            "output::compression",
+            message,
+            "set `compression = \"lzx\"` under `[output]`",
+        );
     }
     if !codec.allows_chunk_size(chunk_size) {
         let message = format!("{codec} does not allow chunks of {chunk_size} bytes");
@@ -88,7 +101,8 @@ fn check_name(recipe: &Recipe, wim: &Wim, index: u32) -> Result<(), PlanError> {
         Some(other) => {
             let message = "two images of the output would have one name";
             let label = format!("image {other} of the base has this name too");
-            let help = "give the built image another name, or write it alone with `images = \"selected\"`";
+            let help =
+                "give the built image another name, or write it alone with `images = \"selected\"`";
             let finding = Finding::at(&name.origin, "output::same-name", message, label, help);
             Err(PlanError::Refused(finding.into()))
         }

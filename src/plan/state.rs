@@ -137,7 +137,9 @@ fn why(
     state: Option<&Blake3>,
     last: Option<&OutputRecord>,
 ) -> Vec<String> {
-    let Some(last) = last else { return vec!["this output was not built with this cache yet".to_owned()] };
+    let Some(last) = last else {
+        return vec!["this output was not built with this cache yet".to_owned()];
+    };
     let Some(built) = last.steps.iter().find(|built| built.name == name) else {
         return vec!["it is new in the recipe".to_owned()];
     };

@@ -95,7 +95,10 @@ fn describe(wim: &Wim, report: VerifyReport) -> Verification {
     let problems = report
         .problems
         .iter()
-        .map(|problem| DamageReport { message: chain(problem), files: places.files(wim, problem) })
+        .map(|problem| DamageReport {
+            message: text::chain(problem),
+            files: places.files(wim, problem),
+        })
         .collect();
     Verification {
         good: report.is_good(),
@@ -146,20 +149,6 @@ pub(crate) fn show(
     if verification.good { Ok(()) } else { Err(Failure::silent(Exit::VerificationFailed)) }
 }
 
-/// An error and its causes in one line, without saying anything twice.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// Which files have which content.
 #[derive(Default)]
 struct Places {
@@ -199,20 +188,5 @@ impl Places {
             _ => None,
         };
         sha1.and_then(|sha1| self.by_sha1.get(&sha1).cloned()).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::exit::Problem;
-
-    #[test]
-    fn causes_are_told_once() {
-        let inner = std::io::Error::other("broken");
-        let error = Problem::new("x", "it is broken").cause(inner);
-        assert_eq!(chain(&error), "it is broken");
-        let error = Problem::new("x", "it failed").cause(std::io::Error::other("broken"));
-        assert_eq!(chain(&error), "it failed: broken");
     }
 }
