@@ -71,3 +71,6 @@
 pub mod base;
 pub mod codec;
 pub mod format;
+pub mod image;
+pub mod servicing;
+pub mod store;

@@ -5,6 +5,13 @@
 
 use std::fmt;
 
+mod bits;
+mod copy;
+mod huffman;
+mod lzx;
+mod matches;
+mod xpress;
+
 /// How the chunks of a resource are compressed.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
@@ -118,8 +125,15 @@ pub struct Unsupported {
 /// # Errors
 /// For [`Codec::None`] (nothing to decode), [`Codec::Lzms`], and chunk sizes that the format does not allow.
 pub fn decoder(codec: Codec, chunk_size: u32) -> Result<Box<dyn Decode>, Unsupported> {
-    let _ = (codec, chunk_size);
-    todo!()
+    match codec {
+        Codec::Xpress if codec.allows_chunk_size(chunk_size) => {
+            Ok(Box::new(xpress::Decoder::new()))
+        }
+        Codec::Lzx if codec.allows_chunk_size(chunk_size) => {
+            Ok(Box::new(lzx::Decoder::new(chunk_size)))
+        }
+        _ => Err(Unsupported { codec, chunk_size }),
+    }
 }
 
 /// An encoder for chunks of at most `chunk_size` bytes.
@@ -131,6 +145,19 @@ pub fn encoder(
     chunk_size: u32,
     level: Level,
 ) -> Result<Box<dyn Encode>, Unsupported> {
-    let _ = (codec, chunk_size, level);
-    todo!()
+    match codec {
+        Codec::Xpress if codec.allows_chunk_size(chunk_size) => {
+            Ok(Box::new(xpress::Encoder::new(level)))
+        }
+        Codec::Lzx if codec.allows_chunk_size(chunk_size) => {
+            Ok(match chunk_size {
+                // Small positions and tables stay in the processor's nearest caches.
+                ..=0x1_0000 => {
+                    Box::new(lzx::Encoder::<u16, 0x2_0000, 0x4000>::new(chunk_size, level))
+                }
+                _ => Box::new(lzx::Encoder::<u32, 0x40_0000, 0x1_0000>::new(chunk_size, level)),
+            })
+        }
+        _ => Err(Unsupported { codec, chunk_size }),
+    }
 }

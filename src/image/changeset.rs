@@ -129,7 +129,7 @@ impl Changeset {
     /// The canonical bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        todo!()
+        serde_json::to_vec(self).expect("names, numbers and texts always serialise")
     }
 
     /// Reads canonical bytes back; `None` when they are not a changeset.
@@ -145,17 +145,18 @@ impl Changeset {
     }
 }
 
-mod hex {
+/// Bytes as hexadecimal text in serialised data.
+pub(crate) mod hex {
     use crate::base::digest::{from_hex, to_hex};
 
-    pub(super) fn serialize<S: serde::Serializer>(
+    pub(crate) fn serialize<S: serde::Serializer>(
         data: &[u8],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&to_hex(data))
     }
 
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<u8>, D::Error> {
         let text = <String as serde::Deserialize>::deserialize(deserializer)?;
@@ -177,9 +178,7 @@ mod hex_option {
         deserializer: D,
     ) -> Result<Option<Vec<u8>>, D::Error> {
         let text = <Option<String> as serde::Deserialize>::deserialize(deserializer)?;
-        text.map(|text| {
-            from_hex(&text).ok_or_else(|| serde::de::Error::custom("not hexadecimal"))
-        })
-        .transpose()
+        text.map(|text| from_hex(&text).ok_or_else(|| serde::de::Error::custom("not hexadecimal")))
+            .transpose()
     }
 }

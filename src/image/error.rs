@@ -78,6 +78,20 @@ pub enum ImageError {
         #[source]
         source: io::Error,
     },
+    /// Names of the host that an image cannot hold.
+    #[error("{} name(s) that Windows cannot hold, first {}", .names.len(), .names.first().map_or("", String::as_str))]
+    HostNames {
+        /// Each path with what is wrong with it.
+        names: Vec<String>,
+    },
+    /// A pattern that is not a glob.
+    #[error("`{pattern}` is not a pattern: {what}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A directory of the host that cannot be read or written.
     #[error(transparent)]
     Host(#[from] io::Error),

@@ -1,6 +1,6 @@
-//! The image itself: opening, reading, and the steps of its record.
+//! The image itself: opening, reading, and the record of what was done to it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use crate::{
     base::{
@@ -10,27 +10,41 @@ use crate::{
         name::Name,
         ntpath::NtPath,
     },
-    format::{hive::Value, wim::Wim},
-    store::StoredBlob,
+    format::wim::Wim,
 };
 
 use super::{
-    changeset::Changeset,
+    changeset::{Change, Changeset},
     content::{BlobLocation, BlobRef, StoredContent},
     error::ImageError,
-    facts::ImageFacts,
-    registry::RegistryPath,
-    tree::Tree,
+    facts::{FactSources, ImageFacts},
+    hives::Hives,
+    metadata,
+    tree::{ATTRIBUTE_DIRECTORY, Inode, Tree},
 };
+
+/// Bytes that are copied at a time.
+const COPY_BUFFER: usize = 256 << 10;
 
 /// An offline Windows image in memory. File bodies stay where they are.
 #[derive(Debug)]
 pub struct Image {
-    tree: Tree,
-    base: Option<Arc<Wim>>,
-    blobs: BTreeMap<Sha1, BlobLocation>,
+    pub(super) tree: Tree,
+    pub(super) base: Option<Arc<Wim>>,
+    base_digest: Blake3,
+    /// Content that is not in the base WIM.
+    pub(super) blobs: BTreeMap<Sha1, BlobLocation>,
     epoch: FileTime,
-    changed: bool,
+    limits: Limits,
+    pub(super) changed: bool,
+    record: Option<Vec<Change>>,
+    pub(super) hives: Hives,
+    stored: Option<Arc<dyn StoredContent>>,
+    /// What the image said of itself before the first change that could alter it.
+    pub(super) base_facts: Option<ImageFacts>,
+    pub(super) known_facts: Option<(FactSources, ImageFacts)>,
+    /// How often something changed that facts are read from.
+    pub(super) registry_edits: u64,
 }
 
 /// What a new or replaced file or folder gets.
@@ -48,21 +62,56 @@ impl Image {
     /// # Errors
     /// When there is no such image, or its metadata is damaged.
     pub fn open(wim: Arc<Wim>, index: u32, limits: &Limits) -> Result<Self, ImageError> {
-        let _ = (wim, index, limits);
-        todo!()
+        let name = wim.metadata_blob(index)?.sha1;
+        let metadata = wim.metadata(index)?;
+        let size_of = |sha1: &Sha1| wim.blob(sha1).map_or(0, |blob| blob.size);
+        let tree = metadata::to_tree(metadata, &size_of)?;
+        let mut text = b"transom base image ".to_vec();
+        text.extend_from_slice(&name.0);
+        let mut image = Self::with_tree(tree, FileTime::default(), *limits);
+        image.base = Some(wim);
+        image.base_digest = Blake3::of(&text);
+        Ok(image)
     }
 
     /// An image with a root folder and nothing in it.
     #[must_use]
     pub fn empty(epoch: FileTime) -> Self {
-        let _ = epoch;
-        todo!()
+        let root = Inode::new(ATTRIBUTE_DIRECTORY, None, epoch);
+        let mut image = Self::with_tree(Tree::new(root, Vec::new()), epoch, Limits::default());
+        image.changed = true;
+        image.base_facts = Some(ImageFacts::default());
+        image
+    }
+
+    fn with_tree(tree: Tree, epoch: FileTime, limits: Limits) -> Self {
+        Self {
+            tree,
+            base: None,
+            base_digest: Blake3::of(b"transom empty image"),
+            blobs: BTreeMap::new(),
+            epoch,
+            limits,
+            changed: false,
+            record: None,
+            hives: Hives::default(),
+            stored: None,
+            base_facts: None,
+            known_facts: None,
+            registry_edits: 0,
+        }
     }
 
     /// The identity of the image as it was opened: BLAKE3 over the SHA-1 of its metadata.
     #[must_use]
     pub fn base_digest(&self) -> Blake3 {
-        todo!()
+        self.base_digest
+    }
+
+    /// The time that everything new or written gets.
+    #[must_use]
+    pub fn epoch(&self) -> FileTime {
+        self.epoch
     }
 
     /// Sets the time that everything new or written gets.
@@ -72,8 +121,11 @@ impl Image {
 
     /// Gives the image a way to read what lies in the store.
     pub fn set_stored_content(&mut self, content: Arc<dyn StoredContent>) {
-        let _ = content;
-        todo!()
+        self.stored = Some(content);
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The tree.
@@ -82,13 +134,49 @@ impl Image {
         &self.tree
     }
 
-    /// The content of the file at `path`.
+    /// False while it is the image that was opened.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Name of the folder that holds Windows: the one at the top that holds most of `System32\config\SOFTWARE`, `System32\config\SYSTEM` and
+    /// `System32\kernel32.dll`. `Windows` where none does.
+    #[must_use]
+    pub fn system_root(&self) -> Name {
+        let marks =
+            [r"System32\config\SOFTWARE", r"System32\config\SYSTEM", r"System32\kernel32.dll"];
+        let score = |name: &Name| {
+            let has = |mark: &&str| {
+                let mut names = vec![name.clone()];
+                names.extend(mark.split('\\').map(Name::from));
+                self.tree.lookup(&NtPath::from_names(names)).is_some()
+            };
+            marks.iter().filter(|mark| has(mark)).count()
+        };
+        let usual = Name::from("Windows");
+        let top = self.tree.children(self.tree.root()).iter();
+        let mut best = (score(&usual), self.tree.child(self.tree.root(), &usual));
+        for &id in top {
+            let found = score(&self.tree.node(id).name);
+            if found > best.0 {
+                best = (found, Some(id));
+            }
+        }
+        best.1.map_or(usual, |id| self.tree.node(id).name.clone())
+    }
+
+    /// The content of the file at `path`. A registry hive that is being edited is read as it was before.
     ///
     /// # Errors
     /// When there is none, or its content cannot be read.
     pub fn read(&self, path: &NtPath) -> Result<Vec<u8>, ImageError> {
-        let _ = path;
-        todo!()
+        let node = self.tree.lookup(path).ok_or_else(|| ImageError::NotFound(path.clone()))?;
+        let inode = self.tree.inode(node);
+        if inode.is_directory() {
+            return Err(ImageError::IsDirectory(path.clone()));
+        }
+        self.read_content(&inode.data(), path)
     }
 
     /// Content by name.
@@ -96,179 +184,84 @@ impl Image {
     /// # Errors
     /// When it is nowhere or cannot be read.
     pub fn read_blob(&self, blob: &BlobRef) -> Result<Vec<u8>, ImageError> {
-        let _ = blob;
-        todo!()
+        self.read_content(blob, &NtPath::root())
     }
 
-    /// Where content lies; `None` when it is nowhere.
+    fn read_content(&self, blob: &BlobRef, path: &NtPath) -> Result<Vec<u8>, ImageError> {
+        if let Some(BlobLocation::Base(wim, found)) = self.location(blob) {
+            return Ok(wim.read_blob(&found)?);
+        }
+        let mut bytes = Vec::new();
+        self.stream(blob, path, &mut |part| {
+            bytes.extend_from_slice(part);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// Passes content to `sink` in order; `path` names it in errors.
+    ///
+    /// # Errors
+    /// When it is nowhere or cannot be read, and what `sink` returns.
+    pub fn stream(
+        &self,
+        blob: &BlobRef,
+        path: &NtPath,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), ImageError> {
+        if blob.sha1.is_zero() {
+            return Ok(());
+        }
+        let fail = |source| ImageError::Content { what: path.to_string(), source };
+        match self.location(blob) {
+            Some(BlobLocation::Base(wim, blob)) => Ok(wim.stream_blob(&blob, sink)?),
+            Some(BlobLocation::Stored(stored)) => match &self.stored {
+                Some(content) => {
+                    let bytes = content.read(&stored).map_err(fail)?;
+                    sink(&bytes).map_err(fail)
+                }
+                None => Err(self.missing(path, blob, "; it lies in a store that was not given")),
+            },
+            Some(BlobLocation::Memory(bytes)) => sink(&bytes).map_err(fail),
+            Some(BlobLocation::Host(source)) => {
+                let mut buffer = vec![0; COPY_BUFFER];
+                let mut offset = 0;
+                while offset < source.size() {
+                    let left = usize::try_from(source.size() - offset).unwrap_or(COPY_BUFFER);
+                    let part = &mut buffer[..left.min(COPY_BUFFER)];
+                    source.read_exact_at(offset, part).map_err(fail)?;
+                    sink(part).map_err(fail)?;
+                    offset += part.len() as u64;
+                }
+                Ok(())
+            }
+            None => Err(self.missing(path, blob, "")),
+        }
+    }
+
+    pub(super) fn missing(&self, path: &NtPath, blob: &BlobRef, hint: &'static str) -> ImageError {
+        ImageError::MissingBlob { path: path.clone(), sha1: blob.sha1, hint }
+    }
+
+    /// Where content lies; `None` when it is nowhere, or empty.
     #[must_use]
     pub fn location(&self, blob: &BlobRef) -> Option<BlobLocation> {
-        let _ = blob;
-        todo!()
+        if let Some(wim) = &self.base
+            && let Some(found) = wim.blob(&blob.sha1)
+        {
+            return Some(BlobLocation::Base(Arc::clone(wim), *found));
+        }
+        self.blobs.get(&blob.sha1).cloned()
     }
 
-    /// Makes a folder, and those above it.
-    ///
-    /// # Errors
-    /// When a file or link is in the way.
-    pub fn make_directory(&mut self, path: &NtPath, options: &NewNode) -> Result<(), ImageError> {
-        let _ = (path, options);
-        todo!()
-    }
-
-    /// Puts a file in place, new or replaced.
-    ///
-    /// # Errors
-    /// When a folder is there, or a file or link is in the way.
-    pub fn put_file(
-        &mut self,
-        path: &NtPath,
-        content: StoredBlob,
-        options: &NewNode,
-    ) -> Result<(), ImageError> {
-        let _ = (path, content, options);
-        todo!()
-    }
-
-    /// Puts a small file in place whose content goes into the changeset itself.
-    ///
-    /// # Errors
-    /// As [`Image::put_file`].
-    pub fn put_bytes(
-        &mut self,
-        path: &NtPath,
-        content: Vec<u8>,
-        options: &NewNode,
-    ) -> Result<(), ImageError> {
-        let _ = (path, content, options);
-        todo!()
-    }
-
-    /// Takes a file or folder away, with all below it; nothing there is fine.
-    ///
-    /// # Errors
-    /// For the root, and for a link on the way.
-    pub fn remove(&mut self, path: &NtPath) -> Result<(), ImageError> {
-        let _ = path;
-        todo!()
-    }
-
-    /// Moves a file or folder to a path where nothing is.
-    ///
-    /// # Errors
-    /// When it is not there, or something is at the new path.
-    pub fn rename(&mut self, from: &NtPath, to: &NtPath) -> Result<(), ImageError> {
-        let _ = (from, to);
-        todo!()
-    }
-
-    /// Sets and clears attributes.
-    ///
-    /// # Errors
-    /// When nothing is there.
-    pub fn set_attributes(
-        &mut self,
-        path: &NtPath,
-        set: u32,
-        clear: u32,
-    ) -> Result<(), ImageError> {
-        let _ = (path, set, clear);
-        todo!()
-    }
-
-    /// Sets the security descriptor.
-    ///
-    /// # Errors
-    /// When nothing is there.
-    pub fn set_security(&mut self, path: &NtPath, descriptor: &[u8]) -> Result<(), ImageError> {
-        let _ = (path, descriptor);
-        todo!()
-    }
-
-    /// A value; `None` when the key or the value is not there.
-    ///
-    /// # Errors
-    /// When the hive is missing or damaged.
-    pub fn registry_value(
-        &mut self,
-        path: &RegistryPath,
-        name: &Name,
-    ) -> Result<Option<Value>, ImageError> {
-        let _ = (path, name);
-        todo!()
-    }
-
-    /// True when the key is there.
-    ///
-    /// # Errors
-    /// When the hive is missing or damaged.
-    pub fn registry_key_exists(&mut self, path: &RegistryPath) -> Result<bool, ImageError> {
-        let _ = path;
-        todo!()
-    }
-
-    /// The names of the keys below a key; none when it is not there.
-    ///
-    /// # Errors
-    /// When the hive is missing or damaged.
-    pub fn registry_subkeys(&mut self, path: &RegistryPath) -> Result<Vec<Name>, ImageError> {
-        let _ = path;
-        todo!()
-    }
-
-    /// The values of a key; none when it is not there.
-    ///
-    /// # Errors
-    /// When the hive is missing or damaged.
-    pub fn registry_values(&mut self, path: &RegistryPath) -> Result<Vec<Value>, ImageError> {
-        let _ = path;
-        todo!()
-    }
-
-    /// Makes a key, and those above it.
-    ///
-    /// # Errors
-    /// When the hive is missing, damaged or full.
-    pub fn create_key(&mut self, path: &RegistryPath) -> Result<(), ImageError> {
-        let _ = path;
-        todo!()
-    }
-
-    /// Takes a key away, with all below it; not there is fine.
-    ///
-    /// # Errors
-    /// When the hive is missing or damaged, or the key is the hive's root.
-    pub fn delete_key(&mut self, path: &RegistryPath) -> Result<(), ImageError> {
-        let _ = path;
-        todo!()
-    }
-
-    /// Sets a value; makes the key when it is not there.
-    ///
-    /// # Errors
-    /// When the hive is missing, damaged or full.
-    pub fn set_value(&mut self, path: &RegistryPath, value: &Value) -> Result<(), ImageError> {
-        let _ = (path, value);
-        todo!()
-    }
-
-    /// Takes a value away; not there is fine.
-    ///
-    /// # Errors
-    /// When the hive is missing or damaged.
-    pub fn delete_value(&mut self, path: &RegistryPath, name: &Name) -> Result<(), ImageError> {
-        let _ = (path, name);
-        todo!()
-    }
-
-    /// Begins the record of a step.
+    /// Begins the record of a step. What an earlier record holds is dropped.
     pub fn begin_step(&mut self) {
-        todo!()
+        self.record = Some(Vec::new());
     }
 
     /// Ends the record of a step: what it did.
     pub fn end_step(&mut self) -> Changeset {
-        todo!()
+        Changeset(self.record.take().unwrap_or_default())
     }
 
     /// Does again what a step did.
@@ -276,18 +269,23 @@ impl Image {
     /// # Errors
     /// When the image is not in the state the step was recorded on.
     pub fn replay(&mut self, changes: &Changeset) -> Result<(), ImageError> {
-        let _ = changes;
-        todo!()
+        changes.0.iter().try_for_each(|change| self.perform(change.clone()))
     }
 
-    /// What is known of the image.
-    pub fn facts(&mut self) -> ImageFacts {
-        todo!()
-    }
-
-    /// False while it is the image that was opened.
-    #[must_use]
-    pub fn is_changed(&self) -> bool {
-        self.changed
+    /// Does a change and records it: the one way in which an image changes.
+    pub(super) fn perform(&mut self, change: Change) -> Result<(), ImageError> {
+        self.remember_facts_before(&change);
+        match change {
+            Change::CreateKey { .. }
+            | Change::DeleteKey { .. }
+            | Change::SetValue { .. }
+            | Change::DeleteValue { .. } => self.apply_to_hive(&change)?,
+            _ => self.apply_to_tree(&change)?,
+        }
+        self.changed = true;
+        if let Some(record) = &mut self.record {
+            record.push(change);
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::image::ImageError;
+use crate::{format::hive::HiveError, image::ImageError};
 
 /// Why a step cannot be done: found by looking at the image before anything is touched, or when it is prepared or applied.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -56,7 +56,40 @@ pub enum ServicingError {
     },
 }
 
+impl Problem {
+    /// Something that makes the step fail.
+    pub fn error(
+        item: impl Into<String>,
+        cause: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self { item: item.into(), cause: cause.into(), help: help.into(), warning: false }
+    }
+
+    /// Something odd that does not stop the step.
+    pub fn warning(
+        item: impl Into<String>,
+        cause: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self { warning: true, ..Self::error(item, cause, help) }
+    }
+}
+
 impl ServicingError {
+    /// The step's own reason.
+    pub(super) fn refused(operation: &'static str, problem: Problem) -> Self {
+        Self::Refused { operation, problem }
+    }
+
+    /// An error of the image, as the step's own reason where a person can do something about it.
+    pub(super) fn image(operation: &'static str, item: &str, source: ImageError) -> Self {
+        match image_help(&source) {
+            Some(help) => Self::refused(operation, Problem::error(item, source.to_string(), help)),
+            None => Self::Image { operation, item: item.to_owned(), source },
+        }
+    }
+
     /// What to do about it; empty when there is nothing to say.
     #[must_use]
     pub fn help(&self) -> &str {
@@ -65,4 +98,40 @@ impl ServicingError {
             _ => "",
         }
     }
+
+    /// The reason as a [`Problem`].
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Refused { problem, .. } => problem,
+            Self::Image { item, source, .. } => Problem::error(item, source.to_string(), ""),
+            Self::Input { input, source } => Problem::error(input, source.to_string(), ""),
+            Self::Store { item, source } => Problem::error(item, source.to_string(), ""),
+        }
+    }
+}
+
+/// What to do about an error of the image, where something can be done in the recipe.
+fn image_help(error: &ImageError) -> Option<String> {
+    Some(match error {
+        ImageError::NoHive { hive, .. } => format!(
+            "keys below {} lie in that file; this image cannot hold them",
+            hive.registry_root()
+        ),
+        ImageError::Hive { source: HiveError::Dirty { .. } | HiveError::LogsDoNotFit { .. }, .. } => {
+            "the image was taken from a Windows that was not shut down; start and shut it down cleanly, then capture it again"
+                .to_owned()
+        }
+        ImageError::ThroughLink { .. } => {
+            "name the folder that the link leads to; the image's own links are not followed".to_owned()
+        }
+        ImageError::NotDirectory(_) => {
+            "a file is in the way; remove it with `absent = true`, or choose another path".to_owned()
+        }
+        ImageError::IsDirectory(_) => {
+            "a folder is in the way; name the file, folder and all, in `to`".to_owned()
+        }
+        ImageError::Root => "name something below the root".to_owned(),
+        _ => return None,
+    })
 }

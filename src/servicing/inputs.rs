@@ -7,7 +7,7 @@ use crate::{
     store::StoredBlob,
 };
 
-use super::error::ServicingError;
+use super::error::{Problem, ServicingError};
 
 /// The recipe's text for a path on the host. The pipeline maps it to the file or folder.
 #[derive(
@@ -70,4 +70,46 @@ pub trait BlobSink: Sync {
     /// # Errors
     /// When it cannot be read or stored.
     fn put(&self, source: &dyn ReadAt) -> Result<StoredBlob, ServicingError>;
+}
+
+/// Largest input that is read whole into memory, in bytes: answer files, `.reg` files, scripts.
+const LARGEST: u64 = 64 << 20;
+
+/// The single file that `id` names.
+pub(super) fn single_file(
+    operation: &'static str,
+    inputs: &dyn Inputs,
+    id: &InputId,
+) -> Result<Arc<dyn ReadAt>, ServicingError> {
+    let tree = inputs.input(id)?;
+    match tree.entries.as_slice() {
+        [InputEntry { path, kind: InputKind::File { content, .. } }] if path.is_empty() => {
+            Ok(Arc::clone(content))
+        }
+        _ => Err(ServicingError::refused(
+            operation,
+            Problem::error(&id.0, "it is a folder", "name a file"),
+        )),
+    }
+}
+
+/// The bytes of the single file that `id` names.
+pub(super) fn read_file(
+    operation: &'static str,
+    inputs: &dyn Inputs,
+    id: &InputId,
+) -> Result<Vec<u8>, ServicingError> {
+    let content = single_file(operation, inputs, id)?;
+    if content.size() > LARGEST {
+        let cause = format!(
+            "it has {} bytes, more than the {LARGEST} that such a file may have",
+            content.size()
+        );
+        return Err(ServicingError::refused(operation, Problem::error(&id.0, cause, "")));
+    }
+    let mut bytes = vec![0; usize::try_from(content.size()).unwrap_or(0)];
+    content
+        .read_exact_at(0, &mut bytes)
+        .map_err(|source| ServicingError::Input { input: id.0.clone(), source })?;
+    Ok(bytes)
 }

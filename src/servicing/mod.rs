@@ -14,6 +14,7 @@
 //! terminal. `prepare` depends on the operation and its inputs alone, may run in parallel and is what is worth caching; `apply` needs the image and
 //! takes milliseconds.
 
+mod answer_file;
 mod error;
 pub mod files;
 pub mod first_boot;

@@ -1,5 +1,15 @@
 //! The one integration test binary: what several layers do together, and what other programs say of it.
 //!
-//! Keep the list sorted. `layers` fails when a file of this folder is not named here.
+//! Keep the list sorted; `layers` fails when a file of this folder is not named here.
+#![cfg(test)]
 
+mod hive_hostile;
+mod hive_model;
+mod hive_peers;
+mod hive_real;
+mod layers;
+mod policy;
 mod support;
+mod upcase_oracle;
+mod wim_read;
+mod wim_write;

@@ -84,3 +84,10 @@ impl From<Unsupported> for WimError {
         }
     }
 }
+
+impl WimError {
+    /// Something this version does not do; `what` ends with its verb.
+    pub(super) fn unsupported(what: &str) -> Self {
+        Self::Unsupported { what: what.to_owned() }
+    }
+}

@@ -1,8 +1,14 @@
 //! The tree of an image as the metadata resource holds it.
+//!
+//! ```text
+//! security descriptors | root entry | 8 zero bytes | lists of children, each ended by 8 zero bytes
+//! ```
+//!
+//! An entry is 102 bytes, its names, and *tagged items*; entries for further streams follow it. All is aligned to 8 bytes.
 
 use std::sync::Arc;
 
-use super::error::WimError;
+use super::{error::WimError, metadata_encode, metadata_parse};
 use crate::base::{digest::Sha1, filetime::FileTime, limits::Limits, name::Name};
 
 /// One image: its security descriptors and its tree.
@@ -87,12 +93,78 @@ impl ImageMetadata {
     ///
     /// # Errors
     /// When they do not hold what the format demands: truncated, cycles, deeper than `limits.depth`, `..` as a name.
-    pub fn parse(_bytes: &[u8], _limits: &Limits) -> Result<Self, WimError> {
-        todo!()
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, WimError> {
+        metadata_parse::parse(bytes, limits)
     }
-    /// The canonical bytes: directories in pre-order, children in the order given.
+
+    /// The canonical bytes: directories in pre-order, children in the order given, streams as DISM writes them. The children must form a
+    /// tree: an entry that is reached a second time, or an index without entry, is left out. Names longer than 32,766 units and
+    /// streams after the 65,535th, which the format cannot hold, are cut.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        metadata_encode::encode(self)
+    }
+
+    /// SHA-1 of every stream of every entry that is not empty, with the entry's index: what the image needs of the blob table.
+    pub fn references(&self) -> impl Iterator<Item = (usize, Sha1)> {
+        self.dentries.iter().enumerate().flat_map(|(index, dentry)| {
+            dentry
+                .streams
+                .iter()
+                .filter(|stream| !stream.sha1.is_zero())
+                .map(move |stream| (index, stream.sha1))
+        })
+    }
+
+    /// The path of an entry from the root, for messages: `\\Windows\\explorer.exe`. Takes time proportional to the number of entries.
+    #[must_use]
+    pub fn path_of(&self, index: usize) -> String {
+        let mut parents = vec![None; self.dentries.len()];
+        for (directory, dentry) in self.dentries.iter().enumerate() {
+            for &child in &dentry.children {
+                if let Some(parent) = parents.get_mut(child as usize) {
+                    *parent = Some(directory);
+                }
+            }
+        }
+        let mut names = Vec::new();
+        let mut next = Some(index);
+        while let Some(dentry) = next.filter(|&index| index != 0) {
+            let Some(entry) = self.dentries.get(dentry) else { break };
+            names.push(entry.name.to_string());
+            // Taken, so that children that are no tree do not make it go round.
+            next = parents[dentry].take();
+        }
+        names.reverse();
+        format!("\\{}", names.join("\\"))
     }
 }
+
+impl Dentry {
+    /// True for directories (also for those that are reparse points).
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.attributes & attribute::DIRECTORY != 0
+    }
+
+    /// The unnamed data stream, the reparse data or the raw encrypted data.
+    #[must_use]
+    pub fn stream(&self, kind: StreamKind) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.kind == kind)
+    }
+}
+
+/// The file attributes that shape an entry.
+pub mod attribute {
+    /// A directory.
+    pub const DIRECTORY: u32 = 0x10;
+    /// A reparse point: symbolic link, junction and others.
+    pub const REPARSE_POINT: u32 = 0x400;
+    /// An encrypted file.
+    pub const ENCRYPTED: u32 = 0x4000;
+}
+
+/// Bytes of an entry's fixed part.
+pub(super) const DENTRY_SIZE: usize = 102;
+/// Bytes of a stream entry's fixed part.
+pub(super) const STREAM_SIZE: usize = 38;

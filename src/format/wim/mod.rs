@@ -11,32 +11,41 @@
 //! Knowledge: `facts/wim-and-codecs.md` of the project, which was checked against files made by DISM and wimlib.
 //!
 //! - [`header`]: the header and the 24-byte resource header
-
+//! - [`blob_table`]: which blob lies where
 //! - [`metadata`]: the tree of an image; `parse` and `encode` beside it
 //! - [`xml`], [`info`]: the XML as a tree that keeps what it does not know, and typed access to it
 //! - [`reader`]: [`Wim`]: open, look up, read, stream
 //! - [`verify`]: every blob against its SHA-1, on all threads
-//! - [`resource`]: compressed resources: chunk tables, decoding in parallel
+//! - `resource`: compressed resources: chunk tables, decoding in parallel
+//! - [`integrity`]: the integrity table
 //! - [`encode`]: making compressed resources
 //! - [`write`]: a whole WIM from a plan
 //! - [`error`]: what can go wrong
 
+pub mod blob_table;
 pub mod encode;
 pub mod error;
 pub mod header;
 pub mod info;
+pub mod integrity;
 pub mod metadata;
+mod metadata_encode;
+mod metadata_parse;
+mod parallel;
 pub mod reader;
+mod resource;
 pub mod verify;
 pub mod write;
+mod write_items;
 pub mod xml;
 
-pub use encode::{EncodedResource, encode_resource};
+pub use blob_table::Blob;
+pub use encode::{EncodedResource, encode_resource, encode_resource_seek};
 pub use error::WimError;
 pub use header::{Header, ResourceHeader};
 pub use info::WimXml;
 pub use metadata::{Dentry, ImageMetadata, Reparse, Stream, StreamKind};
-pub use reader::{Blob, Wim};
+pub use reader::Wim;
 pub use verify::VerifyReport;
 pub use write::{BlobSource, BlobToWrite, MetadataToWrite, WriteReport, WriteSettings, write_wim};
 pub use xml::Element;

@@ -1,6 +1,29 @@
-//! Checking a whole WIM.
+//! Checking a whole WIM: every byte against its SHA-1, on all threads, in bounded memory.
+//!
+//! Resources are taken in file order. Small ones that are neighbours are read with one call and decoded and hashed by one thread; large
+//! ones are decoded in parts by all threads and hashed in order, while the next parts are decoded.
 
-use super::error::WimError;
+use std::collections::{HashMap, HashSet};
+
+use rayon::prelude::*;
+
+use super::{
+    blob_table::Blob,
+    error::WimError,
+    integrity::IntegrityTable,
+    metadata::ImageMetadata,
+    parallel::{Piece, PieceHasher, pipeline},
+    reader::{Wim, check},
+    resource::{Resource, Worker, to_usize},
+};
+use crate::base::{digest::Sha1, malformed::Malformed};
+
+/// Uncompressed bytes one thread takes at a time, or one chunk where that is more.
+const UNIT: u64 = 1 << 20;
+/// Uncompressed bytes of all threads together before the results are gathered.
+const BATCH: u64 = 16 << 20;
+/// Bytes between neighbours that are read along rather than skipped.
+const MAX_GAP: u64 = 64 << 10;
 
 /// What [`super::Wim::verify`] found.
 #[derive(Debug, Default)]
@@ -13,7 +36,7 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// True when there is an integrity table.
     pub has_integrity_table: bool,
-    /// Every damage found, in file order: hash mismatches, data that does not decode, missing blobs, bad pieces of the integrity table.
+    /// Every damage found: hash mismatches, data that does not decode, missing blobs, bad pieces of the integrity table.
     pub problems: Vec<WimError>,
     /// Oddities that do no harm.
     pub warnings: Vec<String>,
@@ -24,5 +47,375 @@ impl VerifyReport {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.problems.is_empty()
+    }
+}
+
+/// A resource to check.
+struct Item<'a> {
+    blob: &'a Blob,
+    /// The first image that has it as its metadata; `None` for a file's content.
+    image: Option<u32>,
+    resource: Resource<'a>,
+}
+
+/// Work for one thread.
+enum Unit {
+    /// Neighbours, each as a whole.
+    Whole(std::ops::Range<usize>),
+    /// A part of a large one.
+    Part { item: usize, start: u64, length: u64 },
+}
+
+/// What came of it.
+enum Done {
+    Whole(Vec<(usize, Result<Sha1, WimError>)>),
+    Part { item: usize, is_last: bool, content: Result<Vec<u8>, WimError> },
+}
+
+pub(super) fn verify(wim: &Wim, progress: &dyn Fn(u64)) -> Result<VerifyReport, WimError> {
+    let mut report = VerifyReport { warnings: wim.warnings().to_vec(), ..VerifyReport::default() };
+    let items = items(wim, &mut report)?;
+    let mut damaged = check_items(wim, &items, &mut report, progress)?;
+    check_references(wim, &mut damaged, &mut report);
+    report.problems.extend(damaged.into_iter().map(|(_, error)| error));
+    check_integrity(wim, &mut report)?;
+    check_boot(wim, &mut report);
+    Ok(report)
+}
+
+/// The resources to check, in file order.
+fn items<'a>(wim: &'a Wim, report: &mut VerifyReport) -> Result<Vec<Item<'a>>, WimError> {
+    let mut listed: Vec<(&Blob, Option<u32>)> =
+        wim.blobs().iter().map(|blob| (blob, None)).collect();
+    for index in 1..=wim.image_count() {
+        listed.push((wim.metadata_blob(index)?, Some(index)));
+    }
+    // Stable, so that a shared metadata resource keeps its first image.
+    listed.sort_by_key(|(blob, _)| blob.resource.offset);
+    listed.dedup_by(|later, earlier| {
+        later.1.is_some()
+            && earlier.1.is_some()
+            && later.0.resource == earlier.0.resource
+            && later.0.sha1 == earlier.0.sha1
+    });
+    let mut items = Vec::with_capacity(listed.len());
+    for (blob, image) in listed {
+        match wim.resource(&blob.resource) {
+            Ok(resource) => items.push(Item { blob, image, resource }),
+            Err(error @ WimError::Unsupported { .. }) => return Err(error),
+            Err(error) => report.problems.push(error),
+        }
+    }
+    Ok(items)
+}
+
+/// Cuts the items into units and hands them out in batches.
+struct Units<'a> {
+    items: &'a [Item<'a>],
+    next: usize,
+    start: u64,
+}
+
+impl Units<'_> {
+    fn unit(&mut self) -> Option<(Unit, u64)> {
+        let first = self.items.get(self.next)?;
+        let size = first.resource.size();
+        let part = UNIT.max(first.resource.granule());
+        if size > 2 * part {
+            let length = part.min(size - self.start);
+            let unit = Unit::Part { item: self.next, start: self.start, length };
+            self.start += length;
+            if self.start == size {
+                self.next += 1;
+                self.start = 0;
+            }
+            return Some((unit, length));
+        }
+        let begin = self.next;
+        let mut total = 0;
+        let mut end = first.blob.resource.offset;
+        let span = end..end.saturating_add(2 * UNIT);
+        while let Some(item) = self.items.get(self.next) {
+            let header = &item.blob.resource;
+            let is_first = self.next == begin;
+            let size = item.resource.size();
+            let fits = total + size <= UNIT
+                && header.offset >= end
+                && header.offset - end <= MAX_GAP
+                && header.end().is_some_and(|end| end <= span.end);
+            if !is_first && !fits {
+                break;
+            }
+            total += size;
+            end = header.end().unwrap_or(end);
+            self.next += 1;
+        }
+        Some((Unit::Whole(begin..self.next), total))
+    }
+
+    fn batch(&mut self) -> Option<Vec<Unit>> {
+        let mut units = Vec::new();
+        let mut total = 0;
+        while total < BATCH && units.len() < 4096 {
+            let Some((unit, size)) = self.unit() else { break };
+            total += size;
+            units.push(unit);
+        }
+        (!units.is_empty()).then_some(units)
+    }
+}
+
+/// Checks all items; returns the damaged ones with what is wrong.
+fn check_items(
+    wim: &Wim,
+    items: &[Item<'_>],
+    report: &mut VerifyReport,
+    progress: &dyn Fn(u64),
+) -> Result<Vec<(usize, WimError)>, WimError> {
+    let mut units = Units { items, next: 0, start: 0 };
+    let mut hasher = PieceHasher::default();
+    let mut damaged: Vec<(usize, WimError)> = Vec::new();
+    let mut failed = HashSet::new();
+    let produce = |batch: Vec<Unit>| -> Vec<Done> {
+        batch.into_par_iter().with_max_len(1).map(|unit| run(wim, items, &unit)).collect()
+    };
+    pipeline(
+        || units.batch(),
+        produce,
+        |batch: Vec<Done>| {
+            let mut results = Vec::new();
+            let mut parts = Vec::new();
+            for done in batch {
+                match done {
+                    Done::Whole(whole) => {
+                        let size = |(item, _): &(usize, _)| items[*item].resource.size();
+                        report.bytes += whole.iter().map(size).sum::<u64>();
+                        results.extend(whole);
+                    }
+                    Done::Part { item, is_last, content: Ok(content) } => {
+                        report.bytes += content.len() as u64;
+                        parts.push((item, is_last, content));
+                    }
+                    Done::Part { item, content: Err(error), .. } if failed.insert(item) => {
+                        results.push((item, Err(error)));
+                    }
+                    Done::Part { .. } => {}
+                }
+            }
+            let pieces: Vec<Piece<'_>> = parts
+                .iter()
+                .map(|(item, is_last, data)| Piece { item: *item, data, is_last: *is_last })
+                .collect();
+            // The hash of an item with a bad part is of no use: its first error is what counts.
+            let hashed = hasher.update(&pieces).into_iter();
+            results.extend(
+                hashed
+                    .filter(|(item, _)| !failed.contains(item))
+                    .map(|(item, sha1)| (item, Ok(sha1))),
+            );
+            for (item, result) in results {
+                note(items, item, result, report, &mut damaged)?;
+            }
+            progress(report.bytes);
+            Ok::<(), WimError>(())
+        },
+    )?;
+    damaged.sort_by_key(|(item, _)| *item);
+    Ok(damaged)
+}
+
+/// Counts a result, and keeps it when it is bad.
+fn note(
+    items: &[Item<'_>],
+    index: usize,
+    result: Result<Sha1, WimError>,
+    report: &mut VerifyReport,
+    damaged: &mut Vec<(usize, WimError)>,
+) -> Result<(), WimError> {
+    let item = &items[index];
+    let count = match item.image {
+        Some(_) => &mut report.metadata_resources,
+        None => &mut report.blobs,
+    };
+    *count += 1;
+    let name = || match item.image {
+        Some(image) => format!("metadata of image {image}"),
+        None => format!("blob {}", item.blob.sha1),
+    };
+    match result.and_then(|actual| check(&item.blob.sha1, actual, name)) {
+        Ok(()) => Ok(()),
+        Err(error @ WimError::Io(_)) => Err(error),
+        Err(error) => {
+            damaged.push((index, error));
+            Ok(())
+        }
+    }
+}
+
+fn run(wim: &Wim, items: &[Item<'_>], unit: &Unit) -> Done {
+    match unit {
+        Unit::Part { item, start, length } => {
+            let resource = &items[*item].resource;
+            let content = to_usize(*length).and_then(|length| {
+                let mut content = vec![0; length];
+                resource.read(*start, &mut content)?;
+                Ok(content)
+            });
+            Done::Part { item: *item, is_last: start + length == resource.size(), content }
+        }
+        Unit::Whole(range) => Done::Whole(wim.workers().with(|worker| {
+            let mut stored = std::mem::take(&mut worker.stored);
+            let mut output = std::mem::take(&mut worker.output);
+            let results = run_whole(wim, items, range.clone(), worker, (&mut stored, &mut output));
+            (worker.stored, worker.output) = (stored, output);
+            results
+        })),
+    }
+}
+
+fn run_whole(
+    wim: &Wim,
+    items: &[Item<'_>],
+    range: std::ops::Range<usize>,
+    worker: &mut Worker,
+    (stored, output): (&mut Vec<u8>, &mut Vec<u8>),
+) -> Vec<(usize, Result<Sha1, WimError>)> {
+    let headers = || items[range.clone()].iter().map(|item| &item.blob.resource);
+    let start = headers().map(|header| header.offset).min().unwrap_or(0);
+    let end = headers().filter_map(super::ResourceHeader::end).max().unwrap_or(start);
+    let read = to_usize(end - start).and_then(|length| {
+        stored.resize(length, 0);
+        Ok(wim.source().read_exact_at(start, stored)?)
+    });
+    if let Err(error) = read {
+        return vec![(range.start, Err(error))];
+    }
+    let mut check = |item: &Item<'_>| {
+        let header = &item.blob.resource;
+        let first = to_usize(header.offset - start)?;
+        let stored = &stored[first..first + to_usize(header.stored_size)?];
+        output.resize(to_usize(item.resource.size())?, 0);
+        if header.is_compressed() {
+            item.resource.decode(stored, output, worker)?;
+            Ok(Sha1::of(output))
+        } else {
+            Ok(Sha1::of(stored))
+        }
+    };
+    range.clone().map(|index| (index, check(&items[index]))).collect()
+}
+
+/// Parses each image's metadata; reports blobs that are missing, and says of damaged ones which file they belong to.
+fn check_references(wim: &Wim, damaged: &mut [(usize, WimError)], report: &mut VerifyReport) {
+    let mut by_sha1: HashMap<Sha1, usize> = HashMap::new();
+    let mut has_damaged_metadata = Vec::new();
+    for (place, (_, error)) in damaged.iter().enumerate() {
+        if let WimError::HashMismatch { expected, .. } = error {
+            by_sha1.insert(*expected, place);
+            has_damaged_metadata.push(*expected);
+        }
+    }
+    let mut missing = HashSet::new();
+    let mut seen = Vec::new();
+    for image in 1..=wim.image_count() {
+        let Ok(blob) = wim.metadata_blob(image) else { continue };
+        if seen.contains(&blob.resource.offset) || has_damaged_metadata.contains(&blob.sha1) {
+            continue;
+        }
+        seen.push(blob.resource.offset);
+        match wim.metadata(image) {
+            Ok(metadata) => {
+                let warnings = metadata.warnings.iter();
+                report.warnings.extend(warnings.map(|text| format!("image {image}: {text}")));
+                check_image(wim, image, &metadata, &mut by_sha1, damaged, &mut missing, report);
+            }
+            // Decoding errors are in the list already.
+            Err(error @ WimError::Malformed(_)) => report.problems.push(error),
+            Err(_) => {}
+        }
+    }
+}
+
+fn check_image(
+    wim: &Wim,
+    image: u32,
+    metadata: &ImageMetadata,
+    by_sha1: &mut HashMap<Sha1, usize>,
+    damaged: &mut [(usize, WimError)],
+    missing: &mut HashSet<Sha1>,
+    report: &mut VerifyReport,
+) {
+    for (index, sha1) in metadata.references() {
+        let name = || format!("{} in image {image}", metadata.path_of(index));
+        if let Some(place) = by_sha1.remove(&sha1) {
+            if let WimError::HashMismatch { what, .. } = &mut damaged[place].1 {
+                *what = format!("{what} ({})", name());
+            }
+        }
+        if wim.blob(&sha1).is_none() && missing.insert(sha1) {
+            report.problems.push(WimError::MissingBlob { sha1, needed_by: name() });
+        }
+    }
+}
+
+fn check_integrity(wim: &Wim, report: &mut VerifyReport) -> Result<(), WimError> {
+    let header = wim.header().integrity;
+    if header.offset == 0 || header.stored_size == 0 {
+        return Ok(());
+    }
+    report.has_integrity_table = true;
+    let malformed =
+        |what: String| WimError::from(Malformed::new("WIM integrity table", what, header.offset));
+    let table = match wim.resource(&header) {
+        Ok(resource) if resource.size() <= wim.source().size() => {
+            let mut bytes = vec![0; to_usize(resource.size())?];
+            resource.read_parallel(0, &mut bytes).and_then(|()| Ok(IntegrityTable::parse(&bytes)?))
+        }
+        Ok(_) => Err(malformed("is larger than the file".to_owned())),
+        Err(error) => Err(error),
+    };
+    let table = match table {
+        Ok(table) => table,
+        Err(error) => {
+            report.problems.push(error);
+            return Ok(());
+        }
+    };
+    let end = wim.header().blob_table.end().unwrap_or(0);
+    let covered = end.saturating_sub(super::Header::SIZE as u64);
+    if table.pieces.len() as u64 != covered.div_ceil(u64::from(table.piece_size)) {
+        report.problems.push(malformed(format!(
+            "{} pieces of {} bytes for {covered} bytes",
+            table.pieces.len(),
+            table.piece_size
+        )));
+        return Ok(());
+    }
+    let actual = IntegrityTable::compute(&**wim.source(), end, table.piece_size)?;
+    for (index, (expected, actual)) in table.pieces.iter().zip(&actual.pieces).enumerate() {
+        if expected != actual {
+            report.problems.push(WimError::HashMismatch {
+                what: format!("piece {index} of the integrity table"),
+                expected: *expected,
+                actual: *actual,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The boot image's metadata is found by a copy of its place; a stale one would boot an old tree.
+fn check_boot(wim: &Wim, report: &mut VerifyReport) {
+    let header = wim.header();
+    let Ok(blob) = wim.metadata_blob(header.boot_index) else { return };
+    if header.boot_metadata != blob.resource {
+        report.problems.push(
+            Malformed::new(
+                "WIM header",
+                format!("the boot image's place is not that of image {}", header.boot_index),
+                0x60,
+            )
+            .into(),
+        );
     }
 }

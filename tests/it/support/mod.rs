@@ -3,7 +3,10 @@
 //! Nothing here decides whether a test passes. A test that cannot run says so in one line on standard error and returns; with
 //! `TRANSOM_ORACLES=required` a missing peer program is a failure instead (`.ci/run` sets it).
 
+pub(crate) mod dump;
+
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -21,7 +24,7 @@ pub(crate) fn shared_data(relative: &str) -> Option<PathBuf> {
     ];
     let found = places.into_iter().flatten().map(|place| place.join(relative)).find(|p| p.exists());
     if found.is_none() {
-        eprintln!("shared data missing: {relative}");
+        say(&format!("shared data missing: {relative}"));
     }
     found
 }
@@ -40,6 +43,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("check-jsonschema", "none: pip install check-jsonschema"),
     ("chntpw", "chntpw"),
     ("gcab", "gcab"),
+    ("git", "git"),
     ("hivexml", "libhivex-bin"),
     ("hivexregedit", "libwin-hivex-perl"),
     ("hivexsh", "libhivex-bin"),
@@ -74,8 +78,14 @@ pub(crate) fn oracle(name: &str) -> Option<Tool> {
         std::env::var_os("TRANSOM_ORACLES").as_deref() != Some(OsStr::new("required")),
         "{line}"
     );
-    eprintln!("{line}");
+    say(&line);
     None
+}
+
+/// One line on standard error that the test runner's capture does not swallow: a silent skip would pass for a success.
+fn say(line: &str) {
+    // Nothing is lost that anybody could be told when standard error itself is closed.
+    drop(std::io::stderr().write_all(format!("{line}\n").as_bytes()));
 }
 
 /// The first executable file of that name in `PATH`, or in the two `sbin` folders Debian leaves out of a user's.
@@ -152,6 +162,18 @@ pub(crate) fn transom(home: &Path) -> Command {
         .env_remove("SOURCE_DATE_EPOCH")
         .env_remove("CI");
     command
+}
+
+/// All files below a folder, sorted, build output (`target`) left out; none when there is no such folder.
+#[must_use]
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
+    let entries = entries.filter_entry(|entry| entry.file_name() != "target");
+    entries
+        .flatten()
+        .filter(|e| e.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .collect()
 }
 
 /// An `.xz` file of the shared data, unpacked by `xz`.

@@ -1,0 +1,20 @@
+//! LZX as in WIM chunks (MS-PATCH and Microsoft's LZX paper of 1997, with the differences that WIM has).
+//!
+//! A chunk is a row of blocks. Bits are 16-bit words read from the top. A block is 3 bits of type (1 verbatim, 2 aligned
+//! offset, 3 uncompressed) and its size: one bit 1 means 32,768 bytes; else 16 bits follow, and 8 more low ones in chunks of
+//! 64 KiB and more. Compressed blocks then have their Huffman codes as differences to the codes of the block before:
+//! aligned offset code (type 2 only), main code in two parts, length code; see [`tables`] for the symbols. Matches may repeat
+//! one of three recent offsets. The window is the chunk: nothing refers to other chunks.
+//!
+//! What differs from LZX in cabinets: no header bit for the call translation, which is always on with a file size of
+//! 12,000,000 ([`e8`]); the block size field; no history; no realignment every 32 KiB.
+
+mod block;
+mod decode;
+mod e8;
+mod encode;
+mod lazy;
+mod tables;
+
+pub(super) use decode::Decoder;
+pub(super) use encode::Encoder;

@@ -1,1 +1,0 @@
-//! Security descriptors: self-relative bytes, SDDL text, inheritance.

@@ -1,0 +1,17 @@
+#!/bin/bash
+# Each benchmark script once on the demo's small base, so that none of them rots. The figures of this run mean nothing.
+# Usage: smoke.sh FOLDER      FOLDER holds the transom-demo/ that `transom demo` made.
+set -euo pipefail
+[ $# -eq 1 ] || { sed -n '2,3s/^# //p' "$0" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
+base=$(find "$(realpath "$1")/transom-demo" -name '*.wim' -not -path '*/out/*' | sort | head -1)
+[ -n "$base" ] || { echo "no base WIM below $1/transom-demo: run the demo first" >&2; exit 2; }
+export ROUNDS=1
+mkdir -p "$1/tree"
+cp -r "$here/../../src" "$1/tree/"
+"$here/build_ratio.sh" "$base"
+"$here/kill_build.sh" "$base" 4
+"$here/two_builds.sh" "$base"
+wim=$1/smoke.wim
+wimlib-imagex capture "$1/tree" "$wim" Smoke --no-acls >/dev/null
+"$here/wim_peers.sh" "$1/tree" "$wim"
