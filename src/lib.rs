@@ -69,6 +69,7 @@
 #![deny(unsafe_code)]
 
 pub mod base;
+pub mod cli;
 pub mod codec;
 pub mod format;
 pub mod image;
