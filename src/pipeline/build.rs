@@ -206,11 +206,7 @@ fn attempt_build(
         built.push(BuiltStep { name: step.name(), parts: step.parts.clone(), state });
         let run =
             Run { plan, store, settings, prepared: &prepared, known: remembered[place].as_ref() };
-<<<<<<< HEAD
         let (cached, record) = run.step(place, step, &mut image, &state)?;
-=======
-        let (cached, changeset) = run.step(place, step, &mut image, &state)?;
->>>>>>> cli
         store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
         let changed = record.changeset.is_some();
         steps.push(StepOutcome { name: step.name(), cached, changed });
