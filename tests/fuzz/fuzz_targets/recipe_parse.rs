@@ -10,7 +10,8 @@ fuzz_target!(|data: &[u8]| {
     let mut parts = data.splitn(3, |byte| *byte == 0);
     let mut next = || parts.next().unwrap_or_default();
     let files: BTreeMap<String, Vec<u8>> =
-        [("main.toml".to_owned(), next().to_vec()), ("part.toml".to_owned(), next().to_vec())].into();
+        [("main.toml".to_owned(), next().to_vec()), ("part.toml".to_owned(), next().to_vec())]
+            .into();
     let set = String::from_utf8_lossy(next()).into_owned();
     let sets = if set.is_empty() { Vec::new() } else { vec![set] };
     match recipe::load_from(&files, Path::new("main.toml"), &sets) {
