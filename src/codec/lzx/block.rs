@@ -1,4 +1,4 @@
-//! Blocks of LZX chunks: where to cut, which kind, and their bits.
+//! Blocks of LZX chunks: which kind, and their bits.
 
 use super::encode::Sequence;
 use super::tables::{
@@ -279,10 +279,4 @@ fn write_lengths(
             _ => {}
         }
     }
-}
-
-/// Number of the sequences that make the next block.
-pub(super) fn split(data: &[u8], sequences: &[Sequence]) -> usize {
-    let _ = data;
-    sequences.len()
 }

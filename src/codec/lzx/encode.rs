@@ -3,9 +3,10 @@
 //! The parser ([`super::lazy`]) knows nothing of blocks, the block writer ([`super::block`]) nothing of how the sequences
 //! were found: other levels are other parsers.
 
-use super::block::{BlockWriter, split};
+use super::block::BlockWriter;
 use super::e8;
 use super::lazy::Parser;
+use super::split::Splitter;
 use crate::codec::bits::{BitWriter, WRITER_SLACK};
 use crate::codec::matches::{Position, Window};
 use crate::codec::{Encode, Level};
@@ -49,6 +50,7 @@ impl Sequence {
 #[derive(Debug)]
 pub(in crate::codec) struct Encoder<P, const SIZE: usize, const FOURS: usize> {
     parser: Parser<P, SIZE, FOURS>,
+    splitter: Splitter,
     blocks: BlockWriter,
     /// The chunk with its calls translated.
     window: Window<SIZE>,
@@ -60,6 +62,7 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Encoder<P, SIZE, FOURS>
     pub(in crate::codec) fn new(chunk_size: u32, level: Level) -> Self {
         Self {
             parser: Parser::new(level),
+            splitter: Splitter::new(),
             blocks: BlockWriter::new(chunk_size, slots(chunk_size)),
             window: Window::new(),
             sequences: Vec::new(),
@@ -81,7 +84,7 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Encode for Encoder<P, S
         let mut data = self.window.chunk();
         let mut sequences = self.sequences.as_slice();
         while !sequences.is_empty() {
-            let (block, after) = sequences.split_at(split(data, sequences));
+            let (block, after) = sequences.split_at(self.splitter.next_block(data, sequences));
             let size = block.iter().map(|sequence| sequence.size()).sum();
             let (block_data, data_after) = data.split_at(size);
             self.blocks.write(&mut writer, block_data, block);
