@@ -113,6 +113,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Verify(arguments) => commands::verify::run(arguments, context),
         Command::Cache(arguments) => commands::cache::run(arguments, context),
         Command::Wim(arguments) => commands::wim::run(arguments, context),
+        Command::Demo(arguments) => commands::demo::run(arguments, context),
         Command::Schema(arguments) => commands::schema::run(arguments, context),
         Command::Completions(arguments) => commands::completions::run(arguments, context),
     }

@@ -108,6 +108,7 @@ pub(crate) enum Command {
     Verify(commands::verify::VerifyArguments),
     Cache(commands::cache::CacheArguments),
     Wim(commands::wim::WimArguments),
+    Demo(commands::demo::DemoArguments),
     Schema(commands::schema::SchemaArguments),
     Completions(commands::completions::CompletionsArguments),
 }

@@ -255,3 +255,13 @@ mod tests {
         assert_eq!((failure.exit, failure.reports.len()), (Exit::Done, 0));
     }
 }
+
+/// The demo's workspace could not be made.
+pub(crate) fn demo(directory: &Path, error: super::demo::DemoError) -> Failure {
+    match error {
+        super::demo::DemoError::Io(error) => output(directory, error),
+        error => Problem::new("demo", format!("{} cannot be made", directory.display()))
+            .cause(error)
+            .exit(Exit::OutputFailed),
+    }
+}
