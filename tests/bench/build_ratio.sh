@@ -17,7 +17,7 @@ printf '%s on %s (%s bytes)\n' "$("$transom" --version)" "$base" "$(size_of "$ba
 build() { printf "'%s' -q --cache-dir '%s' build '%s'" "$transom" "$store" "$recipe"; }
 copy="cp '$base' '$work/copy.wim' && sync '$work/copy.wim'"
 
-"$transom" -q --cache-dir "$store" lock "$recipe"
+"$transom" -q --cache-dir "$store" lock "$recipe" >/dev/null
 printf '\ncold: empty store, no output\n'
 measure "$rounds" --before "rm -rf '$store' '$output' '$work/copy.wim' && sync" "cp + sync=$copy" "cold build=$(build)"
 

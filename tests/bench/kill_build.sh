@@ -16,7 +16,7 @@ write_recipe "$work/recipe" "$base" "$output" 1
 build() { exec "$transom" -q --cache-dir "$store" build "$work/recipe/recipe.toml"; }
 
 base_before=$(sha256_of "$base")
-"$transom" -q --cache-dir "$store" lock "$work/recipe/recipe.toml"
+"$transom" -q --cache-dir "$store" lock "$work/recipe/recipe.toml" >/dev/null
 rm -rf "$store"
 start=$(date +%s%N)
 (build)

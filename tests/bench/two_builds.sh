@@ -10,7 +10,7 @@ for name in one two; do
     write_recipe "$work/$name" "$base" "$work/$name.wim" 1
 done
 write_recipe "$work/again" "$base" "$work/one.wim" 1
-for name in one two again; do "$transom" -q --cache-dir "$store" lock "$work/$name/recipe.toml"; done
+for name in one two again; do "$transom" -q --cache-dir "$store" lock "$work/$name/recipe.toml" >/dev/null; done
 
 # pair A B: builds both at once; sets code_a and code_b.
 pair() {

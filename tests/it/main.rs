@@ -3,6 +3,7 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod build_winpe;
 mod codec_roundtrip;
 mod codec_samples;
 mod codec_vectors;
