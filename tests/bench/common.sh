@@ -22,7 +22,7 @@ need() {
 }
 
 # write_recipe FOLDER BASE OUTPUT VALUE: a recipe of every kind of step this version has, and its inputs. Image 1 of BASE is built.
-# SERVICE (default RemoteRegistry, which a real SYSTEM hive has) names the service that is disabled; SERVICE= leaves the section out.
+# SERVICE (default RemoteRegistry, which a real SYSTEM hive has) names the service that is made manual; SERVICE= leaves the section out.
 write_recipe() {
     local folder=$1 base=$2 output=$3 value=$4 service=${SERVICE-RemoteRegistry}
     mkdir -p "$folder/files/tools"
@@ -79,6 +79,6 @@ path = "$output"
 integrity = false
 TOML
     if [ -n "$service" ]; then
-        printf '\n[services]\n%s = "disabled"\n' "$service" >> "$folder/recipe.toml"
+        printf '\n[services]\n%s = "manual"\n' "$service" >> "$folder/recipe.toml"
     fi
 }

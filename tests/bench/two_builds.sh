@@ -15,8 +15,8 @@ for name in one two again; do "$transom" -q --cache-dir "$store" lock "$work/$na
 # pair A B: builds both at once; sets code_a and code_b.
 pair() {
     code_a=0 code_b=0
-    "$transom" -q --cache-dir "$store" build "$work/$1/recipe.toml" & first=$!
-    "$transom" -q --cache-dir "$store" build "$work/$2/recipe.toml" & second=$!
+    "$transom" -q --cache-dir "$store" build "$work/$1/recipe.toml" >/dev/null & first=$!
+    "$transom" -q --cache-dir "$store" build "$work/$2/recipe.toml" >/dev/null & second=$!
     wait "$first" || code_a=$?
     wait "$second" || code_b=$?
 }
