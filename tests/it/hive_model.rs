@@ -179,7 +179,7 @@ fn read(hive: &Hive) -> Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn edits_do_what_the_model_does(minor in 3..=6_u32, edits in prop::collection::vec(edits(), 1..80)) {
@@ -265,4 +265,29 @@ fn ten_thousand_keys_in_a_real_hive_come_and_go_without_a_trace() {
     assert_eq!(hive.dump(hive.root()).unwrap(), before);
     let again = Hive::parse(hive.into_bytes(), &Limits::default()).unwrap();
     assert_eq!(again.dump(again.root()).unwrap(), before);
+}
+
+#[test]
+fn an_edit_raises_both_sequence_numbers_and_touches_nothing_else() {
+    let Some(bytes) = real_hive("SYSTEM_win10_19041") else { return };
+    let mut hive = Hive::parse(bytes.clone(), &Limits::default()).unwrap();
+    let select = hive.subkey(hive.root(), &Name::from("select")).unwrap().unwrap();
+    let current = hive.value(select, &Name::from("current")).unwrap().unwrap();
+    let time = hive.key_time(select).unwrap();
+    assert!(!hive.set_value(select, &current, FileTime(1)).unwrap(), "it has this value already");
+    assert!(hive.create_key(hive.root(), &Name::from("SELECT"), FileTime(1)).unwrap() == select);
+    assert!(!hive.is_changed() && hive.to_bytes() == bytes);
+    let other = Value::dword("CURRENT", 7);
+    assert!(hive.set_value(select, &other, time).unwrap());
+    assert_eq!(hive.value(select, &current.name).unwrap().unwrap().name, Name::from("Current"));
+    let edited = hive.into_bytes();
+    let field = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    assert_eq!(field(&edited, 4), field(&bytes, 4) + 1);
+    assert_eq!(field(&edited, 8), field(&edited, 4));
+    let differing: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at] != edited[at]).collect();
+    // The two numbers, the checksum, one byte of the value.
+    let outside =
+        differing.iter().filter(|&&at| !(4..12).contains(&at) && !(508..512).contains(&at));
+    assert_eq!(outside.count(), 1, "{differing:x?}");
+    assert_eq!(edited.len(), bytes.len());
 }

@@ -151,10 +151,10 @@ fn we_go_on_where_hivex_left() {
     let folder = support::temporary_folder();
     let (path, reg) = (folder.path().join("hive"), folder.path().join("in.reg"));
     fs_err::write(&path, varied(5, true).to_bytes()).unwrap();
+    let keys =
+        (0..700).map(|number| format!("\n[HKLM\\Parent3\\New{number:04}]\n\"v\"=dword:0000002a\n"));
     let mut text = String::from("Windows Registry Editor Version 5.00\n");
-    for number in 0..700 {
-        text += &format!("\n[HKLM\\Parent3\\New{number:04}]\n\"v\"=dword:0000002a\n");
-    }
+    text.extend(keys);
     text += "\n[-HKLM\\Parent4]\n\n[HKLM\\Parent3]\n\"bytes\"=hex:01,02\n\"path\"=-\n";
     fs_err::write(&reg, &text).unwrap();
     tool.run([

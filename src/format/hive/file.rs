@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use super::{
     cells::Cells,
     error::HiveError,
-    layout::{BASE_BLOCK, BaseBlock, FileKind, bad_file, checksum, put_u32},
+    layout::{BaseBlock, FileKind, bad_file, checksum, put_u32},
     log,
 };
 use crate::base::limits::Limits;
@@ -181,7 +181,6 @@ pub(super) fn seal(bytes: &mut [u8], sequence: u32, bins_size: u32) {
         let sum = checksum(block);
         put_u32(bytes, 508, sum);
     }
-    debug_assert!(bytes.len() >= BASE_BLOCK, "a base block comes before the bins");
 }
 
 impl fmt::Debug for Hive {

@@ -265,3 +265,80 @@ fn reach(bytes: &mut Vec<u8>, bins_size: usize, carried: usize) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::filetime::FileTime;
+    use crate::format::hive::{Hive, Value};
+
+    /// A hive with a value of this number, as a file.
+    fn numbered(number: u32) -> Vec<u8> {
+        let mut hive = Hive::create(5, FileTime(1), &[1; 24]);
+        hive.set_value(hive.root(), &Value::dword("number", number), FileTime(1)).unwrap();
+        hive.into_bytes()
+    }
+
+    /// An entry that carries all bins of a hive.
+    fn entry(sequence: u32, hive: &[u8]) -> Vec<u8> {
+        let bins = &hive[BASE_BLOCK..];
+        let mut entry = vec![0; (ENTRY_HEADER + 8 + bins.len()).next_multiple_of(SECTOR)];
+        let size = u32::try_from(entry.len()).unwrap();
+        let bins_size = u32::try_from(bins.len()).unwrap();
+        entry[..4].copy_from_slice(b"HvLE");
+        let fields =
+            [(4, size), (12, sequence), (16, bins_size), (20, 1), (40, 0), (44, bins_size)];
+        for (at, value) in fields {
+            put_u32(&mut entry, at, value);
+        }
+        entry[48..48 + bins.len()].copy_from_slice(bins);
+        let hash = marvin32(&entry[ENTRY_HEADER..]).to_le_bytes();
+        entry[24..32].copy_from_slice(&hash);
+        let hash = marvin32(&entry[..32]).to_le_bytes();
+        entry[32..40].copy_from_slice(&hash);
+        entry
+    }
+
+    /// A log whose entries have these sequence numbers and carry the hives of the same number.
+    fn log(sequences: &[u32]) -> Vec<u8> {
+        let mut log = numbered(0)[..SECTOR].to_vec();
+        put_u32(&mut log, 28, 6);
+        seal(&mut log, sequences[0], BIN_UNIT);
+        for &sequence in sequences {
+            log.extend(entry(sequence, &numbered(sequence)));
+        }
+        log
+    }
+
+    /// The number in a hive that was interrupted at `sequence`, after its logs were replayed.
+    fn recovered(sequence: u32, logs: &[&[u8]]) -> Option<u32> {
+        let mut dirty = numbered(0);
+        seal(&mut dirty, sequence, BIN_UNIT);
+        put_u32(&mut dirty, 4, sequence + 1);
+        let sum = super::super::layout::checksum(dirty.first_chunk().unwrap());
+        put_u32(&mut dirty, 508, sum);
+        let hive = Hive::recover(dirty, logs, &Limits::default()).ok()?;
+        hive.value(hive.root(), &"number".into()).unwrap()?.as_dword()
+    }
+
+    #[test]
+    fn entries_are_applied_from_the_hives_number_on_as_long_as_they_follow_each_other() {
+        assert_eq!(recovered(5, &[&log(&[5, 6, 7])]), Some(7));
+        assert_eq!(recovered(6, &[&log(&[4, 5, 6])]), Some(6), "older ones are left out");
+        assert_eq!(recovered(5, &[&log(&[5, 6, 9])]), Some(6), "a gap is the end");
+        assert_eq!(recovered(8, &[&log(&[4, 5, 9])]), None, "behind a gap all is stale");
+        assert_eq!(recovered(5, &[&log(&[7, 8]), &log(&[5, 6])]), Some(8), "two logs in turn");
+        assert_eq!(recovered(5, &[&log(&[5, 6]), &log(&[8])]), Some(6), "a gap between logs");
+        assert_eq!(recovered(9, &[&log(&[5, 6])]), None, "a log from before");
+    }
+
+    #[test]
+    fn an_entry_with_a_wrong_hash_ends_the_log() {
+        let mut damaged = log(&[5, 6]);
+        let last = damaged.len() - 100;
+        damaged[last] ^= 1;
+        assert_eq!(recovered(5, &[&damaged]), Some(5));
+        damaged[SECTOR + 12] ^= 1;
+        assert_eq!(recovered(5, &[&damaged]), None);
+    }
+}
