@@ -8,4 +8,5 @@ mod policy;
 mod support;
 mod upcase_oracle;
 mod wim_read;
+mod wim_tree;
 mod wim_write;
