@@ -88,9 +88,42 @@ impl fmt::Debug for Name {
     }
 }
 
+impl serde::Serialize for Name {
+    /// The text; a name that is not well-formed UTF-16 becomes the list of its code units.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.to_text() {
+            Some(text) => serializer.serialize_str(&text),
+            None => self.0.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Name {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Text(String),
+            Units(Vec<u16>),
+        }
+        Ok(match <Form as serde::Deserialize>::deserialize(deserializer)? {
+            Form::Text(text) => Self::from(text.as_str()),
+            Form::Units(units) => Self::from_units(units),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn serialised_names_come_back_exactly() {
+        for name in [Name::from("Été"), Name::default(), Name::from_units([0x41, 0xd800])] {
+            let text = serde_json::to_string(&name).unwrap();
+            assert_eq!(serde_json::from_str::<Name>(&text).unwrap(), name, "{text}");
+        }
+    }
 
     #[test]
     fn compares_without_case_and_keeps_what_it_was_given() {

@@ -8,7 +8,19 @@ use std::fmt;
 use super::name::Name;
 
 /// A path inside an image: names from the root; empty for the root itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(transparent)]
 pub struct NtPath(Vec<Name>);
 
 /// Why a text is not a path inside an image.

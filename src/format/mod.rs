@@ -1,5 +1,13 @@
-//! Layer 2: bytes to meaning and back. No policy, no terminal, no host paths.
+//! Layer 2: bytes and their meaning, without policy.
 //!
+//! - [`hive`]: Windows registry hives (regf): read, edit, check, replay of transaction logs
+//! - [`pe`]: which machine a program is for
+//! - [`reg_text`]: `.reg` files
+//! - [`security`]: security descriptors: bytes, text, inheritance
 //! - [`wim`]: Windows Imaging files: reader, writer, verifier
 
+pub mod hive;
+pub mod pe;
+pub mod reg_text;
+pub mod security;
 pub mod wim;

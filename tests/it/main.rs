@@ -3,8 +3,24 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod codec_roundtrip;
+mod codec_samples;
+mod codec_vectors;
+mod codec_wim;
+mod hive_hostile;
+mod hive_model;
+mod hive_peers;
+mod hive_real;
+mod image_edit;
+mod image_fixture;
 mod layers;
+mod pipeline_build;
+mod pipeline_place;
 mod policy;
+mod readme;
+mod recipe_files;
+mod recipe_hostile;
+mod recipe_schema;
 mod support;
 mod upcase_oracle;
 mod wim_read;

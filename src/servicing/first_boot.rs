@@ -1,0 +1,255 @@
+//! Scripts that Windows runs once, before the first logon.
+//!
+//! Windows Setup runs `Windows\Setup\Scripts\SetupComplete.cmd` as SYSTEM when it is done. The scripts of the recipe go to `Setup\Scripts\transom\NN-name`,
+//! and our SetupComplete.cmd runs them in order and writes a log with their exit codes, `Windows\Logs\transom-first-boot.log`.
+//!
+//! A SetupComplete.cmd that the image has already is kept as `SetupComplete-before-transom.cmd` and runs first. One of ours is written anew, so a
+//! build on an output of ours does not call itself: scripts that are there stay, in their order, unless the recipe has one of the same name,
+//! which takes its place; other scripts follow them.
+
+use crate::{
+    base::{name::Name, ntpath::NtPath},
+    image::{Image, ImageError, ImageFacts, NewNode},
+    store::StoredBlob,
+};
+
+use super::{
+    error::{Problem, ServicingError},
+    inputs::{BlobSink, InputId, Inputs, single_file},
+};
+
+/// Scripts for the first boot.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FirstBootSpec {
+    /// The scripts, in the order they run.
+    pub scripts: Vec<InputId>,
+}
+
+/// Scripts whose content is in the store.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PreparedFirstBoot {
+    scripts: Vec<Script>,
+}
+
+/// A script.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Script {
+    /// File name without number, safe in a command file.
+    name: String,
+    content: StoredBlob,
+}
+
+const NAME: &str = "first-boot";
+/// A line that only our command file has.
+const MARK: &str = "rem Written by Transom: first boot.";
+const COMMAND_FILE: &str = "SetupComplete.cmd";
+const KEPT: &str = "SetupComplete-before-transom.cmd";
+const FOLDER: &str = "transom";
+
+/// How a kind of script is run: extension, and the command in front of its quoted path and behind it.
+const RUNNERS: &[(&str, &str, &str)] = &[
+    ("cmd", r#""%SystemRoot%\System32\cmd.exe" /d /c ""#, r#"""#),
+    ("bat", r#""%SystemRoot%\System32\cmd.exe" /d /c ""#, r#"""#),
+    (
+        "ps1",
+        r#""%SystemRoot%\System32\WindowsPowerShell\v1.0\powershell.exe" -NoLogo -NoProfile -NonInteractive -ExecutionPolicy Bypass -File "#,
+        "",
+    ),
+    ("vbs", r#""%SystemRoot%\System32\cscript.exe" //nologo "#, ""),
+    ("js", r#""%SystemRoot%\System32\cscript.exe" //nologo "#, ""),
+    ("reg", r#""%SystemRoot%\System32\reg.exe" import "#, ""),
+    ("exe", "", ""),
+];
+
+impl FirstBootSpec {
+    pub(super) fn title(&self) -> String {
+        let names: Vec<&str> = self.scripts.iter().map(|script| script.0.as_str()).collect();
+        format!("first boot: {}", names.join(", "))
+    }
+
+    pub(super) fn prepare(
+        &self,
+        inputs: &dyn Inputs,
+        blobs: &dyn BlobSink,
+    ) -> Result<PreparedFirstBoot, ServicingError> {
+        let script = |id: &InputId| {
+            let name = safe_name(&id.0);
+            if runner(&name).is_none() {
+                let known: Vec<String> =
+                    RUNNERS.iter().map(|(extension, _, _)| format!(".{extension}")).collect();
+                let cause = "the first boot cannot run this kind of file";
+                let help = format!(
+                    "it runs {}; put other files into the image with [[files]] and start them from a script",
+                    known.join(", ")
+                );
+                return Err(ServicingError::refused(NAME, Problem::error(&id.0, cause, help)));
+            }
+            let content = single_file(NAME, inputs, id)?;
+            Ok(Script { name, content: blobs.put(content.as_ref())? })
+        };
+        let scripts = self.scripts.iter().map(script).collect::<Result<_, _>>()?;
+        Ok(PreparedFirstBoot { scripts })
+    }
+
+    pub(super) fn apply(
+        &self,
+        prepared: &PreparedFirstBoot,
+        image: &mut Image,
+    ) -> Result<(), ServicingError> {
+        if prepared.scripts.is_empty() {
+            return Ok(());
+        }
+        put(prepared, image).map_err(|error| ServicingError::image(NAME, COMMAND_FILE, error))
+    }
+}
+
+/// What is odd about the image.
+pub(super) fn check(facts: &ImageFacts) -> Vec<Problem> {
+    let windows_pe = facts.windows_pe.then(|| {
+        Problem::warning(
+            COMMAND_FILE,
+            "Windows PE does not run it",
+            r"start scripts of a Windows PE from Windows\System32\startnet.cmd",
+        )
+    });
+    windows_pe.into_iter().collect()
+}
+
+fn put(prepared: &PreparedFirstBoot, image: &mut Image) -> Result<(), ImageError> {
+    let scripts = NtPath::from_names(vec![image.system_root(), "Setup".into(), "Scripts".into()]);
+    let command_file = scripts.join(COMMAND_FILE.into());
+    let kept = scripts.join(KEPT.into());
+    let folder = scripts.join(FOLDER.into());
+    let found = image.tree().lookup(&command_file).is_some();
+    let ours = found && is_ours(&image.read(&command_file)?);
+    if found && !ours {
+        // A kept one of an earlier build whose command file somebody replaced since: theirs is the newer.
+        image.remove(&kept)?;
+        image.rename(&command_file, &kept)?;
+    }
+    let mut names = if ours { scripts_there(image, &folder) } else { Vec::new() };
+    if !ours {
+        image.remove(&folder)?;
+    }
+    let mut taken = vec![false; names.len()];
+    for script in &prepared.scripts {
+        let same = |place: &usize| {
+            !taken[*place] && plain_name(&names[*place]).eq_ignore_ascii_case(&script.name)
+        };
+        let place = (0..names.len()).find(same).unwrap_or_else(|| {
+            let number = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0) + 1;
+            names.push(format!("{number:02}-{}", script.name));
+            taken.push(false);
+            names.len() - 1
+        });
+        taken[place] = true;
+        let path = folder.join(Name::from(names[place].as_str()));
+        image.put_file(&path, script.content, &NewNode::default())?;
+    }
+    let text = command_text(image.tree().lookup(&kept).is_some(), &names);
+    image.put_bytes(&command_file, text.into_bytes(), &NewNode::default())
+}
+
+fn is_ours(content: &[u8]) -> bool {
+    content.split(|&byte| byte == b'\n').any(|line| line.trim_ascii() == MARK.as_bytes())
+}
+
+/// The numbered scripts in the folder, in the order of their numbers.
+fn scripts_there(image: &Image, folder: &NtPath) -> Vec<String> {
+    let Some(folder) = image.tree().lookup(folder) else { return Vec::new() };
+    let mut names: Vec<String> = image
+        .tree()
+        .sorted_children(folder)
+        .iter()
+        .filter_map(|&id| image.tree().node(id).name.to_text())
+        .filter(|name| number_of(name).is_some() && runner(name).is_some())
+        .collect();
+    names.sort_by_key(|name| number_of(name));
+    names
+}
+
+fn number_of(name: &str) -> Option<u32> {
+    name.split_once('-')?.0.parse().ok()
+}
+
+fn plain_name(name: &str) -> &str {
+    name.split_once('-').map_or(name, |(_, plain)| plain)
+}
+
+/// The last name of a host path, with only what is safe in a command file.
+fn safe_name(path: &str) -> String {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    let safe = |character: char| match character {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => character,
+        _ => '_',
+    };
+    name.chars().map(safe).collect()
+}
+
+fn runner(name: &str) -> Option<(&'static str, &'static str)> {
+    let (_, extension) = name.rsplit_once('.')?;
+    RUNNERS
+        .iter()
+        .find(|(known, _, _)| known.eq_ignore_ascii_case(extension))
+        .map(|(_, before, after)| (*before, *after))
+}
+
+/// Our SetupComplete.cmd. Each script runs in a process of its own, so that an `exit` in one does not end the others.
+fn command_text(kept: bool, names: &[String]) -> String {
+    let mut lines = vec![
+        "@echo off".to_owned(),
+        MARK.to_owned(),
+        "rem Runs what stood here before, then each script in order; the log has their exit codes."
+            .to_owned(),
+        "setlocal".to_owned(),
+        r#"if not exist "%SystemRoot%\Logs" mkdir "%SystemRoot%\Logs""#.to_owned(),
+        r#"set "TRANSOM_LOG=%SystemRoot%\Logs\transom-first-boot.log""#.to_owned(),
+    ];
+    let mut run = |shown: &str, path: &str| {
+        let (before, after) = runner(path).unwrap_or(("", ""));
+        lines.push(format!(r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% {shown}: begins"#));
+        lines.push(format!(r#"{before}"%~dp0{path}"{after} >>"%TRANSOM_LOG%" 2>&1"#));
+        lines.push(format!(
+            r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% {shown}: ended with exit code %ERRORLEVEL%"#
+        ));
+    };
+    if kept {
+        run(KEPT, KEPT);
+    }
+    for name in names {
+        run(name, &format!(r"{FOLDER}\{name}"));
+    }
+    lines.push(r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% first boot: done"#.to_owned());
+    lines.push("exit /b 0".to_owned());
+    lines.into_iter().map(|line| line + "\r\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_file_runs_everything_in_order_and_knows_itself() {
+        let text = command_text(true, &["01-a.cmd".to_owned(), "02-b.ps1".to_owned()]);
+        assert!(is_ours(text.as_bytes()));
+        assert!(!is_ours(b"@echo off\r\necho hello\r\n"));
+        assert!(text.lines().all(|line| !line.contains('\r')) && text.ends_with("\r\n"));
+        let places: Vec<usize> = [KEPT, "01-a.cmd", "02-b.ps1", "done"]
+            .iter()
+            .map(|part| text.find(part).unwrap())
+            .collect();
+        assert!(places.is_sorted());
+        let run = r#"cmd.exe" /d /c ""%~dp0transom\01-a.cmd"" >>"%TRANSOM_LOG%" 2>&1"#;
+        assert!(text.contains(run), "{text}");
+        assert!(text.contains(r#"-File "%~dp0transom\02-b.ps1" >>"#), "{text}");
+    }
+
+    #[test]
+    fn names_become_safe_for_a_command_file() {
+        assert_eq!(safe_name("scripts/set up %PATH%&.cmd"), "set_up__PATH__.cmd");
+        assert_eq!(safe_name(r"a\b.ps1"), "b.ps1");
+        assert!(runner("x.CMD").is_some() && runner("x").is_none() && runner("x.txt").is_none());
+        assert_eq!((number_of("07-x.cmd"), plain_name("07-x-y.cmd")), (Some(7), "x-y.cmd"));
+    }
+}

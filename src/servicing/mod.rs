@@ -1,0 +1,29 @@
+//! Layer 5: what a step does to an image, one room per technology.
+//!
+//! A room holds the plain data of its technology (what a recipe says of a service, a file ...; the recipe parses into it), and its
+//! `prepare`, `apply` and `check`. The set of operations is closed: one enum, [`Operation`], with exhaustive matches, so that the compiler
+//! lists what a new technology must answer.
+//!
+//! - [`registry`]: keys, values, `.reg` files
+//! - [`services`]: how services start
+//! - [`files`]: files and folders put in place, taken away, adjusted
+//! - [`unattend`]: the answer file for Windows Setup
+//! - [`first_boot`]: scripts that Windows runs once, before the first logon
+//!
+//! An operation sees inputs by name ([`Inputs`]) and gives content to a [`BlobSink`]; it never sees a host path, the output, the clock or the
+//! terminal. `prepare` depends on the operation and its inputs alone, may run in parallel and is what is worth caching; `apply` needs the image and
+//! takes milliseconds.
+
+mod answer_file;
+mod error;
+pub mod files;
+pub mod first_boot;
+mod inputs;
+mod operation;
+pub mod registry;
+pub mod services;
+pub mod unattend;
+
+pub use error::{Problem, ServicingError};
+pub use inputs::{BlobSink, InputEntry, InputId, InputKind, InputTree, Inputs};
+pub use operation::{Operation, Prepared};

@@ -1,0 +1,174 @@
+//! The closed set of operations.
+
+use crate::image::{Image, ImageFacts};
+
+use super::{
+    error::{Problem, ServicingError},
+    files, first_boot,
+    inputs::{BlobSink, InputId, Inputs},
+    registry, services, unattend,
+};
+
+/// One step of a build.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// A registry key: its values, or its absence.
+    RegistryKey(registry::KeySpec),
+    /// A `.reg` file.
+    RegistryFile(registry::FileSpec),
+    /// How a service starts.
+    Service(services::ServiceSpec),
+    /// A file or folder.
+    Files(files::FilesSpec),
+    /// The answer file.
+    Unattend(unattend::UnattendSpec),
+    /// Scripts for the first boot.
+    FirstBoot(first_boot::FirstBootSpec),
+}
+
+/// What `prepare` made of the inputs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prepared {
+    /// The operation has no inputs.
+    Nothing,
+    /// The entries of a `.reg` file.
+    RegistryFile(registry::PreparedFile),
+    /// Files and folders whose content is in the store.
+    Files(files::PreparedFiles),
+    /// A checked answer file.
+    Unattend(unattend::PreparedUnattend),
+    /// Scripts whose content is in the store.
+    FirstBoot(first_boot::PreparedFirstBoot),
+}
+
+impl Operation {
+    /// The kind of operation: `registry`, `service` ...
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RegistryKey(_) => "registry",
+            Self::RegistryFile(_) => "registry-file",
+            Self::Service(_) => "service",
+            Self::Files(_) => "files",
+            Self::Unattend(_) => "unattend",
+            Self::FirstBoot(_) => "first-boot",
+        }
+    }
+
+    /// Version of what the kind does to an image; part of every key, raised when the same parameters give another result.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        match self {
+            Self::RegistryKey(_)
+            | Self::RegistryFile(_)
+            | Self::Service(_)
+            | Self::Files(_)
+            | Self::Unattend(_)
+            | Self::FirstBoot(_) => 1,
+        }
+    }
+
+    /// What it does, for a person: `service RemoteRegistry: disabled`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self {
+            Self::RegistryKey(spec) => spec.title(),
+            Self::RegistryFile(spec) => format!("registry from {}", spec.input),
+            Self::Service(spec) => spec.title(),
+            Self::Files(spec) => spec.title(),
+            Self::Unattend(spec) => format!("unattend from {}", spec.input),
+            Self::FirstBoot(spec) => spec.title(),
+        }
+    }
+
+    /// Its parameters as canonical bytes, for keys.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("names, numbers and texts always serialise")
+    }
+
+    /// The inputs it reads.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<InputId> {
+        match self {
+            Self::RegistryKey(_) | Self::Service(_) => Vec::new(),
+            Self::RegistryFile(spec) => vec![spec.input.clone()],
+            Self::Files(spec) => match &spec.action {
+                files::FilesAction::From { input, .. } => vec![input.clone()],
+                files::FilesAction::Absent | files::FilesAction::Adjust => Vec::new(),
+            },
+            Self::Unattend(spec) => vec![spec.input.clone()],
+            Self::FirstBoot(spec) => spec.scripts.clone(),
+        }
+    }
+
+    /// The part that needs the inputs alone.
+    ///
+    /// # Errors
+    /// When an input cannot be read or is not what it should be.
+    pub fn prepare(
+        &self,
+        inputs: &dyn Inputs,
+        blobs: &dyn BlobSink,
+    ) -> Result<Prepared, ServicingError> {
+        Ok(match self {
+            Self::RegistryKey(_) | Self::Service(_) => Prepared::Nothing,
+            Self::RegistryFile(spec) => Prepared::RegistryFile(spec.prepare(inputs)?),
+            Self::Files(spec) => Prepared::Files(spec.prepare(inputs, blobs)?),
+            Self::Unattend(spec) => Prepared::Unattend(spec.prepare(inputs, blobs)?),
+            Self::FirstBoot(spec) => Prepared::FirstBoot(spec.prepare(inputs, blobs)?),
+        })
+    }
+
+    /// The part that needs the image.
+    ///
+    /// # Errors
+    /// When it cannot be done to this image.
+    pub fn apply(&self, prepared: &Prepared, image: &mut Image) -> Result<(), ServicingError> {
+        match (self, prepared) {
+            (Self::RegistryKey(spec), _) => spec.apply(image),
+            (Self::Service(spec), _) => spec.apply(image),
+            (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
+                spec.apply(prepared, image)
+            }
+            (Self::Files(spec), Prepared::Files(prepared)) => spec.apply(prepared, image),
+            (Self::Unattend(spec), Prepared::Unattend(prepared)) => spec.apply(prepared, image),
+            (Self::FirstBoot(spec), Prepared::FirstBoot(prepared)) => spec.apply(prepared, image),
+            (
+                Self::RegistryFile(_) | Self::Files(_) | Self::Unattend(_) | Self::FirstBoot(_),
+                _,
+            ) => {
+                let cause = "what was prepared belongs to another operation";
+                let help = "this is a fault of the program; building with --no-cache may help";
+                Err(ServicingError::refused(self.name(), Problem::error(self.title(), cause, help)))
+            }
+        }
+    }
+
+    /// What the prepared inputs are odd about, without stopping the step.
+    #[must_use]
+    pub fn warnings(&self, prepared: &Prepared) -> Vec<Problem> {
+        match prepared {
+            Prepared::Unattend(prepared) => prepared.warnings(),
+            Prepared::Nothing
+            | Prepared::RegistryFile(_)
+            | Prepared::Files(_)
+            | Prepared::FirstBoot(_) => Vec::new(),
+        }
+    }
+
+    /// Looks at the image without changing it: what would make the step fail, and what is odd about it.
+    pub fn check_image(&self, image: &mut Image, facts: &ImageFacts) -> Vec<Problem> {
+        match self {
+            Self::RegistryKey(spec) => spec.check(image),
+            // Which keys a .reg file names is known once it is prepared.
+            Self::RegistryFile(_) => Vec::new(),
+            Self::Service(spec) => spec.check(image),
+            Self::Files(spec) => spec.check(image),
+            Self::Unattend(_) => unattend::check(image),
+            Self::FirstBoot(_) => first_boot::check(facts),
+        }
+    }
+}
