@@ -27,7 +27,8 @@ const USERS: u32 = 3;
 const DEFAULT_USER: u32 = 4;
 
 /// Descriptor of a hive's root key.
-const HIVE_SECURITY: &str = "O:BAG:SYD:PAI(A;CI;KA;;;BA)(A;CIIO;GA;;;CO)(A;CI;KA;;;SY)(A;CI;KR;;;BU)(A;CI;KR;;;AC)";
+const HIVE_SECURITY: &str =
+    "O:BAG:SYD:PAI(A;CI;KA;;;BA)(A;CIIO;GA;;;CO)(A;CI;KA;;;SY)(A;CI;KR;;;BU)(A;CI;KR;;;AC)";
 
 /// The version of everything in the demo's images.
 pub(super) const VERSION: &str = "10.0.26100.1";
@@ -204,7 +205,9 @@ fn packages(tree: &mut TreeBuilder, edition: &Edition) {
     }
     tree.file(
         r"Windows\servicing\Version\10.0.26100.1\amd64_installed",
-        format!("amd64_microsoft-windows-servicingstack_{TOKEN}_{VERSION}_none_065309a92fd714e9\r\n"),
+        format!(
+            "amd64_microsoft-windows-servicingstack_{TOKEN}_{VERSION}_none_065309a92fd714e9\r\n"
+        ),
     );
 }
 
@@ -217,7 +220,11 @@ const HIVES: [(&str, &str, &str); 5] = [
     ("DRIVERS", include_str!("drivers.reg"), r"HKEY_LOCAL_MACHINE\DRIVERS"),
 ];
 
-fn configuration(tree: &mut TreeBuilder, edition: &Edition, time: FileTime) -> Result<(), HiveError> {
+fn configuration(
+    tree: &mut TreeBuilder,
+    edition: &Edition,
+    time: FileTime,
+) -> Result<(), HiveError> {
     let security = super::descriptor(HIVE_SECURITY);
     for (name, text, root) in HIVES {
         let hive = hives::from_text(text, root, edition, &security, time)?;
@@ -227,8 +234,13 @@ fn configuration(tree: &mut TreeBuilder, edition: &Edition, time: FileTime) -> R
             tree.dentry(id).attributes |= attribute::HIDDEN | attribute::SYSTEM;
         }
     }
-    let user =
-        hives::from_text(include_str!("ntuser.reg"), "HKEY_CURRENT_USER", edition, &security, time)?;
+    let user = hives::from_text(
+        include_str!("ntuser.reg"),
+        "HKEY_CURRENT_USER",
+        edition,
+        &security,
+        time,
+    )?;
     let id = tree.file(r"Users\Default\NTUSER.DAT", user);
     tree.dentry(id).attributes |= attribute::HIDDEN;
     Ok(())
@@ -241,13 +253,18 @@ fn odd_ones(tree: &mut TreeBuilder) {
     let data = tree.directory("ProgramData");
     tree.dentry(data).attributes |= attribute::HIDDEN;
 
-    let sample = tree.file(r"Windows\Web\sample.url", "[InternetShortcut]\r\nURL=https://example.org/\r\n");
+    let sample =
+        tree.file(r"Windows\Web\sample.url", "[InternetShortcut]\r\nURL=https://example.org/\r\n");
     tree.named_stream(sample, "Zone.Identifier", "[ZoneTransfer]\r\nZoneId=3\r\n");
-    let hosts = tree.file(r"Windows\System32\drivers\etc\hosts", "# localhost name resolution is handled within DNS itself.\r\n");
+    let hosts = tree.file(
+        r"Windows\System32\drivers\etc\hosts",
+        "# localhost name resolution is handled within DNS itself.\r\n",
+    );
     tree.named_stream(hosts, "note", "a second stream");
     let manifest = tree.file(r"Windows\WindowsShell.Manifest", "<assembly/>\r\n");
     tree.dentry(manifest).attributes |= attribute::READ_ONLY | attribute::HIDDEN;
-    let long = tree.file(r"Windows\System32\LicensingDiagnosticData.txt", "a long name with a short one\r\n");
+    let long = tree
+        .file(r"Windows\System32\LicensingDiagnosticData.txt", "a long name with a short one\r\n");
     tree.dentry(long).short_name = "LICENS~1.TXT".into();
     tree.file(r"Windows\System32\en-US\Grüße – 你好.txt", "names are UTF-16\r\n");
     tree.file(r"Windows\System32\empty.dat", "");

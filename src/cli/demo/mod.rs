@@ -80,7 +80,8 @@ pub fn write_base(path: &Path, settings: &BaseSettings) -> Result<(), DemoError>
     let mut xml = WimXml::new();
     for (tree, edition) in trees.into_iter().zip(&base::EDITIONS) {
         images.push(MetadataToWrite::Bytes(tree.metadata.encode()));
-        for sha1 in tree.metadata.dentries.iter().flat_map(|dentry| &dentry.streams).map(|s| s.sha1) {
+        for sha1 in tree.metadata.dentries.iter().flat_map(|dentry| &dentry.streams).map(|s| s.sha1)
+        {
             let Some(content) = tree.blobs.get(&sha1) else { continue };
             let blob = blobs.entry(sha1).or_insert_with(|| BlobToWrite {
                 sha1,

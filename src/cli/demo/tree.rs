@@ -40,13 +40,18 @@ impl TreeBuilder {
             security: security.into_iter().map(Into::into).collect(),
             ..ImageMetadata::default()
         };
-        let mut tree =
-            Self { metadata, blobs: BTreeMap::new(), time, next_link_group: 1 };
+        let mut tree = Self { metadata, blobs: BTreeMap::new(), time, next_link_group: 1 };
         tree.push(None, "", attribute::DIRECTORY, Some(0));
         tree
     }
 
-    fn push(&mut self, parent: Option<Id>, name: &str, attributes: u32, security: Option<u32>) -> Id {
+    fn push(
+        &mut self,
+        parent: Option<Id>,
+        name: &str,
+        attributes: u32,
+        security: Option<u32>,
+    ) -> Id {
         let id = Id::try_from(self.metadata.dentries.len()).expect("the demo's trees are small");
         // What is not said is inherited: the demo gives the parent's descriptor to its children.
         let inherited = parent.and_then(|parent| self.dentry(parent).security_id);
@@ -97,14 +102,19 @@ impl TreeBuilder {
         let parent = self.directory(directory);
         let id = self.push(Some(parent), name, attribute::ARCHIVE, None);
         let sha1 = self.blob(content.into());
-        self.dentry(id).streams = vec![Stream { kind: StreamKind::Data, name: Name::default(), sha1 }];
+        self.dentry(id).streams =
+            vec![Stream { kind: StreamKind::Data, name: Name::default(), sha1 }];
         id
     }
 
     /// Adds the stream `name` to a file.
     pub(super) fn named_stream(&mut self, id: Id, name: &str, content: impl Into<Vec<u8>>) {
         let sha1 = self.blob(content.into());
-        self.dentry(id).streams.push(Stream { kind: StreamKind::Named, name: Name::from(name), sha1 });
+        self.dentry(id).streams.push(Stream {
+            kind: StreamKind::Named,
+            name: Name::from(name),
+            sha1,
+        });
     }
 
     /// Another name for the file `id`: a hard link.
