@@ -1,7 +1,6 @@
 //! Writing WIM files: what we write is what we read, what wimlib and 7-Zip accept, and the same for any number of threads.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,14 +9,11 @@ use std::{
 use fs_err as fs;
 use proptest::prelude::*;
 use transom::{
-    base::{
-        digest::Sha1, filetime::FileTime, limits::Limits, malformed::Malformed, name::Name,
-        read_at::FileSource,
-    },
+    base::{digest::Sha1, limits::Limits, malformed::Malformed, read_at::FileSource},
     codec::{Codec, Level},
     format::wim::{
-        BlobSource, BlobToWrite, Dentry, Element, ImageMetadata, MetadataToWrite, Reparse, Stream,
-        StreamKind, Wim, WimError, WimXml, WriteReport, WriteSettings, encode_resource, write_wim,
+        BlobSource, BlobToWrite, Dentry, Element, MetadataToWrite, StreamKind, Wim, WimError,
+        WimXml, WriteReport, WriteSettings, encode_resource, write_wim,
     },
 };
 

@@ -42,10 +42,12 @@ pub enum WimError {
     /// Content that cannot be read, with what it belongs to: what [`super::Wim::verify`] makes of other errors.
     #[error("{what} is damaged: {source}")]
     Damaged {
+        /// The SHA-1 that names it.
+        sha1: Sha1,
         /// Which blob or metadata, and a file that has it.
         what: String,
         /// What is wrong with it.
-        source: Box<WimError>,
+        source: Box<Self>,
     },
     /// A blob that an image refers to and that this file does not contain.
     #[error(

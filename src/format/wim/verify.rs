@@ -70,7 +70,11 @@ impl Damage {
     fn new(blob: &Blob, image: Option<u32>, error: WimError) -> Self {
         let error = match error {
             error @ WimError::HashMismatch { .. } => error,
-            other => WimError::Damaged { what: name(blob, image), source: Box::new(other) },
+            other => WimError::Damaged {
+                sha1: blob.sha1,
+                what: name(blob, image),
+                source: Box::new(other),
+            },
         };
         Self { sha1: blob.sha1, offset: blob.resource.offset, error }
     }
@@ -352,9 +356,11 @@ fn check_references(wim: &Wim, damages: &mut [Damage], report: &mut VerifyReport
             }
             // What is wrong with the resource itself is in the list already.
             Err(_) if damages.iter().any(|damage| damage.sha1 == blob.sha1) => {}
-            Err(error) => report
-                .problems
-                .push(WimError::Damaged { what: name(blob, Some(image)), source: Box::new(error) }),
+            Err(error) => report.problems.push(WimError::Damaged {
+                sha1: blob.sha1,
+                what: name(blob, Some(image)),
+                source: Box::new(error),
+            }),
         }
     }
 }
