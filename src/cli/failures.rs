@@ -209,9 +209,10 @@ fn is_input(error: &io::Error) -> bool {
 fn wim_code(error: &WimError) -> &'static str {
     match error {
         WimError::NotAWim { .. } => "wim::not-a-wim",
-        WimError::Malformed(_) | WimError::Decode { .. } | WimError::HashMismatch { .. } => {
-            "wim::damaged"
-        }
+        WimError::Malformed(_)
+        | WimError::Decode { .. }
+        | WimError::HashMismatch { .. }
+        | WimError::Damaged { .. } => "wim::damaged",
         WimError::MissingBlob { .. } => "wim::missing-blob",
         WimError::NoSuchImage { .. } => "wim::no-such-image",
         WimError::Unsupported { .. } => "wim::unsupported",
@@ -221,7 +222,10 @@ fn wim_code(error: &WimError) -> &'static str {
 
 fn wim_help(error: &WimError) -> Option<&'static str> {
     match error {
-        WimError::Malformed(_) | WimError::Decode { .. } | WimError::HashMismatch { .. } => Some(
+        WimError::Malformed(_)
+        | WimError::Decode { .. }
+        | WimError::HashMismatch { .. }
+        | WimError::Damaged { .. } => Some(
             "the file is damaged or was cut short: get it again and compare its checksum with the publisher's",
         ),
         WimError::Unsupported { .. } => Some(

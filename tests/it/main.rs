@@ -25,4 +25,5 @@ mod recipe_schema;
 mod support;
 mod upcase_oracle;
 mod wim_read;
+mod wim_tree;
 mod wim_write;

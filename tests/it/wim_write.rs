@@ -1,7 +1,6 @@
 //! Writing WIM files: what we write is what we read, what wimlib and 7-Zip accept, and the same for any number of threads.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,18 +9,18 @@ use std::{
 use fs_err as fs;
 use proptest::prelude::*;
 use transom::{
-    base::{
-        digest::Sha1, filetime::FileTime, limits::Limits, malformed::Malformed, name::Name,
-        read_at::FileSource,
-    },
+    base::{digest::Sha1, limits::Limits, malformed::Malformed, read_at::FileSource},
     codec::{Codec, Level},
     format::wim::{
-        BlobSource, BlobToWrite, Dentry, Element, ImageMetadata, MetadataToWrite, Reparse, Stream,
-        StreamKind, Wim, WimError, WimXml, WriteReport, WriteSettings, encode_resource, write_wim,
+        BlobSource, BlobToWrite, Dentry, Element, MetadataToWrite, StreamKind, Wim, WimError,
+        WimXml, WriteReport, WriteSettings, encode_resource, write_wim,
     },
 };
 
-use crate::support;
+use crate::{
+    support,
+    wim_tree::{Tree, data, noise, rich_tree, text, times},
+};
 
 const SETTINGS: &[(Codec, u32)] = &[
     (Codec::None, 0),
@@ -36,85 +35,6 @@ const SETTINGS: &[(Codec, u32)] = &[
 fn settings((codec, chunk_size): (Codec, u32)) -> WriteSettings {
     let level = Level::Fast;
     WriteSettings { codec, chunk_size, level, integrity: false, boot_index: 0, rp_fix: true }
-}
-
-/// A tree under construction.
-#[derive(Default)]
-struct Tree {
-    image: ImageMetadata,
-    blobs: BTreeMap<Sha1, (Vec<u8>, u32)>,
-}
-
-impl Tree {
-    fn new() -> Self {
-        let mut tree = Self::default();
-        tree.image.security = vec![descriptor(0x04), descriptor(0x14)];
-        tree.image.dentries.push(Dentry { attributes: 0x10, security_id: Some(0), ..times(0) });
-        tree
-    }
-
-    fn blob(&mut self, bytes: &[u8]) -> Sha1 {
-        if bytes.is_empty() {
-            return Sha1::ZERO;
-        }
-        let sha1 = Sha1::of(bytes);
-        self.blobs.entry(sha1).or_insert_with(|| (bytes.to_vec(), 0)).1 += 1;
-        sha1
-    }
-
-    fn add(&mut self, directory: u32, name: &str, dentry: Dentry) -> u32 {
-        let index = u32::try_from(self.image.dentries.len()).unwrap();
-        self.image.dentries.push(Dentry { name: Name::from(name), ..dentry });
-        self.image.dentries[directory as usize].children.push(index);
-        index
-    }
-
-    fn directory(&mut self, directory: u32, name: &str) -> u32 {
-        let dentry = Dentry { attributes: 0x10, security_id: Some(1), ..times(1) };
-        self.add(directory, name, dentry)
-    }
-
-    fn file(&mut self, directory: u32, name: &str, bytes: &[u8]) -> u32 {
-        let sha1 = self.blob(bytes);
-        let streams = if sha1.is_zero() { vec![] } else { vec![data(StreamKind::Data, sha1)] };
-        let dentry = Dentry { attributes: 0x20, security_id: Some(0), streams, ..times(2) };
-        self.add(directory, name, dentry)
-    }
-
-    fn write(&self, path: &Path, settings: &WriteSettings) -> Result<WriteReport, WimError> {
-        let blobs = self.blobs.iter().map(|(sha1, (bytes, count))| BlobToWrite {
-            sha1: *sha1,
-            size: bytes.len() as u64,
-            reference_count: *count,
-            source: BlobSource::Bytes { source: Arc::new(bytes.clone()) },
-        });
-        write(
-            path,
-            settings,
-            blobs.collect(),
-            vec![MetadataToWrite::Bytes(self.image.encode())],
-            xml(&["The image"]),
-        )
-    }
-}
-
-fn descriptor(control: u8) -> Arc<[u8]> {
-    // Revision 1, self-relative, without owner, group and lists.
-    Arc::from([&[1, 0, control, 0x80][..], &[0; 16]].concat())
-}
-
-fn times(second: u64) -> Dentry {
-    let time = FileTime(0x01da_01fc_0000_0000 + second * 10_000_000);
-    Dentry {
-        creation_time: time,
-        last_access_time: time,
-        last_write_time: FileTime(time.0 + 1),
-        ..Dentry::default()
-    }
-}
-
-fn data(kind: StreamKind, sha1: Sha1) -> Stream {
-    Stream { kind, name: Name::default(), sha1 }
 }
 
 fn xml(names: &[&str]) -> WimXml {
@@ -144,96 +64,21 @@ fn write(
     write_wim(&file, settings, blobs, images, xml, &|_| (), &|| false)
 }
 
-fn noise(size: usize, mut state: u32) -> Vec<u8> {
-    (0..size)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state.to_le_bytes()[3]
-        })
-        .collect()
-}
-
-fn text(size: usize) -> Vec<u8> {
-    (0..)
-        .flat_map(|line| format!("line {line} of a text that compresses\r\n").into_bytes())
-        .take(size)
-        .collect()
-}
-
-/// Everything the format can say.
-fn rich_tree() -> Tree {
-    let mut tree = Tree::new();
-    let windows = tree.directory(0, "Windows");
-    let system = tree.directory(windows, "System32");
-    tree.directory(windows, "Empty");
-    for (name, bytes) in [
-        ("empty.txt", vec![]),
-        ("one.txt", vec![7]),
-        ("page.bin", text(4096)),
-        ("page1.bin", text(4097)),
-        ("noise.bin", noise(100_000, 1)),
-        ("big.txt", text(4_500_000)),
-        ("bignoise.bin", noise(1_500_001, 2)),
-        ("mixed.bin", [noise(300_000, 3), text(1_500_000)].concat()),
-    ] {
-        tree.file(system, name, &bytes);
-    }
-    for number in 0..300 {
-        tree.file(system, &format!("small{number}.txt"), &text(number * 37));
-    }
-    // Two names of one file.
-    for (directory, name) in [(system, "linked.dll"), (windows, "link of it.dll")] {
-        let index = tree.file(directory, name, b"one file with two names");
-        tree.image.dentries[index as usize].hard_link_group = 77;
-    }
-    let index = tree.file(windows, "Long file name.txt", b"content") as usize;
-    tree.image.dentries[index].short_name = Name::from("LONGFI~1.TXT");
-    tree.image.dentries[index].attributes = 0x21;
-    let index = tree.file(0, "streams.txt", b"main") as usize;
-    for (name, bytes) in [("first", &b"first stream"[..]), ("second", b"")] {
-        let sha1 = tree.blob(bytes);
-        tree.image.dentries[index].streams.push(Stream {
-            kind: StreamKind::Named,
-            name: Name::from(name),
-            sha1,
-        });
-    }
-    // An object id.
-    let tagged = [&1_u32.to_le_bytes()[..], &16_u32.to_le_bytes(), &[9; 16]].concat();
-    tree.image.dentries[index].tagged_items = tagged;
-    // A relative symbolic link to streams.txt, and a junction to \Windows.
-    let units = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
-    let link = |target: &str, shown: &str, flags: &[u8]| {
-        let (target, shown) = (units(target), units(shown));
-        let short = |value: usize| u16::try_from(value).unwrap().to_le_bytes();
-        [
-            &short(0)[..],
-            &short(target.len()),
-            &short(target.len() + 2),
-            &short(shown.len()),
-            flags,
-            &target,
-            &[0, 0],
-            &shown,
-            &[0, 0],
-        ]
-        .concat()
-    };
-    for (name, attributes, tag, bytes) in [
-        ("symlink.txt", 0x420, 0xa000_000c, link("streams.txt", "streams.txt", &[1, 0, 0, 0])),
-        ("junction", 0x410, 0xa000_0003, link("\\??\\C:\\Windows", "C:\\Windows", &[])),
-    ] {
-        let sha1 = tree.blob(&bytes);
-        let dentry = Dentry {
-            attributes,
-            security_id: None,
-            streams: vec![data(StreamKind::Reparse, sha1)],
-            reparse: Some(Reparse { tag, reserved: 0, flags: 1 }),
-            ..times(3)
-        };
-        tree.add(0, name, dentry);
-    }
-    tree
+/// A WIM of one image.
+fn write_tree(tree: &Tree, path: &Path, settings: &WriteSettings) -> Result<WriteReport, WimError> {
+    let blobs = tree.blobs.iter().map(|(sha1, (bytes, count))| BlobToWrite {
+        sha1: *sha1,
+        size: bytes.len() as u64,
+        reference_count: *count,
+        source: BlobSource::Bytes { source: Arc::new(bytes.clone()) },
+    });
+    write(
+        path,
+        settings,
+        blobs.collect(),
+        vec![MetadataToWrite::Bytes(tree.image.encode())],
+        xml(&["The image"]),
+    )
 }
 
 fn check_contents(wim: &Wim, tree: &Tree) {
@@ -275,7 +120,7 @@ fn what_is_written_is_what_is_read_and_peers_accept_it() {
     for &pair in SETTINGS {
         let path = folder.path().join("out.wim");
         let settings = WriteSettings { integrity: true, boot_index: 1, ..settings(pair) };
-        let report = tree.write(&path, &settings).unwrap();
+        let report = write_tree(&tree, &path, &settings).unwrap();
         assert_eq!(report.file_size, fs::metadata(&path).unwrap().len());
         let wim = open(&path);
         assert_eq!((wim.codec(), wim.chunk_size()), pair);
@@ -294,7 +139,7 @@ fn wimlib_sees_and_applies_the_tree_we_wrote() {
     let folder = support::temporary_folder();
     let path = folder.path().join("out.wim");
     for &pair in &[(Codec::None, 0), (Codec::Xpress, 4096), (Codec::Lzx, 32768)] {
-        tree.write(&path, &settings(pair)).unwrap();
+        write_tree(&tree, &path, &settings(pair)).unwrap();
         let printed =
             wimlib.run(["dir".as_ref(), path.as_os_str(), "1".as_ref(), "--detailed".as_ref()]);
         let printed = String::from_utf8_lossy(&printed);
@@ -330,7 +175,7 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
     let tree = rich_tree();
     let folder = support::temporary_folder();
     let source = folder.path().join("source.wim");
-    tree.write(&source, &settings((Codec::Xpress, 4096))).unwrap();
+    write_tree(&tree, &source, &settings((Codec::Xpress, 4096))).unwrap();
     for pair in [(Codec::None, 0), (Codec::Xpress, 32768), (Codec::Lzx, 32768)] {
         let mut results = Vec::new();
         for threads in [1, 3] {
@@ -338,7 +183,7 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
             let path = folder.path().join(format!("{threads}.wim"));
             pool.install(|| {
                 let settings = WriteSettings { integrity: true, ..settings(pair) };
-                tree.write(&path, &settings).unwrap();
+                write_tree(&tree, &path, &settings).unwrap();
                 let made = fs::read(&path).unwrap();
                 rewrite(&open(&source), &path, &settings).unwrap();
                 results.push((made, fs::read(&path).unwrap()));
@@ -367,7 +212,7 @@ fn a_wim_is_recompressed_from_any_settings_to_any_and_back() {
     let folder = support::temporary_folder();
     let (first, second) = (folder.path().join("1.wim"), folder.path().join("2.wim"));
     for from in [(Codec::None, 0), (Codec::Xpress, 4096), (Codec::Lzx, 2 << 20)] {
-        tree.write(&first, &settings(from)).unwrap();
+        write_tree(&tree, &first, &settings(from)).unwrap();
         for to in [(Codec::None, 0), (Codec::Xpress, 4096), (Codec::Lzx, 32768)] {
             let report = rewrite(&open(&first), &second, &settings(to)).unwrap();
             check_contents(&open(&second), &tree);
@@ -585,7 +430,7 @@ fn missing_blobs_are_reported_as_missing() {
     tree.file(0, "gone.txt", b"gone");
     tree.blobs.remove(&Sha1::of(b"gone"));
     let path = folder.path().join("out.wim");
-    tree.write(&path, &settings((Codec::None, 0))).unwrap();
+    write_tree(&tree, &path, &settings((Codec::None, 0))).unwrap();
     let report = open(&path).verify(&|_| ()).unwrap();
     let [problem] = &report.problems[..] else { panic!("{:?}", report.problems) };
     assert!(matches!(problem, WimError::MissingBlob { sha1, .. } if *sha1 == Sha1::of(b"gone")));
@@ -598,7 +443,7 @@ fn damage_anywhere_is_found_and_named() {
     let tree = rich_tree();
     let path = folder.path().join("out.wim");
     for &pair in &[(Codec::Xpress, 32768), (Codec::Lzx, 32768), (Codec::None, 0)] {
-        tree.write(&path, &WriteSettings { integrity: true, ..settings(pair) }).unwrap();
+        write_tree(&tree, &path, &WriteSettings { integrity: true, ..settings(pair) }).unwrap();
         let wim = open(&path);
         let good = fs::read(&path).unwrap();
         for name in ["big.txt", "bignoise.bin", "one.txt", "small299.txt"] {
@@ -659,7 +504,7 @@ proptest! {
         }
         let folder = support::temporary_folder();
         let path = folder.path().join("out.wim");
-        tree.write(&path, &WriteSettings { integrity, ..settings(pair) }).unwrap();
+        write_tree(&tree, &path, &WriteSettings { integrity, ..settings(pair) }).unwrap();
         check_contents(&open(&path), &tree);
     }
 }

@@ -39,6 +39,16 @@ pub enum WimError {
         /// The SHA-1 of the bytes.
         actual: Sha1,
     },
+    /// Content that cannot be read, with what it belongs to: what [`super::Wim::verify`] makes of other errors.
+    #[error("{what} is damaged: {source}")]
+    Damaged {
+        /// The SHA-1 that names it.
+        sha1: Sha1,
+        /// Which blob or metadata, and a file that has it.
+        what: String,
+        /// What is wrong with it.
+        source: Box<Self>,
+    },
     /// A blob that an image refers to and that this file does not contain.
     #[error(
         "blob {sha1} is missing from this file (needed by {needed_by}); it may be a delta WIM or an incomplete split set"

@@ -58,6 +58,42 @@ struct Item<'a> {
     resource: Resource<'a>,
 }
 
+/// A damaged resource.
+struct Damage {
+    sha1: Sha1,
+    /// Where it lies.
+    offset: u64,
+    error: WimError,
+}
+
+impl Damage {
+    fn new(blob: &Blob, image: Option<u32>, error: WimError) -> Self {
+        let error = match error {
+            error @ WimError::HashMismatch { .. } => error,
+            other => WimError::Damaged {
+                sha1: blob.sha1,
+                what: name(blob, image),
+                source: Box::new(other),
+            },
+        };
+        Self { sha1: blob.sha1, offset: blob.resource.offset, error }
+    }
+
+    /// Adds a file that has this content.
+    fn belongs_to(&mut self, file: &str) {
+        if let WimError::HashMismatch { what, .. } | WimError::Damaged { what, .. } =
+            &mut self.error
+        {
+            *what = format!("{what} ({file})");
+        }
+    }
+}
+
+fn name(blob: &Blob, image: Option<u32>) -> String {
+    image
+        .map_or_else(|| format!("blob {}", blob.sha1), |image| format!("metadata of image {image}"))
+}
+
 /// Work for one thread.
 enum Unit {
     /// Neighbours, each as a whole.
@@ -74,17 +110,19 @@ enum Done {
 
 pub(super) fn verify(wim: &Wim, progress: &dyn Fn(u64)) -> Result<VerifyReport, WimError> {
     let mut report = VerifyReport { warnings: wim.warnings().to_vec(), ..VerifyReport::default() };
-    let items = items(wim, &mut report)?;
-    let mut damaged = check_items(wim, &items, &mut report, progress)?;
-    check_references(wim, &mut damaged, &mut report);
-    report.problems.extend(damaged.into_iter().map(|(_, error)| error));
+    let mut damages = Vec::new();
+    let items = items(wim, &mut damages)?;
+    check_items(wim, &items, &mut report, &mut damages, progress)?;
+    check_references(wim, &mut damages, &mut report);
+    damages.sort_by_key(|damage| damage.offset);
+    report.problems.splice(0..0, damages.into_iter().map(|damage| damage.error));
     check_integrity(wim, &mut report)?;
     check_boot(wim, &mut report);
     Ok(report)
 }
 
 /// The resources to check, in file order.
-fn items<'a>(wim: &'a Wim, report: &mut VerifyReport) -> Result<Vec<Item<'a>>, WimError> {
+fn items<'a>(wim: &'a Wim, damages: &mut Vec<Damage>) -> Result<Vec<Item<'a>>, WimError> {
     let mut listed: Vec<(&Blob, Option<u32>)> =
         wim.blobs().iter().map(|blob| (blob, None)).collect();
     for index in 1..=wim.image_count() {
@@ -103,7 +141,7 @@ fn items<'a>(wim: &'a Wim, report: &mut VerifyReport) -> Result<Vec<Item<'a>>, W
         match wim.resource(&blob.resource) {
             Ok(resource) => items.push(Item { blob, image, resource }),
             Err(error @ WimError::Unsupported { .. }) => return Err(error),
-            Err(error) => report.problems.push(error),
+            Err(error) => damages.push(Damage::new(blob, image, error)),
         }
     }
     Ok(items)
@@ -165,16 +203,16 @@ impl Units<'_> {
     }
 }
 
-/// Checks all items; returns the damaged ones with what is wrong.
+/// Checks all items; appends the damaged ones.
 fn check_items(
     wim: &Wim,
     items: &[Item<'_>],
     report: &mut VerifyReport,
+    damages: &mut Vec<Damage>,
     progress: &dyn Fn(u64),
-) -> Result<Vec<(usize, WimError)>, WimError> {
+) -> Result<(), WimError> {
     let mut units = Units { items, next: 0, start: 0 };
     let mut hasher = PieceHasher::default();
-    let mut damaged: Vec<(usize, WimError)> = Vec::new();
     let mut failed = HashSet::new();
     let produce = |batch: Vec<Unit>| -> Vec<Done> {
         batch.into_par_iter().with_max_len(1).map(|unit| run(wim, items, &unit)).collect()
@@ -214,39 +252,32 @@ fn check_items(
                     .map(|(item, sha1)| (item, Ok(sha1))),
             );
             for (item, result) in results {
-                note(items, item, result, report, &mut damaged)?;
+                note(&items[item], result, report, damages)?;
             }
             progress(report.bytes);
             Ok::<(), WimError>(())
         },
-    )?;
-    damaged.sort_by_key(|(item, _)| *item);
-    Ok(damaged)
+    )
 }
 
 /// Counts a result, and keeps it when it is bad.
 fn note(
-    items: &[Item<'_>],
-    index: usize,
+    item: &Item<'_>,
     result: Result<Sha1, WimError>,
     report: &mut VerifyReport,
-    damaged: &mut Vec<(usize, WimError)>,
+    damages: &mut Vec<Damage>,
 ) -> Result<(), WimError> {
-    let item = &items[index];
     let count = match item.image {
         Some(_) => &mut report.metadata_resources,
         None => &mut report.blobs,
     };
     *count += 1;
-    let name = || match item.image {
-        Some(image) => format!("metadata of image {image}"),
-        None => format!("blob {}", item.blob.sha1),
-    };
-    match result.and_then(|actual| check(&item.blob.sha1, actual, name)) {
+    let sha1 = &item.blob.sha1;
+    match result.and_then(|actual| check(sha1, actual, || name(item.blob, item.image))) {
         Ok(()) => Ok(()),
         Err(error @ WimError::Io(_)) => Err(error),
         Err(error) => {
-            damaged.push((index, error));
+            damages.push(Damage::new(item.blob, item.image, error));
             Ok(())
         }
     }
@@ -306,61 +337,66 @@ fn run_whole(
 }
 
 /// Parses each image's metadata; reports blobs that are missing, and says of damaged ones which file they belong to.
-fn check_references(wim: &Wim, damaged: &mut [(usize, WimError)], report: &mut VerifyReport) {
-    let mut by_sha1: HashMap<Sha1, usize> = HashMap::new();
-    let mut has_damaged_metadata = Vec::new();
-    for (place, (_, error)) in damaged.iter().enumerate() {
-        if let WimError::HashMismatch { expected, .. } = error {
-            by_sha1.insert(*expected, place);
-            has_damaged_metadata.push(*expected);
-        }
-    }
-    let mut missing = HashSet::new();
-    let mut seen = Vec::new();
+fn check_references(wim: &Wim, damages: &mut [Damage], report: &mut VerifyReport) {
+    let mut references = References {
+        nameless: damages.iter().enumerate().map(|(place, damage)| (damage.sha1, place)).collect(),
+        missing: HashSet::new(),
+    };
+    let mut seen = HashSet::new();
     for image in 1..=wim.image_count() {
         let Ok(blob) = wim.metadata_blob(image) else { continue };
-        if seen.contains(&blob.resource.offset) || has_damaged_metadata.contains(&blob.sha1) {
+        if !seen.insert(blob.resource.offset) {
             continue;
         }
-        seen.push(blob.resource.offset);
         match wim.metadata(image) {
             Ok(metadata) => {
                 let warnings = metadata.warnings.iter();
                 report.warnings.extend(warnings.map(|text| format!("image {image}: {text}")));
-                check_image(wim, image, &metadata, &mut by_sha1, damaged, &mut missing, report);
+                references.check(wim, image, &metadata, damages, report);
             }
-            // Decoding errors are in the list already.
-            Err(error @ WimError::Malformed(_)) => report.problems.push(error),
-            Err(_) => {}
+            // What is wrong with the resource itself is in the list already.
+            Err(_) if damages.iter().any(|damage| damage.sha1 == blob.sha1) => {}
+            Err(error) => report.problems.push(WimError::Damaged {
+                sha1: blob.sha1,
+                what: name(blob, Some(image)),
+                source: Box::new(error),
+            }),
         }
     }
 }
 
-fn check_image(
-    wim: &Wim,
-    image: u32,
-    metadata: &ImageMetadata,
-    by_sha1: &mut HashMap<Sha1, usize>,
-    damaged: &mut [(usize, WimError)],
-    missing: &mut HashSet<Sha1>,
-    report: &mut VerifyReport,
-) {
-    let mut parents = None;
-    for (index, sha1) in metadata.references() {
-        let damaged_place = by_sha1.remove(&sha1);
-        let is_missing = wim.blob(&sha1).is_none() && missing.insert(sha1);
-        if damaged_place.is_none() && !is_missing {
-            continue;
-        }
-        let parents = parents.get_or_insert_with(|| metadata.parents());
-        let name = format!("{} in image {image}", metadata.path_of(index, parents));
-        if let Some(place) = damaged_place
-            && let WimError::HashMismatch { what, .. } = &mut damaged[place].1
-        {
-            *what = format!("{what} ({name})");
-        }
-        if is_missing {
-            report.problems.push(WimError::MissingBlob { sha1, needed_by: name });
+/// What the streams of all images refer to.
+struct References {
+    /// Places of the damages of which no file is known yet.
+    nameless: HashMap<Sha1, usize>,
+    /// Blobs that are missing, each reported once.
+    missing: HashSet<Sha1>,
+}
+
+impl References {
+    fn check(
+        &mut self,
+        wim: &Wim,
+        image: u32,
+        metadata: &ImageMetadata,
+        damages: &mut [Damage],
+        report: &mut VerifyReport,
+    ) {
+        let mut parents = None;
+        for (index, sha1) in metadata.references() {
+            let damaged = self.nameless.remove(&sha1);
+            let is_missing = wim.blob(&sha1).is_none() && self.missing.insert(sha1);
+            if damaged.is_none() && !is_missing {
+                continue;
+            }
+            let parents = parents.get_or_insert_with(|| metadata.parents());
+            let file = format!("{} in image {image}", metadata.path_of(index, parents));
+            if let Some(place) = damaged {
+                damages[place].belongs_to(&file);
+            }
+            if is_missing {
+                report.problems.push(WimError::MissingBlob { sha1, needed_by: file });
+            }
         }
     }
 }

@@ -95,10 +95,7 @@ fn describe(wim: &Wim, report: VerifyReport) -> Verification {
     let problems = report
         .problems
         .iter()
-        .map(|problem| DamageReport {
-            message: text::chain(problem),
-            files: places.files(wim, problem),
-        })
+        .map(|problem| DamageReport { message: text::chain(problem), files: places.files(problem) })
         .collect();
     Verification {
         good: report.is_good(),
@@ -176,15 +173,10 @@ impl Places {
     }
 
     /// The files that a problem concerns.
-    fn files(&self, wim: &Wim, problem: &WimError) -> Vec<String> {
+    fn files(&self, problem: &WimError) -> Vec<String> {
         let sha1 = match problem {
             WimError::HashMismatch { expected, .. } => Some(*expected),
-            WimError::MissingBlob { sha1, .. } => Some(*sha1),
-            WimError::Decode { offset, .. } => wim
-                .blobs()
-                .iter()
-                .find(|blob| blob.resource.offset == *offset)
-                .map(|blob| blob.sha1),
+            WimError::MissingBlob { sha1, .. } | WimError::Damaged { sha1, .. } => Some(*sha1),
             _ => None,
         };
         sha1.and_then(|sha1| self.by_sha1.get(&sha1).cloned()).unwrap_or_default()
