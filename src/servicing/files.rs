@@ -196,6 +196,11 @@ impl FilesSpec {
             let cause = "the root of the image cannot be replaced";
             return Some(Problem::error(item, cause, "leave `replace` out"));
         }
+        if matches!(self.action, FilesAction::From { .. })
+            && let Err(error) = image.check_place(&self.to)
+        {
+            return Some(self.failed(error).into_problem());
+        }
         if self.action == FilesAction::Adjust && image.tree().lookup(&self.to).is_none() {
             let cause = "the image has no such file or folder, so its attributes and security cannot be set";
             return Some(Problem::error(item, cause, "give `from`, or correct the path"));

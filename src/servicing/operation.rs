@@ -147,11 +147,11 @@ impl Operation {
         }
     }
 
-    /// What the prepared inputs are odd about, without stopping the step.
+    /// What is odd about the prepared inputs for an image with these facts. Nothing of it stops the step.
     #[must_use]
-    pub fn warnings(&self, prepared: &Prepared) -> Vec<Problem> {
+    pub fn warnings(&self, prepared: &Prepared, facts: &ImageFacts) -> Vec<Problem> {
         match prepared {
-            Prepared::Unattend(prepared) => prepared.warnings(),
+            Prepared::Unattend(prepared) => prepared.warnings(facts),
             Prepared::Nothing
             | Prepared::RegistryFile(_)
             | Prepared::Files(_)

@@ -1,5 +1,7 @@
 //! Captured directories and extracted images: between us, and between us and wimlib.
 
+#![cfg(unix)]
+
 use std::{
     os::unix::fs::{MetadataExt as _, symlink},
     path::Path,

@@ -241,6 +241,10 @@ fn folders_are_merged_or_replaced() {
     );
     let root = Operation::Files(files(r"\", FilesAction::Absent));
     assert!(bench.foretold(&root).contains("the root of the image cannot be removed"));
+    let junction = Operation::Files(files(r"\Documents and Settings\x", from("own", false)));
+    let facts = bench.image.facts();
+    let problems = junction.check_image(&mut bench.image, &facts);
+    assert!(problems[0].cause.contains("junction"), "{problems:?}");
     let (error, _) = bench.refusal(
         &Operation::Files(files(r"\Windows", from("own", false))),
         &MemoryInputs::file("own", "mine"),
@@ -305,7 +309,8 @@ fn the_answer_file_is_placed_as_it_is() {
     assert_eq!(bench.run_twice(&operation, &inputs), 2);
     assert_eq!(bench.text(r"\Windows\Panther\unattend.xml").as_deref(), Some(text));
     let prepared = operation.prepare(&inputs, bench.store.as_ref()).unwrap();
-    let warnings = operation.warnings(&prepared);
+    let facts = bench.image.facts();
+    let warnings = operation.warnings(&prepared, &facts);
     assert!(warnings[0].warning && warnings[0].item.starts_with("unattend.xml:1:"), "{warnings:?}");
     let (error, help) = bench.refusal(
         &operation,
@@ -316,6 +321,12 @@ fn the_answer_file_is_placed_as_it_is() {
         "{error}"
     );
     assert!(help.contains("DISM"), "{help}");
+    let component = r#"><component name="Microsoft-Windows-Shell-Setup" processorArchitecture="x86" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS"/></settings>"#;
+    let other = text.replace(" wasPassProcessed=\"true\"/>", component);
+    let prepared =
+        operation.prepare(&MemoryInputs::file("unattend.xml", other), bench.store.as_ref());
+    let warnings = operation.warnings(&prepared.unwrap(), &facts);
+    assert!(warnings[0].cause.contains("is for x86, the image is amd64"), "{warnings:?}");
     let folder = MemoryInputs::folder("unattend.xml", &[("x", "")]);
     assert!(bench.refusal(&operation, &folder).0.contains("it is a folder"));
 }
