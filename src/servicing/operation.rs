@@ -147,15 +147,20 @@ impl Operation {
         }
     }
 
-    /// What is odd about the prepared inputs for an image with these facts. Nothing of it stops the step.
-    #[must_use]
-    pub fn warnings(&self, prepared: &Prepared, facts: &ImageFacts) -> Vec<Problem> {
-        match prepared {
-            Prepared::Unattend(prepared) => prepared.warnings(facts),
-            Prepared::Nothing
-            | Prepared::RegistryFile(_)
-            | Prepared::Files(_)
-            | Prepared::FirstBoot(_) => Vec::new(),
+    /// Looks at the prepared inputs and the image without changing it: what [`Operation::check_image`] cannot know before the inputs were read.
+    pub fn check_prepared(
+        &self,
+        prepared: &Prepared,
+        image: &mut Image,
+        facts: &ImageFacts,
+    ) -> Vec<Problem> {
+        match (self, prepared) {
+            (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
+                spec.check(prepared, image)
+            }
+            (Self::Files(spec), Prepared::Files(prepared)) => spec.check_prepared(prepared, image),
+            (Self::Unattend(_), Prepared::Unattend(prepared)) => prepared.warnings(facts),
+            _ => Vec::new(),
         }
     }
 
@@ -163,7 +168,7 @@ impl Operation {
     pub fn check_image(&self, image: &mut Image, facts: &ImageFacts) -> Vec<Problem> {
         match self {
             Self::RegistryKey(spec) => spec.check(image),
-            // Which keys a .reg file names is known once it is prepared.
+            // Which keys a .reg file names is known once it is prepared: see `check_prepared`.
             Self::RegistryFile(_) => Vec::new(),
             Self::Service(spec) => spec.check(image),
             Self::Files(spec) => spec.check(image),

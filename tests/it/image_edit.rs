@@ -1,7 +1,7 @@
 //! Edits of an image: what changes, what stays, what is recorded, and that a replay gives the same bytes.
 
 use transom::{
-    base::{name::Name, ntpath::NtPath},
+    base::{digest::Sha1, name::Name, ntpath::NtPath},
     format::{
         hive::{Hive, Value},
         security::{SecurityDescriptor, to_sddl},
@@ -248,7 +248,13 @@ fn a_hive_file_that_is_replaced_takes_its_open_edits_with_it() {
     let test = key(r"HKU\.DEFAULT\Software\Test");
     image.create_key(&test).unwrap();
     let fresh = crate::image_fixture::hive(&[("Fresh", vec![])]);
-    image.put_bytes(&path(r"\Windows\System32\config\DEFAULT"), fresh, &plain()).unwrap();
+    let file = path(r"\Windows\System32\config\DEFAULT");
+    let mut other = open(&wim);
+    other.create_key(&test).unwrap();
+    other.put_bytes(&file, fresh.clone(), &plain()).unwrap();
+    let finished = other.finish().unwrap();
+    assert_eq!(entry(&finished.metadata, "DEFAULT").streams[0].sha1, Sha1::of(&fresh));
+    image.put_bytes(&file, fresh, &plain()).unwrap();
     assert!(!image.registry_key_exists(&test).unwrap());
     assert!(image.registry_key_exists(&key(r"HKU\.DEFAULT\Fresh")).unwrap());
 }

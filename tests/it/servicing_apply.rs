@@ -152,6 +152,12 @@ fn reg_files_are_applied_as_a_whole_and_say_where_they_are_wrong() {
                 [-HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Empty]\r\n[HKEY_USERS\\.DEFAULT\\E]\r\n";
     assert_eq!(bench.run_twice(&operation, &MemoryInputs::file("a.reg", text)), 5);
     assert_eq!(bench.value(r"HKLM\SOFTWARE\V", "A").unwrap().as_text().as_deref(), Some("x"));
+    let missing = text.replace("HKEY_USERS\\.DEFAULT", "HKEY_LOCAL_MACHINE\\DRIVERS");
+    let inputs = MemoryInputs::file("a.reg", missing);
+    let prepared = operation.prepare(&inputs, bench.store.as_ref()).unwrap();
+    let facts = bench.image.facts();
+    let problems = operation.check_prepared(&prepared, &mut bench.image, &facts);
+    assert!(problems[0].cause.contains("no DRIVERS hive") && problems.len() == 1, "{problems:?}");
     let wrong = text.replace("HKEY_USERS\\.DEFAULT", "HKEY_CURRENT_CONFIG");
     let (error, help) = bench.refusal(&operation, &MemoryInputs::file("a.reg", wrong));
     assert!(error.starts_with("registry a.reg:7: `HKEY_CURRENT_CONFIG\\E`"), "{error}");
@@ -231,6 +237,10 @@ fn folders_are_merged_or_replaced() {
         error.contains(r"\Data\sub is not a folder") && help.contains("absent"),
         "{error} {help}"
     );
+    let prepared = merge.prepare(&inputs, bench.store.as_ref()).unwrap();
+    let facts = bench.image.facts();
+    let problems = merge.check_prepared(&prepared, &mut bench.image, &facts);
+    assert_eq!((problems.len(), problems[0].item.as_str()), (1, r"\Data\sub"), "{problems:?}");
     let absent = Operation::Files(files(r"\Data", FilesAction::Absent));
     assert_eq!(bench.run_twice(&absent, &NOTHING()), 1);
     let twins = MemoryInputs::folder("src", &[("a.txt", "1"), ("A.TXT", "2")]);
@@ -310,7 +320,7 @@ fn the_answer_file_is_placed_as_it_is() {
     assert_eq!(bench.text(r"\Windows\Panther\unattend.xml").as_deref(), Some(text));
     let prepared = operation.prepare(&inputs, bench.store.as_ref()).unwrap();
     let facts = bench.image.facts();
-    let warnings = operation.warnings(&prepared, &facts);
+    let warnings = operation.check_prepared(&prepared, &mut bench.image, &facts);
     assert!(warnings[0].warning && warnings[0].item.starts_with("unattend.xml:1:"), "{warnings:?}");
     let (error, help) = bench.refusal(
         &operation,
@@ -325,7 +335,7 @@ fn the_answer_file_is_placed_as_it_is() {
     let other = text.replace(" wasPassProcessed=\"true\"/>", component);
     let prepared =
         operation.prepare(&MemoryInputs::file("unattend.xml", other), bench.store.as_ref());
-    let warnings = operation.warnings(&prepared.unwrap(), &facts);
+    let warnings = operation.check_prepared(&prepared.unwrap(), &mut bench.image, &facts);
     assert!(warnings[0].cause.contains("is for x86, the image is amd64"), "{warnings:?}");
     let folder = MemoryInputs::folder("unattend.xml", &[("x", "")]);
     assert!(bench.refusal(&operation, &folder).0.contains("it is a folder"));
