@@ -69,8 +69,12 @@
 #![deny(unsafe_code)]
 
 pub mod base;
+pub mod cli;
 pub mod codec;
 pub mod format;
 pub mod image;
+pub mod pipeline;
+pub mod plan;
+pub mod recipe;
 pub mod servicing;
 pub mod store;

@@ -121,53 +121,78 @@ impl<'a> BitReader<'a> {
     }
 }
 
+/// The lowest 8 bits.
+#[inline(always)]
+pub(super) fn low_8(value: usize) -> u8 {
+    u8::try_from(value & 0xFF).unwrap_or(0)
+}
+
+/// The lowest 16 bits.
+#[inline(always)]
+pub(super) fn low_16(value: usize) -> u16 {
+    u16::try_from(value & 0xFFFF).unwrap_or(0)
+}
+
+/// The lowest 32 bits.
+#[inline(always)]
+pub(super) fn low_32(value: usize) -> u32 {
+    u32::try_from(value & 0xFFFF_FFFF).unwrap_or(0)
+}
+
+/// Room that a [`BitWriter`] wants behind the data: it writes eight bytes at once.
+pub(super) const WRITER_SLACK: usize = 8;
+
 /// Writes bits into a byte slice, as [`BitReader`] reads them. Nothing is written behind the end of the slice;
 /// [`BitWriter::finish`] then says so.
 #[derive(Debug)]
 pub(super) struct BitWriter<'a> {
     output: &'a mut [u8],
     position: usize,
-    /// Bits not written yet, the last one lowest.
+    /// Bits not written yet, the last one lowest; older bits may lie above them.
     buffer: u64,
-    /// Number of bits not written yet, less than 32 between calls.
+    /// Number of bits not written yet, at most 15 after a flush.
     count: u32,
     full: bool,
 }
 
 impl<'a> BitWriter<'a> {
+    /// A writer into `output`, which should be [`WRITER_SLACK`] bytes larger than the largest acceptable result.
     pub(super) fn new(output: &'a mut [u8]) -> Self {
         Self { output, position: 0, buffer: 0, count: 0, full: false }
     }
 
-    /// Appends the low `count` (0 to 32) bits of `bits`, whose other bits must be zero.
+    /// Appends the low `count` (0 to 32) bits of `bits`, whose other bits must be zero. At most 48 bits in a row
+    /// without [`Self::flush`].
     #[inline(always)]
     pub(super) fn put(&mut self, bits: u32, count: u32) {
         self.buffer = self.buffer.wrapping_shl(count) | u64::from(bits);
         self.count = self.count.wrapping_add(count);
-        if self.count >= 32 {
-            self.count = self.count.wrapping_sub(32);
-            let words = (self.buffer.wrapping_shr(self.count) & 0xFFFF_FFFF) as u32;
-            let room = self.output.get_mut(self.position..);
-            if let Some(target) = room.and_then(<[u8]>::first_chunk_mut::<4>) {
-                *target = words.rotate_left(16).to_le_bytes();
-                self.position = self.position.wrapping_add(4);
-            } else {
-                self.full = true;
-            }
+    }
+
+    /// Writes the whole words. Without a branch on how many there are: that is hard to predict.
+    #[inline(always)]
+    pub(super) fn flush(&mut self) {
+        let words = self.buffer.wrapping_shl(64u32.wrapping_sub(self.count));
+        let pairs = (words & 0x0000_FFFF_0000_FFFF) << 16 | (words >> 16) & 0x0000_FFFF_0000_FFFF;
+        let room = self.output.get_mut(self.position..);
+        if let Some(target) = room.and_then(<[u8]>::first_chunk_mut::<8>) {
+            *target = pairs.rotate_left(32).to_le_bytes();
+        } else {
+            self.full = true;
         }
+        self.position = self.position.wrapping_add((self.count >> 4 << 1) as usize);
+        self.count &= 15;
+    }
+
+    /// Appends bits as [`Self::put`] and flushes: for headers.
+    pub(super) fn write(&mut self, bits: u32, count: u32) {
+        self.put(bits, count);
+        self.flush();
     }
 
     /// Fills the last word with zeros and returns the number of bytes written, or `None` when the output was too small.
     pub(super) fn finish(mut self) -> Option<usize> {
-        let padding = self.count.wrapping_neg() % 16;
-        self.put(0, padding);
-        // Fewer than 32 bits are left, and they are whole words: none or one.
-        if self.count == 16 {
-            let word = (self.buffer & 0xFFFF) as u16;
-            let target = self.output.get_mut(self.position..)?.first_chunk_mut::<2>()?;
-            *target = word.to_le_bytes();
-            self.position += 2;
-        }
+        self.write(0, self.count.wrapping_neg() % 16);
         (!self.full).then_some(self.position)
     }
 }

@@ -75,8 +75,9 @@ mod tests {
             for length in 1..90 {
                 for room in [0, 1, 15, 16, 17, 40] {
                     let position = 50;
-                    let mut output: Vec<u8> =
-                        (0..position + length + room).map(|i| (i * 37 % 251) as u8).collect();
+                    let mut output: Vec<u8> = (0..position + length + room)
+                        .map(|i| u8::try_from(i * 37 % 251).unwrap())
+                        .collect();
                     let mut expected = output.clone();
                     for i in position..position + length {
                         expected[i] = expected[i - offset];

@@ -275,8 +275,26 @@ fn limit_depths(counts: &mut [u32; 64], limit: usize) {
     }
 }
 
-/// Sets `codes` to the canonical code words of these lengths; 0 for unused symbols.
-pub(super) fn canonical_codes(lengths: &[u8], codes: &mut [u16]) {
+/// A code word and its length, together in one number for speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct CodeWord(u32);
+
+impl CodeWord {
+    /// The bits of the word.
+    #[inline(always)]
+    pub(super) fn bits(self) -> u32 {
+        self.0 & 0xFFFF
+    }
+
+    /// How many bits it has; 0 for a symbol that is not in the code.
+    #[inline(always)]
+    pub(super) fn length(self) -> u32 {
+        self.0 >> 16
+    }
+}
+
+/// Sets `codes` to the canonical code words of these lengths.
+pub(super) fn canonical_codes(lengths: &[u8], codes: &mut [CodeWord]) {
     let mut counts = [0u32; 32];
     for &length in lengths {
         counts[usize::from(length & 31)] += 1;
@@ -288,7 +306,7 @@ pub(super) fn canonical_codes(lengths: &[u8], codes: &mut [u16]) {
     }
     for (&length, code) in lengths.iter().zip(codes) {
         let next = &mut next[usize::from(length & 31)];
-        *code = (*next & 0xFFFF) as u16;
+        *code = CodeWord(u32::from(length) << 16 | *next & 0xFFFF);
         *next = next.wrapping_add(u32::from(length != 0));
     }
 }
@@ -313,9 +331,9 @@ mod tests {
         let mut lengths = [0; 6];
         CodeBuilder::new().lengths(&[45, 13, 12, 16, 9, 5], 15, &mut lengths);
         assert_eq!(lengths, [1, 3, 3, 3, 4, 4]);
-        let mut codes = [0; 6];
+        let mut codes = [CodeWord::default(); 6];
         canonical_codes(&lengths, &mut codes);
-        assert_eq!(codes, [0b0, 0b100, 0b101, 0b110, 0b1110, 0b1111]);
+        assert_eq!(codes.map(CodeWord::bits), [0b0, 0b100, 0b101, 0b110, 0b1110, 0b1111]);
     }
 
     #[test]
@@ -374,12 +392,12 @@ mod tests {
             let mut unlimited = vec![0; frequencies.len()];
             CodeBuilder::new().lengths(&frequencies, 40, &mut unlimited);
             prop_assert!(cost(&frequencies, &unlimited) <= cost(&frequencies, &lengths));
-            let mut codes = vec![0; frequencies.len()];
+            let mut codes = vec![CodeWord::default(); frequencies.len()];
             canonical_codes(&lengths, &mut codes);
-            let mut bytes = vec![0; 4 * frequencies.len() + 4];
+            let mut bytes = vec![0; 4 * frequencies.len() + 16];
             let mut writer = BitWriter::new(&mut bytes);
-            for (&code, &length) in codes.iter().zip(&lengths) {
-                writer.put(u32::from(code), u32::from(length));
+            for code in codes {
+                writer.write(code.bits(), code.length());
             }
             writer.finish().unwrap();
             let mut table = DecodeTable::<512>::new();

@@ -4,6 +4,7 @@
 //! hash of three bytes. The walk along a chain is cut after a number of steps, and at a match that is long enough.
 //! What is found depends on the chunk alone, never on chunks before it.
 
+use super::bits::{low_16, low_32};
 use super::huffman::boxed;
 
 /// Bytes that a hash covers; positions with fewer bytes behind them are neither found nor remembered.
@@ -24,7 +25,7 @@ impl Position for u16 {
 
     #[inline(always)]
     fn new(position: usize) -> Self {
-        (position & 0xFFFF) as Self
+        low_16(position)
     }
 
     #[inline(always)]
@@ -38,7 +39,7 @@ impl Position for u32 {
 
     #[inline(always)]
     fn new(position: usize) -> Self {
-        (position & 0xFFFF_FFFF) as Self
+        low_32(position)
     }
 
     #[inline(always)]
@@ -64,23 +65,89 @@ pub(super) struct Effort {
     pub(super) nice_length: usize,
 }
 
-/// The chains. `FOURS` and `THREES` are the sizes of the tables of four-byte and three-byte hashes, powers of two.
+/// A chunk, copied into a buffer twice as long as the longest chunk. Positions are masked to the first half, so that reading a
+/// few bytes at any position needs no check. What is read behind the end of the chunk means nothing.
 #[derive(Debug)]
-pub(super) struct HashChains<P, const FOURS: usize, const THREES: usize> {
+pub(super) struct Window<const SIZE: usize> {
+    bytes: Box<[u8; SIZE]>,
+    length: usize,
+}
+
+impl<const SIZE: usize> Window<SIZE> {
+    pub(super) fn new() -> Self {
+        Self { bytes: boxed(0), length: 0 }
+    }
+
+    /// Takes a copy of `chunk`, which has at most half of `SIZE` bytes, and returns it for changing.
+    pub(super) fn fill(&mut self, chunk: &[u8]) -> &mut [u8] {
+        self.length = chunk.len();
+        let copy = &mut self.bytes[..chunk.len()];
+        copy.copy_from_slice(chunk);
+        copy
+    }
+
+    /// The chunk.
+    pub(super) fn chunk(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Bytes in the chunk.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The byte at a position.
+    #[inline(always)]
+    pub(super) fn byte(&self, position: usize) -> u8 {
+        self.bytes[position & (SIZE - 1)]
+    }
+
+    /// The four bytes at a position, little-endian.
+    #[inline(always)]
+    pub(super) fn load(&self, position: usize) -> u32 {
+        let at = position & (SIZE / 2 - 1);
+        self.bytes[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    #[inline(always)]
+    fn load_eight(&self, position: usize) -> u64 {
+        let at = position & (SIZE / 2 - 1);
+        self.bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// How many bytes at two positions are equal, at most `max_length`.
+    #[inline(always)]
+    pub(super) fn common_length(&self, a: usize, b: usize, max_length: usize) -> usize {
+        let mut length = 0usize;
+        while length < max_length {
+            let left = self.load_eight(a.wrapping_add(length));
+            let different = left ^ self.load_eight(b.wrapping_add(length));
+            if different != 0 {
+                let equal = (different.trailing_zeros() >> 3) as usize;
+                return length.wrapping_add(equal).min(max_length);
+            }
+            length = length.wrapping_add(8);
+        }
+        max_length
+    }
+}
+
+/// The chains. `SIZE` is that of the [`Window`], `FOURS` the number of four-byte hashes; both are powers of two.
+#[derive(Debug)]
+pub(super) struct HashChains<P, const SIZE: usize, const FOURS: usize> {
     fours: Box<[P; FOURS]>,
     threes: Box<[P; THREES]>,
     /// The position before each position in its chain.
-    previous: Box<[P]>,
+    previous: Box<[P; SIZE]>,
 }
 
-impl<P: Position, const FOURS: usize, const THREES: usize> HashChains<P, FOURS, THREES> {
-    /// Chains for chunks of at most `chunk_size` bytes; for 16-bit positions that must be 65,536 at most.
-    pub(super) fn new(chunk_size: usize) -> Self {
-        Self {
-            fours: boxed(P::NONE),
-            threes: boxed(P::NONE),
-            previous: vec![P::NONE; chunk_size].into_boxed_slice(),
-        }
+/// Number of three-byte hashes.
+const THREES: usize = 4096;
+
+impl<P: Position, const SIZE: usize, const FOURS: usize> HashChains<P, SIZE, FOURS> {
+    pub(super) fn new() -> Self {
+        Self { fours: boxed(P::NONE), threes: boxed(P::NONE), previous: boxed(P::new(0)) }
     }
 
     /// Forgets the chunk before.
@@ -97,60 +164,52 @@ impl<P: Position, const FOURS: usize, const THREES: usize> HashChains<P, FOURS, 
         let candidates = (*four, *three);
         *four = P::new(position);
         *three = P::new(position);
-        if let Some(previous) = self.previous.get_mut(position) {
-            *previous = candidates.0;
-        }
+        self.previous[position & (SIZE - 1)] = candidates.0;
         candidates
     }
 
     /// Remembers the positions from `start` to before `end`.
     #[inline(always)]
-    pub(super) fn skip(&mut self, data: &[u8], start: usize, end: usize) {
-        let end = end.min(data.len().saturating_sub(HASHED - 1));
+    pub(super) fn skip(&mut self, window: &Window<SIZE>, start: usize, end: usize) {
+        let end = end.min(window.len().saturating_sub(HASHED - 1));
         for position in start..end {
-            if let Some(first) = load(data, position) {
-                self.insert(first, position);
-            }
+            self.insert(window.load(position), position);
         }
     }
 
-    /// Remembers `position` and finds the match with the most `gain` (of length and offset; only positive gains count) among
-    /// the candidates, by growing length.
+    /// Remembers `position` and finds, among the candidates by growing length, the match with the most `gain` (a function of length
+    /// and offset) above `least_gain`, and longer than `longer_than`. `max_length` must not reach behind the end of the window.
     #[inline(always)]
     pub(super) fn find(
         &mut self,
-        data: &[u8],
+        window: &Window<SIZE>,
         position: usize,
         max_length: usize,
         effort: Effort,
+        (least_gain, longer_than): (i32, usize),
         gain: impl Fn(usize, usize) -> i32,
     ) -> Match {
-        let mut best = Match::default();
-        let Some(first) = load(data, position) else { return best };
-        let (mut candidate, near) = self.insert(first, position);
-        let max_length = max_length.min(data.len().wrapping_sub(position));
-        if near != P::NONE && near != candidate {
-            let near = near.get();
-            if load(data, near).is_some_and(|bytes| (bytes ^ first) << 8 == 0) {
-                let offset = position.wrapping_sub(near);
-                let gain = gain(3, offset);
-                if gain > 0 {
-                    best = Match { length: 3, offset, gain };
-                }
-            }
+        let mut best = Match { length: 0, offset: 0, gain: least_gain };
+        if max_length < HASHED {
+            return best;
         }
-        let mut best_length = 3usize;
+        let first = window.load(position);
+        let (mut candidate, near) = self.insert(first, position);
+        let mut best_length = longer_than.max(HASHED - 1);
+        if best_length >= max_length {
+            return best;
+        }
         // A match longer than the best so far agrees in the four bytes that end just behind the best.
-        let mut tail = first;
+        let mut tail = window.load(position.wrapping_add(best_length).wrapping_sub(3));
         let mut steps = effort.depth;
         while candidate != P::NONE && steps != 0 {
             let at = candidate.get();
-            candidate = self.previous.get(at).copied().unwrap_or(P::NONE);
+            candidate = self.previous[at & (SIZE - 1)];
             steps = steps.wrapping_sub(1);
-            if load(data, at.wrapping_add(best_length).wrapping_sub(3)) != Some(tail) {
+            if window.load(at.wrapping_add(best_length).wrapping_sub(3)) != tail {
                 continue;
             }
-            let length = common_length(data, at, position, max_length);
+            let length = window.common_length(at, position, max_length);
             if length <= best_length {
                 continue;
             }
@@ -163,9 +222,16 @@ impl<P: Position, const FOURS: usize, const THREES: usize> HashChains<P, FOURS, 
             if length >= effort.nice_length || length >= max_length {
                 break;
             }
-            match load(data, position.wrapping_add(best_length).wrapping_sub(3)) {
-                Some(bytes) => tail = bytes,
-                None => break,
+            tail = window.load(position.wrapping_add(best_length).wrapping_sub(3));
+        }
+        if best_length == 3 && near != P::NONE {
+            let near = near.get();
+            if (window.load(near) ^ first) << 8 == 0 {
+                let offset = position.wrapping_sub(near);
+                let gain = gain(3, offset);
+                if gain > best.gain {
+                    best = Match { length: 3, offset, gain };
+                }
             }
         }
         best
@@ -180,41 +246,6 @@ fn hash(bytes: u32, size: usize) -> usize {
     (product.wrapping_shr(32u32.wrapping_sub(bits)) as usize) & size.wrapping_sub(1)
 }
 
-/// The four bytes at `position`, little-endian.
-#[inline(always)]
-pub(super) fn load(data: &[u8], position: usize) -> Option<u32> {
-    data.get(position..).and_then(<[u8]>::first_chunk::<4>).map(|bytes| u32::from_le_bytes(*bytes))
-}
-
-/// How many bytes at `a` and at `b` (which is later) are equal, at most `max_length`.
-#[inline(always)]
-pub(super) fn common_length(data: &[u8], a: usize, b: usize, max_length: usize) -> usize {
-    let mut length = 0usize;
-    while length.wrapping_add(8) <= max_length {
-        let (Some(left), Some(right)) =
-            (load8(data, a.wrapping_add(length)), load8(data, b.wrapping_add(length)))
-        else {
-            break;
-        };
-        let different = left ^ right;
-        if different != 0 {
-            return length.wrapping_add((different.trailing_zeros() >> 3) as usize);
-        }
-        length = length.wrapping_add(8);
-    }
-    while length < max_length
-        && data.get(a.wrapping_add(length)) == data.get(b.wrapping_add(length))
-    {
-        length = length.wrapping_add(1);
-    }
-    length
-}
-
-#[inline(always)]
-fn load8(data: &[u8], position: usize) -> Option<u64> {
-    data.get(position..).and_then(<[u8]>::first_chunk::<8>).map(|bytes| u64::from_le_bytes(*bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,41 +254,48 @@ mod tests {
 
     const EFFORT: Effort = Effort { depth: 100, nice_length: 100 };
 
-    /// Counts bytes, so that the longest match wins.
-    fn length_only(length: usize, _offset: usize) -> i32 {
-        i32::try_from(length).unwrap()
+    fn window(data: &[u8]) -> Window<1024> {
+        let mut window = Window::new();
+        window.fill(data);
+        window
+    }
+
+    /// The longest match at a position.
+    fn longest(chains: &mut Chains, window: &Window<1024>, position: usize, most: usize) -> Match {
+        let most = most.min(window.len() - position);
+        chains.find(window, position, most, EFFORT, (0, 0), |length, _| {
+            i32::try_from(length).unwrap()
+        })
     }
 
     #[test]
     fn finds_the_nearest_of_the_longest() {
-        let data = b"abcdefX abcdY abcdefZ abcdefX";
-        let mut chains = Chains::new(data.len());
-        for position in 0..22 {
-            chains.skip(data, position, position + 1);
-        }
-        let found = chains.find(data, 22, 1000, EFFORT, length_only);
+        let data = window(b"abcdefX abcdY abcdefZ abcdefX");
+        let mut chains = Chains::new();
+        chains.skip(&data, 0, 22);
+        let found = longest(&mut chains, &data, 22, 1000);
         assert_eq!((found.length, found.offset), (7, 22));
-        let mut chains = Chains::new(data.len());
-        chains.skip(data, 0, 14);
-        let found = chains.find(data, 14, 5, EFFORT, length_only);
+        let mut chains = Chains::new();
+        chains.skip(&data, 0, 14);
+        let found = longest(&mut chains, &data, 14, 5);
         assert_eq!((found.length, found.offset), (5, 14), "not longer than allowed");
     }
 
     #[test]
     fn finds_three_bytes() {
-        let data = b"abcX....abcY...";
-        let mut chains = Chains::new(data.len());
-        chains.skip(data, 0, 8);
-        let found = chains.find(data, 8, 100, EFFORT, length_only);
+        let data = window(b"abcX....abcY...");
+        let mut chains = Chains::new();
+        chains.skip(&data, 0, 8);
+        let found = longest(&mut chains, &data, 8, 100);
         assert_eq!((found.length, found.offset), (3, 8));
     }
 
     #[test]
     fn the_end_of_the_data_is_respected() {
-        let data = [7u8; 50];
-        let mut chains = Chains::new(data.len());
+        let data = window(&[7u8; 50]);
+        let mut chains = Chains::new();
         for position in 0..50 {
-            let found = chains.find(&data, position, 1000, EFFORT, length_only);
+            let found = longest(&mut chains, &data, position, 1000);
             assert!(position + found.length <= 50);
             assert_eq!(found.length > 0, (1..47).contains(&position), "{position}");
         }
@@ -265,10 +303,10 @@ mod tests {
 
     #[test]
     fn after_a_reset_nothing_is_found() {
-        let data = [7u8; 50];
-        let mut chains = Chains::new(data.len());
+        let data = window(&[7u8; 50]);
+        let mut chains = Chains::new();
         chains.skip(&data, 0, 40);
         chains.reset();
-        assert_eq!(chains.find(&data, 40, 100, EFFORT, length_only), Match::default());
+        assert_eq!(longest(&mut chains, &data, 40, 100).length, 0);
     }
 }

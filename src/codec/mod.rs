@@ -147,13 +147,15 @@ pub fn encoder(
 ) -> Result<Box<dyn Encode>, Unsupported> {
     match codec {
         Codec::Xpress if codec.allows_chunk_size(chunk_size) => {
-            Ok(Box::new(xpress::Encoder::new(chunk_size, level)))
+            Ok(Box::new(xpress::Encoder::new(level)))
         }
         Codec::Lzx if codec.allows_chunk_size(chunk_size) => {
             Ok(match chunk_size {
                 // Small positions and tables stay in the processor's nearest caches.
-                ..=0x1_0000 => Box::new(lzx::Encoder::<u16, 16_384>::new(chunk_size, level)),
-                _ => Box::new(lzx::Encoder::<u32, 65_536>::new(chunk_size, level)),
+                ..=0x1_0000 => {
+                    Box::new(lzx::Encoder::<u16, 0x2_0000, 0x4000>::new(chunk_size, level))
+                }
+                _ => Box::new(lzx::Encoder::<u32, 0x40_0000, 0x1_0000>::new(chunk_size, level)),
             })
         }
         _ => Err(Unsupported { codec, chunk_size }),

@@ -4,6 +4,7 @@
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n '2,3s/^# //p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
+transom=${TRANSOM:-$here/../../target/release/transom}
 base=$(find "$(realpath "$1")/transom-demo" -name '*.wim' -not -path '*/out/*' | sort | head -1)
 [ -n "$base" ] || { echo "no base WIM below $1/transom-demo: run the demo first" >&2; exit 2; }
 export ROUNDS=1
@@ -15,3 +16,9 @@ cp -r "$here/../../src" "$1/tree/"
 wim=$1/smoke.wim
 wimlib-imagex capture "$1/tree" "$wim" Smoke --no-acls >/dev/null
 "$here/wim_peers.sh" "$1/tree" "$wim"
+
+hive=$1/SYSTEM
+"$transom" wim cat "$base" --index 1 Windows/System32/config/SYSTEM > "$hive"
+# As the release profile, so that what the demo compiled is used again.
+export CARGO_PROFILE_BENCH_DEBUG=false CARGO_PROFILE_BENCH_STRIP=symbols
+"$here/hive/run.sh" "$hive"

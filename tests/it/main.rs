@@ -3,6 +3,10 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod codec_roundtrip;
+mod codec_samples;
+mod codec_vectors;
+mod codec_wim;
 mod hive_hostile;
 mod hive_model;
 mod hive_peers;
@@ -12,7 +16,13 @@ mod image_fixture;
 mod image_host;
 mod image_real;
 mod layers;
+mod pipeline_build;
+mod pipeline_place;
 mod policy;
+mod readme;
+mod recipe_files;
+mod recipe_hostile;
+mod recipe_schema;
 mod servicing_apply;
 mod support;
 mod upcase_oracle;

@@ -111,7 +111,7 @@ fn no_forbidden_crate_and_no_source_but_the_registry_is_locked() {
             None if name == "transom" => {}
             Some("registry+https://github.com/rust-lang/crates.io-index") => {}
             other => {
-                wrong.push(format!("{name} comes from {other:?}; only the registry is allowed"))
+                wrong.push(format!("{name} comes from {other:?}; only the registry is allowed"));
             }
         }
         versions.entry(name).or_default().insert(major(version));

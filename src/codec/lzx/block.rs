@@ -1,4 +1,4 @@
-//! Blocks of LZX chunks: where to cut, which kind, and their bits.
+//! Blocks of LZX chunks: which kind, and their bits.
 
 use super::encode::Sequence;
 use super::tables::{
@@ -6,8 +6,8 @@ use super::tables::{
     LENGTH_HEADERS, LENGTH_SYMBOLS, LITERALS, MAX_MAIN_SYMBOLS, PRECODE_LONG_ZEROS, PRECODE_RUN,
     PRECODE_SHORT_ZEROS, PRECODE_SYMBOLS, has_wide_block_size,
 };
-use crate::codec::bits::BitWriter;
-use crate::codec::huffman::{CodeBuilder, canonical_codes};
+use crate::codec::bits::{BitWriter, low_8, low_32};
+use crate::codec::huffman::{CodeBuilder, CodeWord, canonical_codes};
 
 /// Longest code of the main and the length code.
 const MAX_CODE_LENGTH: usize = 16;
@@ -21,12 +21,16 @@ const MAX_ALIGNED_LENGTH: usize = 7;
 struct Code<const SYMBOLS: usize> {
     frequencies: [u32; SYMBOLS],
     lengths: [u8; SYMBOLS],
-    codes: [u16; SYMBOLS],
+    codes: [CodeWord; SYMBOLS],
 }
 
 impl<const SYMBOLS: usize> Code<SYMBOLS> {
     fn new() -> Self {
-        Self { frequencies: [0; SYMBOLS], lengths: [0; SYMBOLS], codes: [0; SYMBOLS] }
+        Self {
+            frequencies: [0; SYMBOLS],
+            lengths: [0; SYMBOLS],
+            codes: [CodeWord::default(); SYMBOLS],
+        }
     }
 
     #[inline(always)]
@@ -53,8 +57,8 @@ impl<const SYMBOLS: usize> Code<SYMBOLS> {
 
     #[inline(always)]
     fn put(&self, writer: &mut BitWriter<'_>, symbol: usize) {
-        if let (Some(&code), Some(&length)) = (self.codes.get(symbol), self.lengths.get(symbol)) {
-            writer.put(code.into(), length.into());
+        if let Some(&code) = self.codes.get(symbol) {
+            writer.put(code.bits(), code.length());
         }
     }
 }
@@ -145,17 +149,17 @@ impl BlockWriter {
     }
 
     fn write_header(&mut self, writer: &mut BitWriter<'_>, size: usize, aligned: bool) {
-        writer.put(if aligned { BLOCK_ALIGNED } else { BLOCK_VERBATIM }, 3);
-        let size = (size & 0xFFFF_FFFF) as u32;
+        writer.write(if aligned { BLOCK_ALIGNED } else { BLOCK_VERBATIM }, 3);
+        let size = low_32(size);
         if size == DEFAULT_BLOCK_SIZE {
-            writer.put(1, 1);
+            writer.write(1, 1);
         } else {
-            writer.put(0, 1);
-            writer.put(size, if has_wide_block_size(self.chunk_size) { 24 } else { 16 });
+            writer.write(0, 1);
+            writer.write(size, if has_wide_block_size(self.chunk_size) { 24 } else { 16 });
         }
         if aligned {
             for &length in &self.aligned.lengths {
-                writer.put(length.into(), 3);
+                writer.write(length.into(), 3);
             }
         }
         for range in [0..LITERALS, LITERALS..self.main_symbols] {
@@ -177,16 +181,24 @@ impl BlockWriter {
     ) {
         let mut rest = data;
         for &sequence in sequences {
-            let (literals, after) = rest.split_at(sequence.literals as usize);
+            let (mut literals, after) = rest.split_at(sequence.literals as usize);
+            // Three codes of 16 bits fit between two flushes.
+            while let Some((three, more)) = literals.split_first_chunk::<3>() {
+                for &literal in three {
+                    self.main.put(writer, usize::from(literal));
+                }
+                writer.flush();
+                literals = more;
+            }
             for &literal in literals {
                 self.main.put(writer, usize::from(literal));
             }
-            rest = after;
             if sequence.length == 0 {
-                continue;
+                break;
             }
-            rest = &rest[usize::from(sequence.length)..];
+            rest = &after[usize::from(sequence.length)..];
             self.main.put(writer, sequence.main_symbol());
+            writer.flush();
             if let Some(symbol) = sequence.length_symbol() {
                 self.length.put(writer, symbol);
             }
@@ -197,7 +209,9 @@ impl BlockWriter {
             } else {
                 writer.put(sequence.extra, bits);
             }
+            writer.flush();
         }
+        writer.flush();
     }
 }
 
@@ -228,7 +242,7 @@ fn plan_lengths(old: &[u8], new: &[u8], items: &mut Vec<(u8, u8)>) {
             }
             _ => ((u32::from(symbol), 0), 1),
         };
-        items.push(((item.0 & 31) as u8, (item.1 & 0xFF) as u8));
+        items.push((low_8(item.0 as usize), low_8(item.1)));
         position += covered;
     }
 }
@@ -249,24 +263,20 @@ fn write_lengths(
     }
     precode.build(builder, PRECODE_SYMBOLS, MAX_PRECODE_LENGTH);
     for &length in &precode.lengths {
-        writer.put(length.into(), 4);
+        writer.write(length.into(), 4);
     }
     for &(symbol, extra) in items {
         precode.put(writer, usize::from(symbol));
+        writer.flush();
         match u32::from(symbol) {
-            PRECODE_SHORT_ZEROS => writer.put(extra.into(), 4),
-            PRECODE_LONG_ZEROS => writer.put(extra.into(), 5),
+            PRECODE_SHORT_ZEROS => writer.write(extra.into(), 4),
+            PRECODE_LONG_ZEROS => writer.write(extra.into(), 5),
             PRECODE_RUN => {
-                writer.put((extra >> 7).into(), 1);
+                writer.write((extra >> 7).into(), 1);
                 precode.put(writer, usize::from(extra & 31));
+                writer.flush();
             }
             _ => {}
         }
     }
-}
-
-/// Number of the sequences that make the next block.
-pub(super) fn split(data: &[u8], sequences: &[Sequence]) -> usize {
-    let _ = data;
-    sequences.len()
 }

@@ -310,3 +310,63 @@ fn copy_block(state: &mut State<'_>, output: &mut [u8]) -> Result<(), DecodeErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::bits::BitWriter;
+
+    /// An uncompressed block of a chunk of 32 KiB, with its recent offsets.
+    fn uncompressed(size: usize, recent: u32) -> Vec<u8> {
+        let mut bytes = vec![0; 100];
+        let mut writer = BitWriter::new(&mut bytes);
+        writer.write(BLOCK_UNCOMPRESSED, 3);
+        writer.write(0, 1);
+        writer.write(u32::try_from(size).unwrap(), 16);
+        let written = writer.finish().unwrap();
+        bytes.truncate(written);
+        for _ in 0..3 {
+            bytes.extend_from_slice(&recent.to_le_bytes());
+        }
+        bytes.extend((0..=255).cycle().take(size));
+        bytes
+    }
+
+    #[test]
+    fn uncompressed_blocks_of_odd_size_are_padded() {
+        let mut stream = uncompressed(7, 1);
+        stream.push(0);
+        stream.extend(uncompressed(5, 3));
+        let mut output = [0; 12];
+        Decoder::new(1 << 15).decode(&stream, &mut output).unwrap();
+        assert_eq!(
+            output,
+            [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4],
+            "and the last pad byte may be missing"
+        );
+    }
+
+    #[test]
+    fn calls_in_uncompressed_blocks_are_translated() {
+        let mut stream = uncompressed(30, 1);
+        let start = stream.len() - 30;
+        stream[start + 4] = 0xE8;
+        stream[start + 5..start + 9].copy_from_slice(&100i32.to_le_bytes());
+        let mut output = [0; 30];
+        Decoder::new(1 << 15).decode(&stream, &mut output).unwrap();
+        assert_eq!(output[5..9], 96i32.to_le_bytes());
+    }
+
+    #[test]
+    fn impossible_blocks_are_refused() {
+        let what = |stream: &[u8], size: usize| {
+            Decoder::new(1 << 15).decode(stream, &mut vec![0; size]).unwrap_err().what
+        };
+        assert_eq!(what(&uncompressed(8, 0), 8), "an uncompressed block with a zero offset");
+        assert_eq!(what(&uncompressed(8, 1)[..20], 8), "it ends within an uncompressed block");
+        assert_eq!(what(&uncompressed(8, 1), 7), "a block with an impossible size");
+        assert_eq!(what(&uncompressed(0, 1), 7), "a block with an impossible size");
+        assert_eq!(what(&[0, 0, 0x10, 0], 1), "a block with an impossible size");
+        assert_eq!(what(&[0, 0xF0, 0, 0], 32_768), "a block of unknown type");
+    }
+}

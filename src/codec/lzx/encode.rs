@@ -3,11 +3,12 @@
 //! The parser ([`super::lazy`]) knows nothing of blocks, the block writer ([`super::block`]) nothing of how the sequences
 //! were found: other levels are other parsers.
 
-use super::block::{BlockWriter, split};
+use super::block::BlockWriter;
 use super::e8;
 use super::lazy::Parser;
-use crate::codec::bits::BitWriter;
-use crate::codec::matches::Position;
+use super::split::Splitter;
+use crate::codec::bits::{BitWriter, WRITER_SLACK};
+use crate::codec::matches::{Position, Window};
 use crate::codec::{Encode, Level};
 
 use super::tables::{LENGTH_HEADERS, LITERALS, LONG_LENGTH_HEADER, MIN_MATCH, slots};
@@ -47,49 +48,49 @@ impl Sequence {
 
 /// Encodes LZX chunks of one chunk size.
 #[derive(Debug)]
-pub(in crate::codec) struct Encoder<P, const FOURS: usize> {
-    parser: Parser<P, FOURS>,
+pub(in crate::codec) struct Encoder<P, const SIZE: usize, const FOURS: usize> {
+    parser: Parser<P, SIZE, FOURS>,
+    splitter: Splitter,
     blocks: BlockWriter,
     /// The chunk with its calls translated.
-    translated: Vec<u8>,
+    window: Window<SIZE>,
     sequences: Vec<Sequence>,
 }
 
-impl<P: Position, const FOURS: usize> Encoder<P, FOURS> {
+impl<P: Position, const SIZE: usize, const FOURS: usize> Encoder<P, SIZE, FOURS> {
     /// An encoder for chunks of at most `chunk_size` bytes, which must be a size that WIM allows.
     pub(in crate::codec) fn new(chunk_size: u32, level: Level) -> Self {
         Self {
-            parser: Parser::new(chunk_size as usize, level),
+            parser: Parser::new(level),
+            splitter: Splitter::new(),
             blocks: BlockWriter::new(chunk_size, slots(chunk_size)),
-            translated: Vec::new(),
+            window: Window::new(),
             sequences: Vec::new(),
         }
     }
 }
 
-impl<P: Position, const FOURS: usize> Encode for Encoder<P, FOURS> {
+impl<P: Position, const SIZE: usize, const FOURS: usize> Encode for Encoder<P, SIZE, FOURS> {
     fn encode(&mut self, chunk: &[u8], output: &mut Vec<u8>) -> Option<usize> {
         let room = chunk.len().checked_sub(1)?;
-        self.translated.clear();
-        self.translated.extend_from_slice(chunk);
-        e8::encode(&mut self.translated);
+        e8::encode(self.window.fill(chunk));
         self.sequences.clear();
-        self.parser.parse(&self.translated, &mut self.sequences);
+        self.parser.parse(&self.window, &mut self.sequences);
 
         let start = output.len();
-        output.resize(start + room, 0);
+        output.resize(start + room + WRITER_SLACK, 0);
         let mut writer = BitWriter::new(&mut output[start..]);
         self.blocks.reset();
-        let mut data = self.translated.as_slice();
+        let mut data = self.window.chunk();
         let mut sequences = self.sequences.as_slice();
         while !sequences.is_empty() {
-            let (block, after) = sequences.split_at(split(data, sequences));
+            let (block, after) = sequences.split_at(self.splitter.next_block(data, sequences));
             let size = block.iter().map(|sequence| sequence.size()).sum();
             let (block_data, data_after) = data.split_at(size);
             self.blocks.write(&mut writer, block_data, block);
             (data, sequences) = (data_after, after);
         }
-        let written = writer.finish();
+        let written = writer.finish().filter(|&size| size <= room);
         output.truncate(start + written.unwrap_or(0));
         written
     }

@@ -4,7 +4,8 @@
 use super::encode::Sequence;
 use super::tables::{OFFSET_ADJUSTMENT, RECENT_OFFSETS, SLOT_BASE};
 use crate::codec::Level;
-use crate::codec::matches::{Effort, HashChains, Match, Position, common_length, load};
+use crate::codec::bits::{low_8, low_16, low_32};
+use crate::codec::matches::{Effort, HashChains, Match, Position, Window};
 
 /// Longest match.
 const MAX_MATCH: usize = 257;
@@ -21,29 +22,29 @@ struct Choice {
 
 /// Cuts chunks into sequences.
 #[derive(Debug)]
-pub(super) struct Parser<P, const FOURS: usize> {
+pub(super) struct Parser<P, const SIZE: usize, const FOURS: usize> {
     effort: Effort,
-    chains: HashChains<P, FOURS, 4_096>,
+    chains: HashChains<P, SIZE, FOURS>,
 }
 
-impl<P: Position, const FOURS: usize> Parser<P, FOURS> {
-    pub(super) fn new(chunk_size: usize, level: Level) -> Self {
+impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> {
+    pub(super) fn new(level: Level) -> Self {
         let effort = match level {
-            Level::Fast => Effort { depth: 16, nice_length: 32 },
+            Level::Fast => Effort { depth: 8, nice_length: 32 },
         };
-        Self { effort, chains: HashChains::new(chunk_size) }
+        Self { effort, chains: HashChains::new() }
     }
 
-    /// Appends the sequences of `chunk`; together they cover it exactly.
-    pub(super) fn parse(&mut self, chunk: &[u8], sequences: &mut Vec<Sequence>) {
+    /// Appends the sequences of the chunk; together they cover it exactly.
+    pub(super) fn parse(&mut self, window: &Window<SIZE>, sequences: &mut Vec<Sequence>) {
         self.chains.reset();
         let effort = self.effort;
         let quick = Effort { depth: effort.depth / 2, ..effort };
         let mut recent = [1usize; RECENT_OFFSETS];
         let mut literals = 0u32;
         let mut position = 0usize;
-        while position < chunk.len() {
-            let mut choice = self.choose(chunk, position, effort, &recent);
+        while position < window.len() {
+            let mut choice = self.choose(window, position, effort, 0, &recent);
             if choice.found.length == 0 {
                 literals = literals.wrapping_add(1);
                 position = position.wrapping_add(1);
@@ -52,9 +53,10 @@ impl<P: Position, const FOURS: usize> Parser<P, FOURS> {
             let mut known = 1usize;
             while choice.found.length < effort.nice_length {
                 let next = position.wrapping_add(1);
-                let later = self.choose(chunk, next, quick, &recent);
+                let least_gain = choice.found.gain.wrapping_add(LAZY_MARGIN);
+                let later = self.choose(window, next, quick, least_gain, &recent);
                 known = 2;
-                if later.found.gain <= choice.found.gain.wrapping_add(LAZY_MARGIN) {
+                if later.found.length == 0 {
                     break;
                 }
                 known = 1;
@@ -65,7 +67,7 @@ impl<P: Position, const FOURS: usize> Parser<P, FOURS> {
             sequences.push(sequence(literals, choice, &mut recent));
             literals = 0;
             let end = position.wrapping_add(choice.found.length);
-            self.chains.skip(chunk, position.wrapping_add(known), end);
+            self.chains.skip(window, position.wrapping_add(known), end);
             position = end;
         }
         if literals != 0 {
@@ -73,71 +75,80 @@ impl<P: Position, const FOURS: usize> Parser<P, FOURS> {
         }
     }
 
-    /// The best that `position` offers, which is also remembered in the chains.
+    /// The best that `position` offers above `least_gain`. The position is also remembered in the chains.
     #[inline(always)]
     fn choose(
         &mut self,
-        chunk: &[u8],
+        window: &Window<SIZE>,
         position: usize,
         effort: Effort,
+        least_gain: i32,
         recent: &[usize; RECENT_OFFSETS],
     ) -> Choice {
-        let found = self.chains.find(chunk, position, MAX_MATCH, effort, gain);
+        let most = MAX_MATCH.min(window.len().wrapping_sub(position));
+        // Shorter ones can not gain enough, whatever their offset.
+        let longer_than =
+            (least_gain.wrapping_add(MATCH_BITS) / LITERAL_BITS).cast_unsigned() as usize;
+        let bounds = (least_gain, longer_than);
+        let found = self.chains.find(window, position, most, effort, bounds, gain);
         let mut choice = Choice { found, recent: RECENT_OFFSETS };
-        let Some(first) = load(chunk, position) else { return choice };
+        let first = window.load(position);
         for (index, &offset) in recent.iter().enumerate() {
-            if offset > position {
-                continue;
-            }
             let at = position.wrapping_sub(offset);
-            if load(chunk, at).is_none_or(|bytes| (bytes ^ first) & 0xFFFF != 0) {
+            // Repeats of two bytes save little, and looking at them costs much time. So does looking behind the first hit.
+            if (window.load(at) ^ first) << 8 != 0 || offset > position || most < 3 {
                 continue;
             }
-            let most = MAX_MATCH.min(chunk.len().wrapping_sub(position));
-            let length = common_length(chunk, at, position, most);
+            let length = window.common_length(at, position, most);
             let gain = repeat_gain(length);
             if gain > choice.found.gain {
                 choice = Choice { found: Match { length, offset, gain }, recent: index };
             }
+            break;
         }
         choice
     }
 }
 
+/// Bits of a literal, roughly.
+const LITERAL_BITS: i32 = 6;
+/// Bits of a match besides its offset, roughly.
+const MATCH_BITS: i32 = 6;
+
 /// Bits that a match saves, roughly.
 #[inline(always)]
 fn gain(length: usize, offset: usize) -> i32 {
     let offset_bits = usize::BITS.wrapping_sub(offset.leading_zeros()).cast_signed();
-    length_gain(length).wrapping_sub(offset_bits).wrapping_sub(6)
+    length_gain(length).wrapping_sub(offset_bits).wrapping_sub(MATCH_BITS)
 }
 
 /// Bits that the repeat of a recent offset saves, roughly.
 #[inline(always)]
 fn repeat_gain(length: usize) -> i32 {
-    length_gain(length).wrapping_sub(6)
+    length_gain(length).wrapping_sub(MATCH_BITS)
 }
 
 #[inline(always)]
 fn length_gain(length: usize) -> i32 {
-    ((length & 0xFFFF) as i32).wrapping_mul(6)
+    i32::from(low_16(length)).wrapping_mul(LITERAL_BITS)
 }
 
 /// The sequence of a choice; brings the recent offsets up to date.
 #[inline(always)]
 fn sequence(literals: u32, choice: Choice, recent: &mut [usize; RECENT_OFFSETS]) -> Sequence {
-    let length = (choice.found.length & 0xFFFF) as u16;
+    let length = low_16(choice.found.length);
     if let Some(&repeated) = recent.get(choice.recent) {
         recent[choice.recent] = recent[0];
         recent[0] = repeated;
-        let slot = (choice.recent & 3) as u8;
+        let slot = low_8(choice.recent);
         return Sequence { literals, extra: 0, length, slot };
     }
     let offset = choice.found.offset;
     *recent = [offset, recent[0], recent[1]];
-    let formatted = ((offset & 0xFFFF_FFFF) as u32).wrapping_add(OFFSET_ADJUSTMENT);
+    let formatted = low_32(offset).wrapping_add(OFFSET_ADJUSTMENT);
     let slot = slot_of(formatted);
     let base = SLOT_BASE.get(slot).copied().unwrap_or(0);
-    Sequence { literals, extra: formatted.wrapping_sub(base), length, slot: (slot & 63) as u8 }
+    Sequence { literals, extra: formatted.wrapping_sub(base), length, slot: low_8(slot) }
 }
 
 /// The slot of a formatted offset (3 and more).
@@ -160,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_offset_has_its_slot() {
-        for formatted in 3..(2 << 20) + 2 {
+        for formatted in 3..2 << 20 {
             let slot = slot_of(formatted);
             assert!(SLOT_BASE[slot] <= formatted, "{formatted}");
             assert!(formatted - SLOT_BASE[slot] < 1 << EXTRA_BITS[slot], "{formatted}");

@@ -14,6 +14,7 @@ mod decode;
 mod e8;
 mod encode;
 mod lazy;
+mod split;
 mod tables;
 
 pub(super) use decode::Decoder;

@@ -1,8 +1,9 @@
 //! Encoding of XPRESS chunks: lazy matching, then one Huffman code for the chunk.
 
 use super::{HEADER_SIZE, MIN_MATCH, SYMBOLS};
-use crate::codec::huffman::{CodeBuilder, canonical_codes};
-use crate::codec::matches::{Effort, HashChains, Match};
+use crate::codec::bits::{low_16, low_32};
+use crate::codec::huffman::{CodeBuilder, CodeWord, canonical_codes};
+use crate::codec::matches::{Effort, HashChains, Match, Window};
 use crate::codec::{Encode, Level};
 
 /// Longest code.
@@ -27,69 +28,83 @@ struct Sequence {
 #[derive(Debug)]
 pub(in crate::codec) struct Encoder {
     effort: Effort,
-    chains: HashChains<u16, 16_384, 4_096>,
+    window: Window<WINDOW_SIZE>,
+    chains: HashChains<u16, WINDOW_SIZE, 0x4000>,
     sequences: Vec<Sequence>,
     frequencies: [u32; SYMBOLS],
     builder: CodeBuilder,
 }
 
 impl Encoder {
-    /// An encoder for chunks of at most `chunk_size` bytes, which must be a size that WIM allows.
-    pub(in crate::codec) fn new(chunk_size: u32, level: Level) -> Self {
+    /// An encoder for chunks of at most 64 KiB.
+    pub(in crate::codec) fn new(level: Level) -> Self {
         let effort = match level {
-            Level::Fast => Effort { depth: 16, nice_length: 32 },
+            Level::Fast => Effort { depth: 8, nice_length: 32 },
         };
         Self {
             effort,
-            chains: HashChains::new(chunk_size as usize),
+            window: Window::new(),
+            chains: HashChains::new(),
             sequences: Vec::new(),
             frequencies: [0; SYMBOLS],
             builder: CodeBuilder::new(),
         }
     }
 
-    /// Cuts the chunk into literals and matches; returns the number of literals behind the last match.
-    fn parse(&mut self, chunk: &[u8]) -> usize {
+    /// Cuts the chunk in the window into literals and matches; returns the number of literals behind the last match.
+    fn parse(&mut self) -> usize {
         self.chains.reset();
         self.sequences.clear();
         self.frequencies.fill(0);
-        let quick = Effort { depth: self.effort.depth / 2, ..self.effort };
+        let effort = self.effort;
+        let quick = Effort { depth: effort.depth / 2, ..effort };
+        let size = self.window.len();
         let mut literals = 0usize;
         let mut position = 0usize;
-        while position < chunk.len() {
-            let mut found = self.chains.find(chunk, position, MAX_MATCH, self.effort, gain);
-            // A match one or two bytes later may save more.
-            while found.length != 0 && found.length < self.effort.nice_length {
-                let next = position.wrapping_add(1);
-                let later = self.chains.find(chunk, next, MAX_MATCH, quick, gain);
-                if later.gain <= found.gain.wrapping_add(LAZY_MARGIN) {
-                    break;
-                }
-                self.literal(chunk[position]);
-                literals = literals.wrapping_add(1);
-                position = next;
-                found = later;
-            }
+        while position < size {
+            let mut found = self.find(position, effort, 0);
             if found.length == 0 {
-                self.literal(chunk[position]);
+                self.literal(position);
                 literals = literals.wrapping_add(1);
                 position = position.wrapping_add(1);
                 continue;
             }
+            // A match one or more bytes later may save more.
+            let mut known = 1usize;
+            while found.length < effort.nice_length {
+                let next = position.wrapping_add(1);
+                let later = self.find(next, quick, found.gain.wrapping_add(LAZY_MARGIN));
+                known = 2;
+                if later.length == 0 {
+                    break;
+                }
+                known = 1;
+                self.literal(position);
+                literals = literals.wrapping_add(1);
+                position = next;
+                found = later;
+            }
             self.match_found(literals, found);
             literals = 0;
             let end = position.wrapping_add(found.length);
-            // The position of the match and, usually, the one after it are in the chains already.
-            let known = if found.length < self.effort.nice_length { 2 } else { 1 };
-            self.chains.skip(chunk, position.wrapping_add(known), end);
+            self.chains.skip(&self.window, position.wrapping_add(known), end);
             position = end;
         }
         literals
     }
 
     #[inline(always)]
-    fn literal(&mut self, byte: u8) {
-        let count = &mut self.frequencies[usize::from(byte)];
+    fn find(&mut self, position: usize, effort: Effort, least_gain: i32) -> Match {
+        let most = MAX_MATCH.min(self.window.len().wrapping_sub(position));
+        // Shorter ones can not gain enough, whatever their offset.
+        let longer_than =
+            (least_gain.wrapping_add(MATCH_BITS) / LITERAL_BITS).cast_unsigned() as usize;
+        self.chains.find(&self.window, position, most, effort, (least_gain, longer_than), gain)
+    }
+
+    #[inline(always)]
+    fn literal(&mut self, position: usize) {
+        let count = &mut self.frequencies[usize::from(self.window.byte(position))];
         *count = count.wrapping_add(1);
     }
 
@@ -97,9 +112,9 @@ impl Encoder {
     fn match_found(&mut self, literals: usize, found: Match) {
         // Chunks have at most 65,536 bytes, so lengths and offsets fit 16 bits.
         let sequence = Sequence {
-            literals: (literals & 0xFFFF_FFFF) as u32,
-            length: (found.length.wrapping_sub(MIN_MATCH) & 0xFFFF) as u16,
-            offset: (found.offset & 0xFFFF) as u16,
+            literals: low_32(literals),
+            length: low_16(found.length.wrapping_sub(MIN_MATCH)),
+            offset: low_16(found.offset),
         };
         let count = &mut self.frequencies[sequence.symbol()];
         *count = count.wrapping_add(1);
@@ -124,12 +139,19 @@ impl Sequence {
 /// Bits that a later match must save more to be preferred.
 const LAZY_MARGIN: i32 = 2;
 
+/// Bits of a literal, roughly.
+const LITERAL_BITS: i32 = 6;
+/// Bits of a match besides its offset, roughly.
+const MATCH_BITS: i32 = 6;
+/// Twice the longest chunk.
+const WINDOW_SIZE: usize = 0x2_0000;
+
 /// Bits that a match saves, roughly.
 #[inline(always)]
 fn gain(length: usize, offset: usize) -> i32 {
-    let offset_bits = offset.leading_zeros().wrapping_neg().wrapping_add(usize::BITS) as i32;
-    let length = length.min(4096) as i32;
-    length.wrapping_mul(6).wrapping_sub(offset_bits).wrapping_sub(6)
+    let offset_bits = usize::BITS.wrapping_sub(offset.leading_zeros()).cast_signed();
+    let length = low_32(length).cast_signed();
+    length.wrapping_mul(LITERAL_BITS).wrapping_sub(offset_bits).wrapping_sub(MATCH_BITS)
 }
 
 impl Encode for Encoder {
@@ -138,7 +160,8 @@ impl Encode for Encoder {
         if room < HEADER_SIZE + 4 {
             return None;
         }
-        let last_literals = self.parse(chunk);
+        self.window.fill(chunk);
+        let last_literals = self.parse();
         self.frequencies[END] += 1;
         let mut lengths = [0u8; SYMBOLS];
         self.builder.lengths(&self.frequencies, MAX_CODE_LENGTH, &mut lengths);
@@ -158,7 +181,7 @@ fn write(
     last_literals: usize,
     lengths: &[u8; SYMBOLS],
 ) -> Option<usize> {
-    let mut codes = [0u16; SYMBOLS];
+    let mut codes = [CodeWord::default(); SYMBOLS];
     canonical_codes(lengths, &mut codes);
     for (byte, pair) in output.iter_mut().zip(lengths.chunks_exact(2)) {
         *byte = pair[0] | pair[1] << 4;
@@ -168,19 +191,19 @@ fn write(
     for &sequence in sequences {
         let (literals, after) = rest.split_at_checked(sequence.literals as usize)?;
         for &literal in literals {
-            writer.put(codes[usize::from(literal)], lengths[usize::from(literal)].into());
+            writer.put_code(codes[usize::from(literal)]);
         }
         let symbol = sequence.symbol() & (SYMBOLS - 1);
-        writer.put(codes[symbol], lengths[symbol].into());
+        writer.put_code(codes[symbol]);
         writer.put_long_length(sequence.length);
         let offset_bits = sequence.offset_bits();
-        writer.put(sequence.offset ^ 1u16.wrapping_shl(offset_bits), offset_bits);
+        writer.put((sequence.offset ^ 1u16.wrapping_shl(offset_bits)).into(), offset_bits);
         rest = after.get(usize::from(sequence.length) + MIN_MATCH..)?;
     }
     for &literal in rest.get(..last_literals)? {
-        writer.put(codes[usize::from(literal)], lengths[usize::from(literal)].into());
+        writer.put_code(codes[usize::from(literal)]);
     }
-    writer.put(codes[END], lengths[END].into());
+    writer.put_code(codes[END]);
     writer.finish()
 }
 
@@ -205,26 +228,32 @@ impl<'a> Writer<'a> {
         Self { output, current, next, cursor, buffer: 0, count: 0, full: false }
     }
 
-    /// Appends the low `count` (0 to 15) bits of `bits`, whose other bits must be zero.
     #[inline(always)]
-    fn put(&mut self, bits: u16, count: u32) {
-        self.buffer = self.buffer.wrapping_shl(count) | u32::from(bits);
-        self.count = self.count.wrapping_add(count);
-        if self.count > 16 {
-            self.count = self.count.wrapping_sub(16);
-            self.put_word((self.buffer.wrapping_shr(self.count) & 0xFFFF) as u16);
-        }
+    fn put_code(&mut self, code: CodeWord) {
+        self.put(code.bits(), code.length());
     }
 
-    /// Writes the current word and reserves another one.
+    /// Appends the low `count` (0 to 15) bits of `bits`, whose other bits must be zero.
+    #[inline(always)]
+    fn put(&mut self, bits: u32, count: u32) {
+        self.buffer = self.buffer.wrapping_shl(count) | bits;
+        self.count = self.count.wrapping_add(count);
+        // Written in any case, and again later when it was not complete: whether it is complete is hard to predict.
+        let word = self.buffer.wrapping_shr(self.count.wrapping_sub(16)) & 0xFFFF;
+        self.put_word(word as u16);
+        let complete = self.count > 16;
+        self.count = if complete { self.count.wrapping_sub(16) } else { self.count };
+        self.current = if complete { self.next } else { self.current };
+        self.next = if complete { self.cursor } else { self.next };
+        self.cursor = if complete { self.cursor.wrapping_add(2) } else { self.cursor };
+    }
+
+    /// Writes the current word.
     #[inline(always)]
     fn put_word(&mut self, word: u16) {
         let room = self.output.get_mut(self.current..);
         if let Some(target) = room.and_then(<[u8]>::first_chunk_mut::<2>) {
             *target = word.to_le_bytes();
-            self.current = self.next;
-            self.next = self.cursor;
-            self.cursor = self.cursor.wrapping_add(2);
         } else {
             self.full = true;
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::Tool;
+use super::{Tool, temporary_folder};
 
 /// Lines of `dir --detailed` that say how an image is stored, not what it is.
 const STORAGE: &[&str] =
@@ -26,6 +26,31 @@ pub(crate) fn dump_image(wimlib: &Tool, wim: &Path, index: u32) -> Dump {
     let index = index.to_string();
     let arguments = ["dir".as_ref(), wim.as_os_str(), index.as_ref(), OsStr::new("--detailed")];
     parse(&wimlib.run(arguments))
+}
+
+/// The same image after wimlib has applied it to a new NTFS volume of `mebibytes` and captured it again: what NTFS keeps of it. Needs no mount and no root.
+///
+/// # Panics
+///
+/// When wimlib refuses the image or it does not fit.
+#[must_use]
+pub(crate) fn dump_through_ntfs(
+    (wimlib, mkntfs): (&Tool, &Tool),
+    wim: &Path,
+    index: u32,
+    mebibytes: u64,
+) -> Dump {
+    let folder = temporary_folder();
+    let volume = folder.path().join("volume.ntfs");
+    let captured = folder.path().join("captured.wim");
+    fs_err::File::create(&volume).unwrap().set_len(mebibytes << 20).unwrap();
+    mkntfs
+        .run(["--force", "--quiet", "--fast"].map(OsStr::new).iter().chain([&volume.as_os_str()]));
+    let index = index.to_string();
+    wimlib.run(["apply".as_ref(), wim.as_os_str(), index.as_ref(), volume.as_os_str()]);
+    let none = OsStr::new("--compress=none");
+    wimlib.run(["capture".as_ref(), volume.as_os_str(), captured.as_os_str(), none]);
+    dump_image(wimlib, &captured, 1)
 }
 
 /// One line per object that is not the same: `+ path`, `- path`, or `~ path: before -> after` for each field that changed.
@@ -69,11 +94,13 @@ fn parse(printed: &[u8]) -> Dump {
             text.clone_into(&mut stream);
         } else if let Some((name, value)) = text.split_once('=') {
             let (name, value) = (name.trim(), value.trim());
-            let first = groups.entry(value.to_owned()).or_insert_with(|| path.clone());
             match name {
                 _ if STORAGE.contains(&name) => {}
                 "Link Group ID" if value.trim_start_matches(['0', 'x']).is_empty() => {}
-                "Link Group ID" => fields.push(format!("linked with {first}")),
+                "Link Group ID" => {
+                    let first = groups.entry(value.to_owned()).or_insert_with(|| path.clone());
+                    fields.push(format!("linked with {first}"));
+                }
                 _ => fields.push(format!("{stream}{name} = {value}")),
             }
         } else if !text.is_empty() && !text.starts_with("----") {
@@ -86,7 +113,22 @@ fn parse(printed: &[u8]) -> Dump {
 
 mod tests {
     use super::*;
-    use crate::support::{oracle, temporary_folder};
+    use crate::support::{oracle, shared_data};
+
+    /// The real WinPE image comes back from NTFS unchanged: security, short names, times, attributes.
+    #[test]
+    fn an_image_of_dism_survives_ntfs() {
+        let Some(wim) = shared_data("wim/wimbuilder2-boot.wim") else { return };
+        let (Some(wimlib), Some(mkntfs)) = (oracle("wimlib-imagex"), oracle("mkntfs")) else {
+            return;
+        };
+        let direct = dump_image(&wimlib, &wim, 2);
+        assert!(direct.len() > 600, "{} paths", direct.len());
+        assert_eq!(
+            difference(&direct, &dump_through_ntfs((&wimlib, &mkntfs), &wim, 2, 32)),
+            [""; 0]
+        );
+    }
 
     /// One changed file, one new, one gone and two links are told apart from what stayed; an image equals itself.
     #[test]

@@ -1,0 +1,2 @@
+@echo off
+echo Hello from the first boot of %COMPUTERNAME%

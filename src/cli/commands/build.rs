@@ -1,0 +1,106 @@
+//! `transom build`: from a recipe to an image.
+
+use clap::Args;
+
+use super::session::{self, Planning, RecipeArguments};
+use crate::{
+    base::limits::Limits,
+    cli::{app::Context, exit::Failure, failures, progress::BuildView, text},
+    pipeline::{self, Outcome},
+};
+
+/// Build the image that a recipe describes
+///
+/// Plans, prepares steps in parallel, applies them in order, and writes the output beside its place; it appears there complete or not at all. The base is
+/// only read. Steps that were done before are not done again; when nothing changed, nothing is done at all.
+///
+/// The lock file is written or refreshed, except with --locked or when CI is set in the environment: then a build refuses unless the lock file says
+/// what is there (--no-locked lifts that).
+///
+/// Exit codes: 1 a step failed, 3 recipe invalid, 4 lock file, 5 base or input, 6 no valid plan, 9 output.
+///
+/// Examples:
+///
+///   transom build server.toml
+///
+///   transom build server.toml --locked --set 'output.path="/mnt/images/server.wim"'
+#[derive(Debug, Default, Args)]
+pub(crate) struct BuildArguments {
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArguments,
+
+    /// Refuse unless the lock file says the same [default when CI is set]
+    #[arg(long)]
+    pub(crate) locked: bool,
+
+    /// Write the lock file even when CI is set
+    #[arg(long, conflicts_with = "locked")]
+    pub(crate) no_locked: bool,
+
+    /// Do every step again
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// Hash base and inputs again, even if they look unchanged
+    #[arg(long)]
+    pub(crate) rehash: bool,
+
+    /// Print JSON: {output, up-to-date, size, guid, state, commit, steps: [...], ...}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Runs `transom build`.
+pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), Failure> {
+    let recipe = arguments.recipe.load()?;
+    let store = session::store(context)?;
+    let environment = context.settings.continuous_integration && !arguments.no_locked;
+    let locked = arguments.locked || environment;
+    let planning = Planning { locked, rehash: arguments.rehash };
+    let plan = session::plan(&recipe, &arguments.recipe.recipe, &store, planning, context)?;
+    if !locked {
+        let written =
+            plan.write_lock().map_err(|error| failures::output(&plan.lock_path, error))?;
+        if written {
+            context.printer.note(format_args!("wrote {}", plan.lock_path.display()));
+        }
+    }
+    let view = BuildView::new(&context.settings);
+    let cancelled = || context.interrupt.pressed();
+    let settings = pipeline::Settings {
+        no_cache: arguments.no_cache,
+        limits: Limits::default(),
+        cancelled: &cancelled,
+        events: &|event| view.event(&event),
+    };
+    let outcome = pipeline::build(&plan, &store, &settings);
+    view.finish();
+    let outcome = outcome.map_err(failures::build)?;
+    for warning in &outcome.warnings {
+        context.printer.warn(warning);
+    }
+    if arguments.json {
+        return context.printer.json(&outcome);
+    }
+    context.printer.line(summary(&outcome))
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let (output, size) = (outcome.output.display(), text::size(outcome.size));
+    if outcome.up_to_date {
+        return format!("{output}: up to date ({size})");
+    }
+    let steps = outcome.steps.len() as u64;
+    let unchanged = outcome.steps.iter().filter(|step| !step.changed).count();
+    let unchanged = match unchanged {
+        0 => String::new(),
+        count => format!(", {count} without effect"),
+    };
+    format!(
+        "{output}: built ({size}); {}, {} cached{unchanged}; {} copied, {} compressed",
+        text::count(steps, "step", "steps"),
+        outcome.cached_steps(),
+        text::size(outcome.copied_bytes),
+        text::size(outcome.encoded_bytes)
+    )
+}

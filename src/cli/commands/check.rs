@@ -1,0 +1,158 @@
+//! `transom check`: is a recipe sound?
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+
+use crate::{
+    base::digest::TeeHasher,
+    base::read_at::ReadAt,
+    cli::{
+        app::Context,
+        commands::session,
+        exit::{Exit, Failure},
+        failures, text,
+    },
+    plan::{Control, inputs},
+    recipe::{self, Finding, Recipe},
+    servicing::{BlobSink, InputId, InputTree, Inputs, ServicingError},
+    store::{Store, StoredBlob},
+};
+
+/// Check recipes without their base image
+///
+/// Needs the recipe alone. Every mistake that can be made out is shown, with its place and a way out. Inputs (files, answer file, scripts ...) that are
+/// present are looked into; those that are not are named and are no mistake. `transom plan` checks against the base image too.
+///
+/// Exit code 3 when a recipe is invalid, 5 when an input is.
+///
+/// Example:
+///
+///   transom check recipes/*.toml
+#[derive(Debug, Default, Args)]
+pub(crate) struct CheckArguments {
+    /// The recipes
+    #[arg(value_name = "RECIPE", required = true)]
+    pub(crate) recipes: Vec<PathBuf>,
+
+    /// Set a value over the recipes', such as output.path=x.wim; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+/// Runs `transom check`.
+pub(crate) fn run(arguments: &CheckArguments, context: &Context) -> Result<(), Failure> {
+    let mut failure: Option<Failure> = None;
+    for path in &arguments.recipes {
+        match check(path, &arguments.set, context) {
+            Ok(()) => {}
+            Err(other) => match &mut failure {
+                None => failure = Some(other),
+                Some(first) => first.reports.extend(other.reports),
+            },
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+fn check(path: &Path, sets: &[String], context: &Context) -> Result<(), Failure> {
+    let recipe = recipe::load(path, sets).map_err(|findings| failures::recipe(&findings))?;
+    let missing = look_into_inputs(&recipe, context)?;
+    for input in &missing {
+        context.printer.note(format_args!("{}: not there yet: {input}", path.display()));
+    }
+    context.printer.line(format_args!(
+        "{}: good ({}, {})",
+        path.display(),
+        text::count(recipe.entries.len() as u64, "entry", "entries"),
+        text::count(recipe.inputs.len() as u64, "input", "inputs"),
+    ))
+}
+
+/// Prepares every entry whose inputs are present, and throws the result away. Returns the inputs that are not.
+fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, Failure> {
+    let folder =
+        tempfile::tempdir().map_err(|error| failures::output(&std::env::temp_dir(), error))?;
+    let store =
+        Store::open(folder.path()).map_err(|error| failures::store(folder.path(), error))?;
+    let mut present = Present(BTreeMap::new());
+    let mut missing = Vec::new();
+    let mut findings = Vec::new();
+    for (id, declared) in &recipe.inputs {
+        match inputs::resolve(id, &declared.path, &store, &Control::default()) {
+            Ok(input) => {
+                present.0.insert(id.clone(), Arc::new(input.tree()));
+            }
+            Err(inputs::InputError::Missing(path)) => missing.push(path.display().to_string()),
+            Err(error) => {
+                let message = format!("the input {id} cannot be used");
+                let label = error.to_string();
+                findings.push(Finding::at(&declared.origin, "input::unusable", message, label, ""));
+            }
+        }
+    }
+    for entry in &recipe.entries {
+        let inputs = entry.operation.inputs();
+        if inputs.is_empty() || !inputs.iter().all(|id| present.0.contains_key(id)) {
+            continue;
+        }
+        match entry.operation.prepare(&present, &Discard) {
+            Ok(prepared) => {
+                for problem in entry.operation.warnings(&prepared) {
+                    let message = format!("{}: {}", problem.item, problem.cause);
+                    let finding =
+                        Finding::at(&entry.origin, "input::odd", message, "", problem.help.clone());
+                    session::warn(&finding, context);
+                }
+            }
+            Err(error) => {
+                let label = entry.operation.title();
+                let help = error.help().to_owned();
+                let message = text::chain(&error);
+                findings.push(Finding::at(&entry.origin, "input::invalid", message, label, help));
+            }
+        }
+    }
+    recipe::Findings::check(findings)
+        .map_err(|findings| failures::findings(&findings, Exit::BadInput))?;
+    Ok(missing)
+}
+
+/// The inputs that are present.
+struct Present(BTreeMap<InputId, Arc<InputTree>>);
+
+impl Inputs for Present {
+    fn input(&self, id: &InputId) -> Result<Arc<InputTree>, ServicingError> {
+        self.0.get(id).cloned().ok_or_else(|| ServicingError::Input {
+            input: id.to_string(),
+            source: std::io::ErrorKind::NotFound.into(),
+        })
+    }
+}
+
+/// Takes content, hashes it, keeps nothing.
+struct Discard;
+
+impl BlobSink for Discard {
+    fn put(&self, source: &dyn ReadAt) -> Result<StoredBlob, ServicingError> {
+        let unreadable =
+            |error| ServicingError::Input { input: "content".to_owned(), source: error };
+        let mut hasher = TeeHasher::new();
+        let mut buffer = vec![0; 256 << 10];
+        let mut offset = 0;
+        while offset < source.size() {
+            let left = usize::try_from(source.size() - offset).unwrap_or(usize::MAX);
+            let part = left.min(buffer.len());
+            let part = &mut buffer[..part];
+            source.read_exact_at(offset, part).map_err(unreadable)?;
+            hasher.update(part);
+            offset += part.len() as u64;
+        }
+        let (sha1, blake3, size) = hasher.finish();
+        Ok(StoredBlob { blake3, sha1, size })
+    }
+}

@@ -1,0 +1,225 @@
+//! `transom inspect image`: what an image says of itself.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::{
+    base::{limits::Limits, name::Name},
+    cli::{
+        app::Context,
+        commands::wim::{
+            info::{self, ImageInfo},
+            select::{self, ImageChoice},
+            tree,
+        },
+        exit::Failure,
+        failures, text,
+    },
+    format::wim::{ImageMetadata, StreamKind, Wim},
+    image::{Image, ImageFacts, RegistryPath},
+};
+
+/// Show what an image is and holds
+///
+/// Prints what the WIM's XML says of the image, what the image itself says (its registry hives and the header of kernel32.dll), what its tree holds, and how
+/// its services start. What is not there is unknown and left out.
+///
+/// Examples:
+///
+///   transom inspect image install.wim --index 2
+///
+///   transom inspect image boot.wim --index 1 --json
+#[derive(Debug, Args)]
+pub(crate) struct InspectImageArguments {
+    /// The WIM
+    #[arg(value_name = "WIM")]
+    wim: PathBuf,
+
+    #[command(flatten)]
+    choice: ImageChoice,
+
+    /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}}
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints. Fields are only ever added.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ImageReport {
+    /// What the WIM's XML says.
+    xml: ImageInfo,
+    /// What hives and kernel32.dll say.
+    facts: ImageFacts,
+    /// What is in the tree.
+    tree: TreeCounts,
+    /// How many services there are, by how they start; absent when the image has no such registry.
+    services: Option<BTreeMap<&'static str, u64>>,
+}
+
+/// What is in a tree.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct TreeCounts {
+    directories: u64,
+    /// Names of files; a file with two hard links counts twice.
+    files: u64,
+    /// Files with more than one name.
+    hard_linked_files: u64,
+    links: u64,
+    named_streams: u64,
+    short_names: u64,
+    security_descriptors: u64,
+    /// Contents, each counted once.
+    unique_contents: u64,
+    unique_bytes: u64,
+}
+
+/// Runs `transom inspect image`.
+pub(crate) fn run(arguments: &InspectImageArguments, context: &Context) -> Result<(), Failure> {
+    let path = &arguments.wim;
+    let wim = select::open(path, context)?;
+    let index = arguments.choice.one(&wim, path)?;
+    let metadata = select::metadata(&wim, path, index, context)?;
+    let tree = count(&wim, &metadata);
+    drop(metadata);
+    let mut image = Image::open(Arc::clone(&wim), index, &Limits::default())
+        .map_err(|error| failures::image(path, error))?;
+    let facts = image.facts();
+    for warning in &facts.warnings {
+        context.printer.warn(format_args!("{}: {warning}", path.display()));
+    }
+    let services = services(&mut image, path, context);
+    let report = ImageReport { xml: info::image_info(&wim, index), facts, tree, services };
+    if arguments.json { context.printer.json(&report) } else { print(&report, context) }
+}
+
+fn count(wim: &Wim, image: &ImageMetadata) -> TreeCounts {
+    let mut counts = TreeCounts {
+        security_descriptors: image.security.len() as u64,
+        hard_linked_files: tree::link_counts(image).values().filter(|names| **names > 1).count()
+            as u64,
+        ..TreeCounts::default()
+    };
+    let mut contents = std::collections::BTreeSet::new();
+    for dentry in image.dentries.iter().skip(1) {
+        if dentry.reparse.is_some() {
+            counts.links += 1;
+        } else if tree::is_directory(dentry) {
+            counts.directories += 1;
+        } else {
+            counts.files += 1;
+        }
+        counts.short_names += u64::from(!dentry.short_name.is_empty());
+        counts.named_streams +=
+            dentry.streams.iter().filter(|stream| stream.kind == StreamKind::Named).count() as u64;
+        contents
+            .extend(dentry.streams.iter().map(|stream| stream.sha1).filter(|sha1| !sha1.is_zero()));
+    }
+    counts.unique_contents = contents.len() as u64;
+    counts.unique_bytes =
+        contents.iter().filter_map(|sha1| wim.blob(sha1)).map(|blob| blob.size).sum();
+    counts
+}
+
+/// Where services are configured.
+const SERVICES: &str = r"HKLM\SYSTEM\CurrentControlSet\Services";
+
+/// How services start: the value `Start` and its word.
+const STARTS: [&str; 5] = ["boot", "system", "auto", "manual", "disabled"];
+
+/// How many services start how; `None` when the image has no SYSTEM hive, or a damaged one, which is warned of.
+fn services(
+    image: &mut Image,
+    path: &Path,
+    context: &Context,
+) -> Option<BTreeMap<&'static str, u64>> {
+    let root = RegistryPath::parse(SERVICES).ok()?;
+    let names = match image.registry_subkeys(&root) {
+        Ok(names) => names,
+        Err(error) => {
+            context.printer.warn(format_args!("{}: services are unknown: {error}", path.display()));
+            return None;
+        }
+    };
+    let mut counts = BTreeMap::new();
+    let start = Name::from("Start");
+    for name in names {
+        // Drivers and services have a Start value; other keys below are settings of something else.
+        let Ok(Some(value)) = image.registry_value(&root.join(&name), &start) else { continue };
+        let word = value
+            .as_dword()
+            .and_then(|number| STARTS.get(usize::try_from(number).ok()?).copied())
+            .unwrap_or("unknown");
+        *counts.entry(word).or_insert(0) += 1;
+    }
+    Some(counts)
+}
+
+fn print(report: &ImageReport, context: &Context) -> Result<(), Failure> {
+    let mut out = context.printer.stdout();
+    out.text(text::facts(&info::image_rows(&report.xml)))?;
+    let rows = fact_rows(&report.facts);
+    if !rows.is_empty() {
+        out.line("\nFrom its hives and kernel32.dll")?;
+        out.text(text::facts(&rows))?;
+    }
+    let tree = &report.tree;
+    out.line("\nTree")?;
+    out.text(text::facts(&[
+        ("Directories", tree.directories.to_string()),
+        ("Files", format!("{} ({} with several names)", tree.files, tree.hard_linked_files)),
+        ("Links", tree.links.to_string()),
+        ("Named streams", tree.named_streams.to_string()),
+        ("Short names", tree.short_names.to_string()),
+        ("Security descriptors", tree.security_descriptors.to_string()),
+        (
+            "Contents",
+            format!("{} ({} uncompressed)", tree.unique_contents, text::size(tree.unique_bytes)),
+        ),
+    ]))?;
+    if let Some(services) = &report.services {
+        let total: u64 = services.values().sum();
+        let parts: Vec<String> = STARTS
+            .iter()
+            .chain(&["unknown"])
+            .filter_map(|word| services.get(word).map(|count| format!("{count} {word}")))
+            .collect();
+        out.line(format_args!("\nServices and drivers: {total} ({})", parts.join(", ")))?;
+    }
+    out.finish()
+}
+
+/// The facts that are known.
+fn fact_rows(facts: &ImageFacts) -> Vec<(&'static str, String)> {
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let version = facts.major.zip(facts.minor).zip(facts.build).map(|((major, minor), build)| {
+        let revision = facts.revision.map(|revision| format!(".{revision}")).unwrap_or_default();
+        format!("{major}.{minor}.{build}{revision}")
+    });
+    let architecture =
+        facts.architecture.map(|architecture| format!("{architecture:?}").to_lowercase());
+    let rows = [
+        ("System root", text(&facts.system_root)),
+        ("Architecture", architecture),
+        ("Version", version),
+        ("Branch", text(&facts.branch)),
+        ("Edition", text(&facts.edition)),
+        ("Installation type", text(&facts.installation_type)),
+        ("Product name", text(&facts.product_name)),
+        ("Product type", text(&facts.product_type)),
+        ("Product suite", text(&facts.product_suite)),
+        ("HAL", text(&facts.hal)),
+        ("Languages", (!facts.languages.is_empty()).then(|| facts.languages.join(", "))),
+        ("Default language", text(&facts.default_language)),
+        ("Image state", text(&facts.image_state)),
+        ("Windows PE", facts.windows_pe.then(|| "yes".to_owned())),
+    ];
+    rows.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+}

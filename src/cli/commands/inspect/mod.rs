@@ -1,0 +1,29 @@
+//! `transom inspect`: what is inside an image or a hive.
+
+mod hive;
+mod image;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::{app::Context, exit::Failure};
+
+/// Look into an image or a registry hive
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    #[command(subcommand)]
+    command: InspectCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum InspectCommand {
+    Image(image::InspectImageArguments),
+    Hive(hive::InspectHiveArguments),
+}
+
+/// Runs `transom inspect`.
+pub(crate) fn run(arguments: &InspectArguments, context: &Context) -> Result<(), Failure> {
+    match &arguments.command {
+        InspectCommand::Image(arguments) => image::run(arguments, context),
+        InspectCommand::Hive(arguments) => hive::run(arguments, context),
+    }
+}

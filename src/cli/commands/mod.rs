@@ -1,0 +1,15 @@
+//! One file per verb: its arguments (which are its help text) and what it does.
+
+pub(crate) mod build;
+pub(crate) mod cache;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod lock;
+pub(crate) mod plan;
+pub(crate) mod schema;
+pub(crate) mod session;
+pub(crate) mod verify;
+pub(crate) mod wim;

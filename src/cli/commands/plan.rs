@@ -1,0 +1,80 @@
+//! `transom plan`: what a build would do, and why.
+
+use clap::{Args, ValueEnum};
+
+use super::session::{self, Planning, RecipeArguments};
+use crate::{
+    cli::{app::Context, exit::Failure, failures},
+    plan::{
+        state,
+        view::{self, GraphLanguage},
+    },
+};
+
+/// Show what a build would do, in which order, and why
+///
+/// Prints the steps in order; for each why it stands where it stands, whether its result is cached, and if not, which part of what it depends on changed. Nothing is
+/// built and nothing is written but what the cache remembers.
+///
+/// Exit codes: 3 recipe invalid, 5 base or input missing or damaged, 6 no valid plan.
+///
+/// Examples:
+///
+///   transom plan server.toml
+///
+///   transom plan server.toml --set 'output.path="test.wim"'
+///
+///   transom plan server.toml --graph dot | dot -Tsvg > plan.svg
+#[derive(Debug, Default, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArguments,
+
+    /// Print JSON: {order-table, base, output, lock, up-to-date, steps: [...], ...}
+    #[arg(long, conflicts_with = "graph")]
+    pub(crate) json: bool,
+
+    /// Print a graph instead
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    pub(crate) graph: Option<GraphChoice>,
+
+    /// Refuse unless the lock file says the same
+    #[arg(long)]
+    pub(crate) locked: bool,
+
+    /// Hash base and inputs again, even if they look unchanged
+    #[arg(long)]
+    pub(crate) rehash: bool,
+}
+
+/// The language of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphChoice {
+    /// Graphviz
+    Dot,
+    /// Mermaid, which Markdown viewers show
+    Mermaid,
+}
+
+/// Runs `transom plan`.
+pub(crate) fn run(arguments: &PlanArguments, context: &Context) -> Result<(), Failure> {
+    let recipe = arguments.recipe.load()?;
+    let store = session::store(context)?;
+    let planning = Planning { locked: arguments.locked, rehash: arguments.rehash };
+    let plan = session::plan(&recipe, &arguments.recipe.recipe, &store, planning, context)?;
+    if let Some(graph) = arguments.graph {
+        let language = match graph {
+            GraphChoice::Dot => GraphLanguage::Dot,
+            GraphChoice::Mermaid => GraphLanguage::Mermaid,
+        };
+        return context.printer.text(view::graph(&plan, language));
+    }
+    let status = state::status(&plan, &store).map_err(failures::build_store)?;
+    if arguments.json {
+        return context.printer.json(&view::view(&plan, &status));
+    }
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    view::text(&plan, &status, &mut text).ok();
+    context.printer.text(text)
+}

@@ -1,0 +1,23 @@
+//! `transom schema`: the JSON Schema of recipes.
+
+use clap::Args;
+
+use crate::{
+    cli::{app::Context, exit::Failure},
+    recipe,
+};
+
+/// Print the JSON Schema of recipes
+///
+/// Editors complete and check recipes with it. Write it to a file and name that in the recipe's first line:
+///
+///   transom schema > recipe.schema.json
+///
+///   #:schema recipe.schema.json
+#[derive(Debug, Default, Args)]
+pub(crate) struct SchemaArguments {}
+
+/// Runs `transom schema`.
+pub(crate) fn run(_: &SchemaArguments, context: &Context) -> Result<(), Failure> {
+    context.printer.text(recipe::schema::SCHEMA)
+}

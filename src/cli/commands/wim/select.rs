@@ -1,0 +1,110 @@
+//! Opening a WIM and choosing images in it.
+
+use std::{fmt::Write as _, path::Path, sync::Arc};
+
+use clap::Args;
+
+use crate::{
+    base::limits::Limits,
+    cli::{
+        app::Context,
+        exit::{Exit, Failure, Problem},
+        failures, text,
+    },
+    format::wim::{ImageMetadata, Wim},
+};
+
+/// Which image of a WIM.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ImageChoice {
+    /// The image's number, from 1
+    #[arg(long, value_name = "N", conflicts_with = "image", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) index: Option<u32>,
+
+    /// The image's name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image: Option<String>,
+}
+
+/// Opens a WIM; what is odd about it becomes warnings.
+pub(crate) fn open(path: &Path, context: &Context) -> Result<Arc<Wim>, Failure> {
+    let wim = Wim::open_path(path, &Limits::default())
+        .map_err(|error| failures::wim_read(path, error))?;
+    for warning in wim.warnings() {
+        context.printer.warn(format_args!("{}: {warning}", path.display()));
+    }
+    Ok(Arc::new(wim))
+}
+
+/// The tree of an image; what is odd about it becomes warnings.
+pub(crate) fn metadata(
+    wim: &Wim,
+    path: &Path,
+    index: u32,
+    context: &Context,
+) -> Result<ImageMetadata, Failure> {
+    let metadata = wim.metadata(index).map_err(|error| failures::wim_read(path, error))?;
+    for warning in &metadata.warnings {
+        context.printer.warn(format_args!("{}: image {index}: {warning}", path.display()));
+    }
+    Ok(metadata)
+}
+
+impl ImageChoice {
+    /// The chosen image. Without a choice, the only one.
+    pub(crate) fn one(&self, wim: &Wim, path: &Path) -> Result<u32, Failure> {
+        match self.any(wim, path)?.as_slice() {
+            [only] => Ok(*only),
+            [] => Err(no_image(path, "has no images", wim)),
+            several => Err(Problem::new(
+                "wim::which-image",
+                format!(
+                    "{} has {} images: choose one with --index or --image",
+                    path.display(),
+                    several.len()
+                ),
+            )
+            .help(image_list(wim))
+            .exit(Exit::Usage)),
+        }
+    }
+
+    /// The chosen image; without a choice, all of them.
+    pub(crate) fn any(&self, wim: &Wim, path: &Path) -> Result<Vec<u32>, Failure> {
+        if let Some(index) = self.index {
+            if index > wim.image_count() {
+                return Err(no_image(path, &format!("has no image {index}"), wim));
+            }
+            return Ok(vec![index]);
+        }
+        let all = 1..=wim.image_count();
+        let Some(name) = &self.image else { return Ok(all.collect()) };
+        let named = |exact: bool| {
+            all.clone().find(|index| {
+                wim.xml().image_name(*index).is_some_and(|found| {
+                    if exact { found == name } else { found.to_lowercase() == name.to_lowercase() }
+                })
+            })
+        };
+        named(true).or_else(|| named(false)).map(|index| vec![index]).ok_or_else(|| {
+            let near =
+                text::nearest(name, all.clone().filter_map(|index| wim.xml().image_name(index)));
+            let hint = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+            no_image(path, &format!("has no image named `{name}`{hint}"), wim)
+        })
+    }
+}
+
+fn no_image(path: &Path, what: &str, wim: &Wim) -> Failure {
+    Problem::new("wim::no-such-image", format!("{} {what}", path.display()))
+        .help(image_list(wim))
+        .exit(Exit::BadInput)
+}
+
+/// The images by number and name, for help texts.
+pub(crate) fn image_list(wim: &Wim) -> String {
+    (1..=wim.image_count()).fold(String::from("its images are:"), |mut list, index| {
+        let _ = write!(list, "\n  {index}  {}", wim.xml().image_name(index).unwrap_or("(no name)"));
+        list
+    })
+}

@@ -1,0 +1,267 @@
+//! Which error of the library means which exit code, and the words around it. Decided here, once.
+
+use std::{error::Error, fmt, io, path::Path};
+
+use miette::Report;
+
+use crate::{
+    format::wim::WimError,
+    image::ImageError,
+    pipeline::BuildError,
+    plan::{FailureClass, PlanError},
+    recipe::Findings,
+    store::StoreError,
+};
+
+use super::exit::{Exit, Failure, Problem};
+
+/// Marks an I/O error as one of an input, where inputs and outputs meet in one call (writing a WIM from host files).
+#[derive(Debug)]
+pub(crate) struct InputError(pub(crate) io::Error);
+
+impl fmt::Display for InputError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl Error for InputError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// How many findings are shown; of more, only the number.
+const SHOWN: usize = 30;
+
+/// A recipe that is invalid.
+pub(crate) fn recipe(found: &Findings) -> Failure {
+    findings(found, Exit::RecipeInvalid)
+}
+
+/// Findings in a recipe, each a report.
+pub(crate) fn findings(found: &Findings, exit: Exit) -> Failure {
+    let mut reports: Vec<Report> =
+        found.iter().take(SHOWN).map(|finding| Report::new(finding.clone())).collect();
+    if found.iter().len() > SHOWN {
+        let more = found.iter().len() - SHOWN;
+        reports
+            .push(Report::new(Problem::new("recipe::more", format!("and {more} more mistakes"))));
+    }
+    Failure { exit, reports }
+}
+
+/// There is no plan.
+pub(crate) fn plan(error: PlanError) -> Failure {
+    let exit = exit_of(error.class());
+    match error {
+        PlanError::Inputs(found) | PlanError::Refused(found) | PlanError::Output(found) => {
+            findings(&found, exit)
+        }
+        PlanError::Cancelled => Failure::interrupted(),
+        error => Failure::new(exit, error),
+    }
+}
+
+/// A build failed.
+pub(crate) fn build(error: BuildError) -> Failure {
+    let exit = exit_of(error.class());
+    match error {
+        BuildError::Step(found) | BuildError::Input(found) => findings(&found, exit),
+        BuildError::Cancelled => Failure::interrupted(),
+        error => Failure::new(exit, error),
+    }
+}
+
+/// The store failed while it was asked about a plan.
+pub(crate) fn build_store(error: StoreError) -> Failure {
+    plan(PlanError::Store(error))
+}
+
+/// The exit code of a class of failures.
+fn exit_of(class: FailureClass) -> Exit {
+    match class {
+        FailureClass::Step => Exit::StepFailed,
+        FailureClass::Lock => Exit::LockOutOfDate,
+        FailureClass::Input => Exit::BadInput,
+        FailureClass::Plan => Exit::NoPlan,
+        FailureClass::Output => Exit::OutputFailed,
+        FailureClass::Verification => Exit::VerificationFailed,
+        FailureClass::Interrupted => Exit::Interrupted,
+        FailureClass::Internal => Exit::Internal,
+    }
+}
+
+/// A WIM that cannot be opened or read.
+pub(crate) fn wim_read(path: &Path, error: WimError) -> Failure {
+    match error {
+        WimError::Cancelled => Failure::interrupted(),
+        WimError::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Failure::silent(Exit::Done)
+        }
+        error => {
+            let help = wim_help(&error);
+            let code = wim_code(&error);
+            let mut problem =
+                Problem::new(code, format!("{} cannot be read", path.display())).cause(error);
+            if let Some(help) = help {
+                problem = problem.help(help);
+            }
+            problem.exit(Exit::BadInput)
+        }
+    }
+}
+
+/// A WIM that cannot be written.
+pub(crate) fn wim_write(path: &Path, error: WimError) -> Failure {
+    let message = format!("{} cannot be written", path.display());
+    match error {
+        WimError::Cancelled => Failure::interrupted(),
+        WimError::Io(error) if is_input(&error) => {
+            Problem::new("input", "an input cannot be read").cause(error).exit(Exit::BadInput)
+        }
+        WimError::Io(error) => output(path, error),
+        WimError::Plan { .. } => Problem::new("bug", message).cause(error).exit(Exit::Internal),
+        error @ WimError::HashMismatch { .. } => Problem::new("input::changed", message)
+            .cause(error)
+            .help("the input changed while it was read; run the command again")
+            .exit(Exit::BadInput),
+        error => Problem::new(wim_code(&error), message).cause(error).exit(Exit::BadInput),
+    }
+}
+
+/// An image that cannot be opened or read.
+pub(crate) fn image(path: &Path, error: ImageError) -> Failure {
+    match error {
+        ImageError::Wim(error) => wim_read(path, error),
+        error => Problem::new("image", format!("an image of {} cannot be read", path.display()))
+            .cause(error)
+            .exit(Exit::BadInput),
+    }
+}
+
+/// A folder that cannot be captured.
+pub(crate) fn capture(source: &Path, error: ImageError) -> Failure {
+    let message = format!("{} cannot be captured", source.display());
+    match error {
+        ImageError::HostNames { names } => Problem::new("input::name", message)
+            .cause(ImageError::HostNames { names: names.clone() })
+            .help(format!(
+                "rename them, or leave them out with --skip-bad-names:\n{}",
+                names.join("\n")
+            ))
+            .exit(Exit::BadInput),
+        error => Problem::new("input", message).cause(error).exit(Exit::BadInput),
+    }
+}
+
+/// The store cannot be used.
+pub(crate) fn store(folder: &Path, error: StoreError) -> Failure {
+    let (help, exit) = match &error {
+        StoreError::Busy(_) => ("wait for the build to end, then try again", Exit::OutputFailed),
+        StoreError::Format { .. } => {
+            ("give another folder with --cache-dir, or delete this one", Exit::OutputFailed)
+        }
+        StoreError::Lost(_) => {
+            ("run the command again: what is lost is made anew", Exit::StepFailed)
+        }
+        StoreError::Changed => {
+            ("an input changed while it was read; run the command again", Exit::BadInput)
+        }
+        StoreError::Io(_) | StoreError::Coding(_) => {
+            ("give another folder with --cache-dir, or make room", Exit::OutputFailed)
+        }
+    };
+    Problem::new("cache", format!("the cache in {} failed", folder.display()))
+        .cause(error)
+        .help(help)
+        .exit(exit)
+}
+
+/// An output that cannot be written.
+pub(crate) fn output(path: &Path, error: io::Error) -> Failure {
+    let help = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("the disk is full; nothing was changed, so make room and run the command again")
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Some("write to another place, or get the permission to write there")
+        }
+        _ => None,
+    };
+    let mut problem =
+        Problem::new("output", format!("{} cannot be written", path.display())).cause(error);
+    if let Some(help) = help {
+        problem = problem.help(help);
+    }
+    problem.exit(Exit::OutputFailed)
+}
+
+/// A host file or folder that cannot be read.
+pub(crate) fn input(what: &str, error: io::Error) -> Failure {
+    Problem::new("input", format!("{what} cannot be read")).cause(error).exit(Exit::BadInput)
+}
+
+fn is_input(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<InputError>())
+}
+
+fn wim_code(error: &WimError) -> &'static str {
+    match error {
+        WimError::NotAWim { .. } => "wim::not-a-wim",
+        WimError::Malformed(_) | WimError::Decode { .. } | WimError::HashMismatch { .. } => {
+            "wim::damaged"
+        }
+        WimError::MissingBlob { .. } => "wim::missing-blob",
+        WimError::NoSuchImage { .. } => "wim::no-such-image",
+        WimError::Unsupported { .. } => "wim::unsupported",
+        WimError::Plan { .. } | WimError::Io(_) | WimError::Cancelled => "wim::read",
+    }
+}
+
+fn wim_help(error: &WimError) -> Option<&'static str> {
+    match error {
+        WimError::Malformed(_) | WimError::Decode { .. } | WimError::HashMismatch { .. } => Some(
+            "the file is damaged or was cut short: get it again and compare its checksum with the publisher's",
+        ),
+        WimError::Unsupported { .. } => Some(
+            "`wimlib-imagex export IN.esd all OUT.wim --compress=LZX` makes a WIM that can be read",
+        ),
+        WimError::NotAWim { .. } => Some(
+            "give the .wim file itself; in installation media it is sources/install.wim or sources/boot.wim",
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_input_and_a_failed_output_have_their_own_codes() {
+        let path = Path::new("out.wim");
+        let source = WimError::Io(io::Error::other(InputError(io::Error::other("gone"))));
+        assert_eq!(wim_write(path, source).exit, Exit::BadInput);
+        let full = WimError::Io(io::ErrorKind::StorageFull.into());
+        assert_eq!(wim_write(path, full).exit, Exit::OutputFailed);
+        assert_eq!(wim_write(path, WimError::Cancelled).exit, Exit::Interrupted);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_quiet_success() {
+        let gone = WimError::Io(io::ErrorKind::BrokenPipe.into());
+        let failure = wim_read(Path::new("in.wim"), gone);
+        assert_eq!((failure.exit, failure.reports.len()), (Exit::Done, 0));
+    }
+}
+
+/// The demo's workspace could not be made.
+pub(crate) fn demo(directory: &Path, error: super::demo::DemoError) -> Failure {
+    match error {
+        super::demo::DemoError::Io(error) => output(directory, error),
+        error => Problem::new("demo", format!("{} cannot be made", directory.display()))
+            .cause(error)
+            .exit(Exit::OutputFailed),
+    }
+}

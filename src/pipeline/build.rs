@@ -1,0 +1,358 @@
+//! A build from plan to output.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{
+    commit,
+    error::BuildError,
+    event::Event,
+    output::PartialOutput,
+    prepare::{self, PreparedSteps, all_there},
+};
+use crate::{
+    base::{digest::Blake3, guid::Guid, limits::Limits},
+    image::{Change, Changeset, Image, StoredContent, changeset::FileContent},
+    plan::{
+        Plan, Step, key,
+        state::{self, BuiltStep, Chain, OutputRecord, StepRecord},
+    },
+    store::{RecordKind, Root, Store, StoreError, StoredBlob},
+};
+
+/// How often a build begins again because the store lost something it had promised.
+const ATTEMPTS: usize = 3;
+
+/// How a build is run. None of it is in the output's bytes.
+#[derive(Clone, Copy)]
+pub struct Settings<'a> {
+    /// Do not use remembered steps and prepared inputs; they are still written.
+    pub no_cache: bool,
+    /// What untrusted files may cost.
+    pub limits: Limits,
+    /// Asked now and then, from several threads; true ends the build with [`BuildError::Cancelled`].
+    pub cancelled: &'a (dyn Fn() -> bool + Sync),
+    /// Gets every event, from several threads.
+    pub events: &'a (dyn Fn(Event<'_>) + Sync),
+}
+
+impl std::fmt::Debug for Settings<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Settings").field("no_cache", &self.no_cache).finish_non_exhaustive()
+    }
+}
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Self { no_cache: false, limits: Limits::default(), cancelled: &|| false, events: &|_| () }
+    }
+}
+
+/// What a build did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Outcome {
+    /// The output.
+    pub output: PathBuf,
+    /// True when it was there already and nothing was done.
+    pub up_to_date: bool,
+    /// Size of the output in bytes.
+    pub size: u64,
+    /// The output's GUID, which comes from its content; `None` when it was up to date.
+    pub guid: Option<String>,
+    /// The state of the built image.
+    pub state: Blake3,
+    /// The key of the commit: equal keys mean equal bytes.
+    pub commit: Blake3,
+    /// What became of each step.
+    pub steps: Vec<StepOutcome>,
+    /// Stored bytes copied as they were.
+    pub copied_bytes: u64,
+    /// Uncompressed bytes compressed anew.
+    pub encoded_bytes: u64,
+    /// What is odd.
+    pub warnings: Vec<String>,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StepOutcome {
+    /// `services.RemoteRegistry`.
+    pub name: String,
+    /// True when its result was remembered.
+    pub cached: bool,
+    /// True when it changed the image.
+    pub changed: bool,
+}
+
+impl Outcome {
+    /// How many steps were remembered.
+    #[must_use]
+    pub fn cached_steps(&self) -> usize {
+        self.steps.iter().filter(|step| step.cached).count()
+    }
+}
+
+/// Builds the plan's output, or finds that it is there already.
+///
+/// # Errors
+/// When a step fails, the base or an input cannot be read, or the output cannot be written. Nothing half-written remains.
+pub fn build(
+    plan: &Plan,
+    store: &Arc<Store>,
+    settings: &Settings<'_>,
+) -> Result<Outcome, BuildError> {
+    (settings.events)(Event::Started { steps: plan.steps.len() });
+    if !settings.no_cache
+        && let Some(outcome) = already_there(plan, store)?
+    {
+        (settings.events)(Event::UpToDate);
+        return Ok(outcome);
+    }
+    let mut settings = *settings;
+    let mut attempt = 1;
+    loop {
+        let content = Arc::new(Content { store: Arc::clone(store), lost: AtomicBool::new(false) });
+        match attempt_build(plan, store, &content, &settings) {
+            // The object is gone now, so the next attempt makes it anew.
+            Err(Failure::Build(BuildError::Store(error)))
+                if error.is_lost() && attempt < ATTEMPTS => {}
+            Err(_) if content.lost.load(Ordering::Relaxed) && attempt < ATTEMPTS => {}
+            // The record is sound but does not fit: written by a version that saw the image otherwise.
+            Err(Failure::Replay(_)) if !settings.no_cache => settings.no_cache = true,
+            Err(Failure::Replay(error)) => return Err(BuildError::Base(error)),
+            Err(Failure::Build(error)) => return Err(error),
+            Ok(outcome) => {
+                (settings.events)(Event::Done);
+                return Ok(outcome);
+            }
+        }
+        attempt += 1;
+    }
+}
+
+/// Why an attempt failed.
+enum Failure {
+    Build(BuildError),
+    /// A remembered changeset cannot be applied.
+    Replay(crate::image::ImageError),
+}
+
+impl<E: Into<BuildError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Build(error.into())
+    }
+}
+
+/// The outcome, when the output is there already: by the chain of remembered steps and the output's stamp.
+fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreError> {
+    let key = state::output_key(plan);
+    let Some(root) = store.root(&key)? else { return Ok(None) };
+    let Ok(last) = serde_json::from_str::<OutputRecord>(&root.details) else { return Ok(None) };
+    let chain = state::follow(plan, store)?;
+    let Some(state) = chain.last else { return Ok(None) };
+    if !state::is_current(plan, &state, &last) {
+        return Ok(None);
+    }
+    // Written again, it counts as used now.
+    store.put_root(&key, &root)?;
+    let steps = plan.steps.iter().zip(&chain.records).map(|(step, record)| StepOutcome {
+        name: step.name(),
+        cached: true,
+        changed: record.as_ref().is_some_and(|record| record.changeset.is_some()),
+    });
+    Ok(Some(Outcome {
+        output: plan.output.path.clone(),
+        up_to_date: true,
+        size: last.stamp.size,
+        guid: None,
+        state,
+        commit: last.commit,
+        steps: steps.collect(),
+        copied_bytes: 0,
+        encoded_bytes: 0,
+        warnings: chain.records.into_iter().flatten().flat_map(|record| record.warnings).collect(),
+    }))
+}
+
+fn attempt_build(
+    plan: &Plan,
+    store: &Arc<Store>,
+    content: &Arc<Content>,
+    settings: &Settings<'_>,
+) -> Result<Outcome, Failure> {
+    let output = PartialOutput::begin(&plan.output.path, Some(&plan.base.path))?;
+    let remembered = remembered(plan, store, settings)?;
+    let missing: Vec<usize> =
+        (0..plan.steps.len()).filter(|place| remembered[*place].is_none()).collect();
+    let prepared = prepare::prepare(plan, &missing, store, settings)?;
+    let mut image = Image::open(Arc::clone(&plan.base.wim), plan.base.index, &settings.limits)
+        .map_err(BuildError::Base)?;
+    image.set_epoch(plan.epoch);
+    image.set_stored_content(Arc::clone(content) as Arc<dyn StoredContent>);
+    let mut state = key::first_state(&plan.base.identity, plan.epoch);
+    let (mut steps, mut built, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, step) in plan.steps.iter().enumerate() {
+        if (settings.cancelled)() {
+            return Err(BuildError::Cancelled.into());
+        }
+        built.push(BuiltStep { name: step.name(), parts: step.parts.clone(), state });
+        let run =
+            Run { plan, store, settings, prepared: &prepared, known: remembered[place].as_ref() };
+        let (cached, record) = run.step(place, step, &mut image, &state)?;
+        store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
+        let changed = record.changeset.is_some();
+        steps.push(StepOutcome { name: step.name(), cached, changed });
+        state = key::next_state(state, record.changeset);
+        warnings.extend(record.warnings);
+    }
+    let finished = image.finish().map_err(BuildError::Base)?;
+    warnings.extend(finished.facts.warnings.iter().cloned());
+    let report = commit::write(plan, store, finished, output.file(), settings)?;
+    (settings.events)(Event::Flushing);
+    let stamp = output.complete()?;
+    let commit = state::commit_key(plan, &state);
+    let details = OutputRecord { commit, stamp, steps: built };
+    let details =
+        serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;
+    let path = std::path::absolute(&plan.output.path).unwrap_or_else(|_| plan.output.path.clone());
+    let root = Root { output: path.display().to_string(), used: store.used(), details };
+    store.put_root(&state::output_key(plan), &root)?;
+    Ok(Outcome {
+        output: plan.output.path.clone(),
+        up_to_date: false,
+        size: stamp.size,
+        guid: Some(guid_text(&report.guid)),
+        state,
+        commit,
+        steps,
+        copied_bytes: report.copied_bytes,
+        encoded_bytes: report.encoded_bytes,
+        warnings,
+    })
+}
+
+fn guid_text(guid: &Guid) -> String {
+    guid.to_string()
+}
+
+/// The changesets of the steps that are remembered with all they need; steps behind one that is not may still be.
+fn remembered(
+    plan: &Plan,
+    store: &Store,
+    settings: &Settings<'_>,
+) -> Result<Vec<Option<Recalled>>, StoreError> {
+    if settings.no_cache {
+        return Ok(vec![None; plan.steps.len()]);
+    }
+    let Chain { records, .. } = state::follow(plan, store)?;
+    records
+        .into_iter()
+        .map(|record| record.map_or(Ok(None), |record| recall(store, record)))
+        .collect()
+}
+
+/// A remembered step with what it did.
+type Recalled = (StepRecord, Changeset);
+
+/// The changeset of a remembered step; `None` when it or content it names is gone.
+fn recall(store: &Store, record: StepRecord) -> Result<Option<Recalled>, StoreError> {
+    let Some(digest) = record.changeset else { return Ok(Some((record, Changeset::default()))) };
+    let Some(bytes) = store.record(RecordKind::Changeset, &digest)? else { return Ok(None) };
+    let Some(changeset) = Changeset::from_bytes(&bytes) else { return Ok(None) };
+    let blobs: Vec<StoredBlob> = changeset
+        .0
+        .iter()
+        .filter_map(|change| match change {
+            Change::PutFile { content: FileContent::Stored(blob), .. } => Some(*blob),
+            _ => None,
+        })
+        .collect();
+    Ok(all_there(store, &blobs)?.then_some((record, changeset)))
+}
+
+/// What running one step needs.
+struct Run<'a> {
+    plan: &'a Plan,
+    store: &'a Store,
+    settings: &'a Settings<'a>,
+    prepared: &'a PreparedSteps,
+    /// What is remembered of it.
+    known: Option<&'a Recalled>,
+}
+
+impl Run<'_> {
+    /// Replays or applies the step on `image`, which is in `state`; gives whether it was remembered, and its record.
+    fn step(
+        &self,
+        place: usize,
+        step: &Step,
+        image: &mut Image,
+        state: &Blake3,
+    ) -> Result<(bool, StepRecord), Failure> {
+        let (number, title) = (step.number, step.title.as_str());
+        // Behind a step that had to run, the state may still be one that is remembered: the step changed nothing, or did what it did before.
+        let recalled = match self.known {
+            Some(_) => None,
+            None if self.settings.no_cache => None,
+            None => match self.store.json(RecordKind::Step, &step.parts.step_key(state))? {
+                Some(record) => recall(self.store, record)?,
+                None => None,
+            },
+        };
+        if let Some((record, changeset)) = self.known.or(recalled.as_ref()) {
+            (self.settings.events)(Event::StepCached { number, title });
+            image.replay(changeset).map_err(Failure::Replay)?;
+            return Ok((true, record.clone()));
+        }
+        (self.settings.events)(Event::StepApplying { number, title });
+        let late;
+        let prepared = match self.prepared.get(&place) {
+            Some(prepared) => prepared,
+            None => {
+                late = prepare::prepare(self.plan, &[place], self.store, self.settings)?;
+                &late[&place]
+            }
+        };
+        image.begin_step();
+        let applied = step.operation.apply(prepared, image);
+        let changeset = image.end_step();
+        applied.map_err(|error| BuildError::of_step(step, &error))?;
+        let digest = (!changeset.is_empty()).then(|| changeset.digest());
+        if let Some(digest) = &digest {
+            self.store.put_record(RecordKind::Changeset, digest, &changeset.to_bytes())?;
+        }
+        let warnings = step.operation.warnings(prepared);
+        let warnings =
+            warnings.iter().map(|problem| format!("{}: {}", problem.item, problem.cause));
+        let record = StepRecord { changeset: digest, warnings: warnings.collect() };
+        self.store.put_json(RecordKind::Step, &step.parts.step_key(state), &record)?;
+        (self.settings.events)(Event::StepApplied { number, changes: changeset.0.len() });
+        Ok((false, record))
+    }
+}
+
+/// Content of the store for the image; remembers when something was lost, so that the build begins again.
+#[derive(Debug)]
+struct Content {
+    store: Arc<Store>,
+    lost: AtomicBool,
+}
+
+impl StoredContent for Content {
+    fn read(&self, blob: &StoredBlob) -> io::Result<Vec<u8>> {
+        self.store.read(blob).map_err(|error| {
+            if error.is_lost() {
+                self.lost.store(true, Ordering::Relaxed);
+            }
+            io::Error::other(error)
+        })
+    }
+}

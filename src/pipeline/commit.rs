@@ -1,0 +1,210 @@
+//! The last part of a build: a finished image becomes a WIM.
+//!
+//! Content that the base has is copied as it is stored there, undecoded. Content of the store is a resource in the output's own form already;
+//! hives and small files in memory go through the store too, so that one that did not change since the last build is not compressed again.
+//!
+//! Reference counts are counted anew over all images that are written, from their metadata: those of the base's own table are
+//! not always right and would outlive their images. What another image's metadata counts is remembered by its SHA-1.
+
+use std::{collections::HashMap, sync::Arc};
+
+use rayon::prelude::*;
+
+use super::{build::Settings, error::BuildError, event::Event, output::OutputError};
+use crate::{
+    base::digest::Sha1,
+    format::wim::{
+        BlobSource, BlobToWrite, Header, MetadataToWrite, Wim, WimError, WimXml, WriteReport,
+        WriteSettings, write_wim,
+    },
+    image::{self, BlobLocation, FinishedBlob, FinishedImage},
+    plan::{Plan, key},
+    recipe::OutputImages,
+    store::{RecordKind, Store, StoreError, StoredBlob},
+};
+
+/// Bytes of one count in a [`RecordKind::References`] record: SHA-1 and number.
+const COUNT_SIZE: usize = 24;
+
+/// Writes the output of `plan`, whose built image is `finished`, to `file`.
+///
+/// # Errors
+/// When content cannot be had or the file cannot be written.
+pub(super) fn write(
+    plan: &Plan,
+    store: &Store,
+    finished: FinishedImage,
+    file: &std::fs::File,
+    settings: &Settings<'_>,
+) -> Result<WriteReport, BuildError> {
+    let wim = &plan.base.wim;
+    let all = plan.output.images == OutputImages::All;
+    let built = if all { plan.base.index } else { 1 };
+    let xml = xml(plan, &finished, built);
+    let boot = wim.header().boot_index;
+    let write_settings = WriteSettings {
+        codec: plan.output.resources.codec,
+        chunk_size: plan.output.resources.chunk_size,
+        level: plan.output.resources.level,
+        integrity: plan.output.integrity,
+        boot_index: if all || boot == 0 { boot } else { u32::from(boot == plan.base.index) },
+        rp_fix: wim.header().flags & Header::RP_FIX != 0,
+    };
+    let FinishedImage { metadata, blobs, changed, .. } = finished;
+    let copy = |index| MetadataToWrite::Copy { wim: Arc::clone(wim), index };
+    let built_metadata =
+        if changed { MetadataToWrite::Bytes(metadata.encode()) } else { copy(plan.base.index) };
+    drop(metadata);
+    let images = match all {
+        false => vec![built_metadata],
+        true => {
+            let mut images: Vec<_> = (1..=wim.image_count()).map(copy).collect();
+            if let Some(place) = images.get_mut(built as usize - 1) {
+                *place = built_metadata;
+            }
+            images
+        }
+    };
+    let blobs = match all {
+        false => blobs,
+        true => with_other_images(plan, store, blobs)?,
+    };
+    let blobs = sources(plan, store, blobs, settings)?;
+    let total = blobs.iter().map(|blob| blob.size).sum();
+    (settings.events)(Event::Writing { total });
+    let progress = |bytes| (settings.events)(Event::Written { bytes });
+    write_wim(file, &write_settings, blobs, images, xml, &progress, &|| (settings.cancelled)())
+        .map_err(|error| write_error(plan, error))
+}
+
+fn write_error(plan: &Plan, error: WimError) -> BuildError {
+    match error {
+        WimError::Cancelled => BuildError::Cancelled,
+        WimError::Io(source) => OutputError::Io { path: plan.output.path.clone(), source }.into(),
+        error @ WimError::Plan { .. } => BuildError::Internal(error),
+        error => BuildError::Base(error.into()),
+    }
+}
+
+/// The XML of the output: the base's, with the built image's element brought up to date.
+fn xml(plan: &Plan, finished: &FinishedImage, built: u32) -> WimXml {
+    let mut xml = plan.base.wim.xml().clone();
+    if plan.output.images == OutputImages::Selected {
+        for index in (1..=plan.base.wim.image_count()).rev() {
+            if index != plan.base.index {
+                xml.remove_image(index);
+            }
+        }
+    }
+    if let Some(element) = xml.image_mut(built) {
+        if finished.changed {
+            image::xml::update(element, finished, plan.epoch);
+        }
+        let names = [("NAME", &plan.image.name), ("DESCRIPTION", &plan.image.description)];
+        for (path, text) in names {
+            if let Some(text) = text {
+                element.set_text(&[path], text);
+            }
+        }
+    }
+    xml
+}
+
+/// The blobs of all images of the output, in the order of the base's file, then what is new; counted anew.
+fn with_other_images(
+    plan: &Plan,
+    store: &Store,
+    blobs: Vec<FinishedBlob>,
+) -> Result<Vec<FinishedBlob>, BuildError> {
+    let wim = &plan.base.wim;
+    let mut others: HashMap<Sha1, u32> = HashMap::new();
+    for index in (1..=wim.image_count()).filter(|index| *index != plan.base.index) {
+        for (sha1, count) in references(wim, index, store)? {
+            let sum = others.entry(sha1).or_default();
+            *sum = sum.saturating_add(count);
+        }
+    }
+    let (in_base, new): (Vec<_>, Vec<_>) =
+        blobs.into_iter().partition(|blob| wim.blob(&blob.sha1).is_some());
+    let mut of_built: HashMap<Sha1, FinishedBlob> =
+        in_base.into_iter().map(|blob| (blob.sha1, blob)).collect();
+    let mut all = Vec::new();
+    // As they lie in the file, so that neighbours are copied together.
+    let mut base: Vec<_> = wim.blobs().iter().collect();
+    base.sort_by_key(|blob| (blob.part, blob.resource.offset));
+    for blob in base {
+        let elsewhere = others.get(&blob.sha1).copied().unwrap_or(0);
+        match of_built.remove(&blob.sha1) {
+            Some(mut finished) => {
+                finished.references = finished.references.saturating_add(elsewhere);
+                all.push(finished);
+            }
+            None if elsewhere > 0 => all.push(FinishedBlob {
+                sha1: blob.sha1,
+                size: blob.size,
+                references: elsewhere,
+                location: BlobLocation::Base(Arc::clone(wim), *blob),
+            }),
+            None => {}
+        }
+    }
+    all.extend(new);
+    Ok(all)
+}
+
+/// How often each blob is named by image `index` of the base, sorted by SHA-1.
+fn references(wim: &Wim, index: u32, store: &Store) -> Result<Vec<(Sha1, u32)>, BuildError> {
+    let base_error = |error: WimError| BuildError::Base(error.into());
+    let metadata = wim.metadata_blob(index).map_err(base_error)?.sha1;
+    let key = key::key("transom references 1", &[&metadata.0]);
+    if let Some(bytes) = store.record(RecordKind::References, &key)? {
+        let counts = bytes.chunks_exact(COUNT_SIZE).filter_map(|entry| {
+            let (sha1, count) = entry.split_at(COUNT_SIZE - 4);
+            Some((Sha1(sha1.try_into().ok()?), u32::from_le_bytes(count.try_into().ok()?)))
+        });
+        return Ok(counts.collect());
+    }
+    let mut counts: HashMap<Sha1, u32> = HashMap::new();
+    for dentry in &wim.metadata(index).map_err(base_error)?.dentries {
+        for stream in dentry.streams.iter().filter(|stream| !stream.sha1.is_zero()) {
+            let count = counts.entry(stream.sha1).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    let mut counts: Vec<(Sha1, u32)> = counts.into_iter().collect();
+    counts.sort_unstable();
+    let entry = |(sha1, count): &(Sha1, u32)| [&sha1.0[..], &count.to_le_bytes()].concat();
+    let bytes: Vec<u8> = counts.iter().flat_map(entry).collect();
+    store.put_record(RecordKind::References, &key, &bytes)?;
+    Ok(counts)
+}
+
+/// Where the writer finds each blob. Content that is not a resource in the output's form yet is brought into it, in parallel.
+fn sources(
+    plan: &Plan,
+    store: &Store,
+    blobs: Vec<FinishedBlob>,
+    settings: &Settings<'_>,
+) -> Result<Vec<BlobToWrite>, BuildError> {
+    let resources = &plan.output.resources;
+    let resource = |blob: StoredBlob| -> Result<BlobSource, StoreError> {
+        let ready = store.resource(&blob, resources)?;
+        let (source, offset, stored_size, compressed) =
+            (ready.source, ready.offset, ready.stored_size, ready.compressed);
+        Ok(BlobSource::Resource { source, offset, stored_size, compressed })
+    };
+    blobs
+        .into_par_iter()
+        .map(|blob| {
+            let source = match blob.location {
+                BlobLocation::Base(wim, blob) => BlobSource::Wim { wim, blob },
+                _ if (settings.cancelled)() => return Err(BuildError::Cancelled),
+                BlobLocation::Stored(stored) => resource(stored)?,
+                BlobLocation::Memory(bytes) => resource(store.put_blob(&bytes, resources)?)?,
+                BlobLocation::Host(source) => resource(store.put_blob(&*source, resources)?)?,
+            };
+            let FinishedBlob { sha1, size, references, .. } = blob;
+            Ok(BlobToWrite { sha1, size, reference_count: references, source })
+        })
+        .collect()
+}

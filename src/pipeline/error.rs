@@ -1,0 +1,100 @@
+//! Why a build failed.
+
+use std::error::Error;
+
+use super::output::OutputError;
+use crate::{
+    format::wim::WimError,
+    image::ImageError,
+    plan::{FailureClass, Step},
+    recipe::{Finding, Findings},
+    servicing::ServicingError,
+    store::StoreError,
+};
+
+/// Why a build failed. Whatever it is, the output is as it was before, and the base was only read.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum BuildError {
+    /// A step cannot be prepared or applied; the finding points at it in the recipe.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Step(Findings),
+    /// A file that a step reads cannot be read; the finding points at the step in the recipe.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Input(Findings),
+    /// The base image cannot be read.
+    #[error("the base image cannot be used")]
+    #[diagnostic(
+        code("base::damaged"),
+        help("`transom wim verify` says what is damaged; get the file again")
+    )]
+    Base(#[source] ImageError),
+    /// The output cannot be written.
+    #[error(transparent)]
+    #[diagnostic(code("output::failed"))]
+    Output(#[from] OutputError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    #[diagnostic(code("cache::unusable"))]
+    Store(#[from] StoreError),
+    /// The WIM writer refuses the plan that the pipeline made.
+    #[error("the output cannot be put together")]
+    #[diagnostic(code("transom::bug"), help("this is a mistake in transom; please report it"))]
+    Internal(#[source] WimError),
+    /// The caller asked to stop.
+    #[error("interrupted; the output is as it was before")]
+    #[diagnostic(code("build::interrupted"))]
+    Cancelled,
+}
+
+impl BuildError {
+    /// Which kind of failure it is.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Step(_) => FailureClass::Step,
+            Self::Input(_) | Self::Base(_) => FailureClass::Input,
+            Self::Output(_) | Self::Store(_) => FailureClass::Output,
+            Self::Internal(_) => FailureClass::Internal,
+            Self::Cancelled => FailureClass::Interrupted,
+        }
+    }
+
+    /// The findings, when it has places in the recipe.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        match self {
+            Self::Step(findings) | Self::Input(findings) => Some(findings),
+            _ => None,
+        }
+        .into_iter()
+        .flat_map(Findings::iter)
+    }
+
+    /// The failure of `step`.
+    pub(super) fn of_step(step: &Step, error: &ServicingError) -> Self {
+        let message = format!("step {} failed: {}", step.number, chain(error));
+        let is_input = matches!(error, ServicingError::Input { .. });
+        let code = if is_input { "input::unreadable" } else { "step::failed" };
+        let label = step.title.clone();
+        let finding = Finding::at(&step.origin, code, message, label, error.help().to_owned());
+        match is_input {
+            true => Self::Input(finding.into()),
+            false => Self::Step(finding.into()),
+        }
+    }
+}
+
+/// The texts of an error and its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.ends_with(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}

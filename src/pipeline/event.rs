@@ -1,0 +1,68 @@
+//! What a build tells while it runs: the only channel of progress. Whoever started it decides what to show.
+
+/// One thing that happened. Numbers of steps count from 1, in the order of execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The build begins.
+    Started {
+        /// Steps of the plan.
+        steps: usize,
+    },
+    /// The result of a step is remembered and is applied again.
+    StepCached {
+        /// Which.
+        number: usize,
+        /// What it does.
+        title: &'a str,
+    },
+    /// The inputs of a step are being prepared. Several may be at once.
+    StepPreparing {
+        /// Which.
+        number: usize,
+        /// What it does.
+        title: &'a str,
+    },
+    /// Content of a step was taken in.
+    StepContent {
+        /// Which.
+        number: usize,
+        /// Bytes since the last event of this kind.
+        bytes: u64,
+    },
+    /// The inputs of a step are ready.
+    StepPrepared {
+        /// Which.
+        number: usize,
+    },
+    /// A step is being applied to the image.
+    StepApplying {
+        /// Which.
+        number: usize,
+        /// What it does.
+        title: &'a str,
+    },
+    /// A step was applied.
+    StepApplied {
+        /// Which.
+        number: usize,
+        /// How much it changed: 0 when the image was so already.
+        changes: usize,
+    },
+    /// The output is being written.
+    Writing {
+        /// Uncompressed bytes in all.
+        total: u64,
+    },
+    /// Progress of writing.
+    Written {
+        /// Uncompressed bytes so far.
+        bytes: u64,
+    },
+    /// The output is complete and is being flushed to the disk.
+    Flushing,
+    /// The output was there already, and nothing was done.
+    UpToDate,
+    /// The output is in its place.
+    Done,
+}

@@ -1,0 +1,265 @@
+//! The base image: opened, the right image found in it, what it must be compared with what it is.
+
+use std::{path::Path, sync::Arc};
+
+use super::{error::PlanError, key};
+use crate::{
+    base::{digest::Blake3, limits::Limits},
+    format::wim::{Wim, WimXml},
+    image::{Architecture, Image, ImageFacts},
+    recipe::{BaseSection, Finding, Findings, ImageSelect, finding::nearest},
+    store::{RecordKind, Store},
+};
+
+/// Opens the base WIM.
+///
+/// # Errors
+/// When it is missing, is no WIM, or is of a kind this version does not read.
+pub fn open(base: &BaseSection, limits: &Limits) -> Result<Arc<Wim>, PlanError> {
+    let path: &Path = &base.wim.value;
+    Wim::open_path(path, limits).map(Arc::new).map_err(|error| {
+        let (label, help) = match path.exists() {
+            true => (
+                error.to_string(),
+                "the file is not changed by a build; get it again, or `transom wim verify` it",
+            ),
+            false => (
+                format!("{} is not there", path.display()),
+                "paths are relative to the file that holds them",
+            ),
+        };
+        let message = "the base image cannot be opened";
+        PlanError::Inputs(
+            Finding::at(&base.wim.origin, "base::unreadable", message, label, help).into(),
+        )
+    })
+}
+
+/// The number of the image that the recipe selects, from 1.
+///
+/// # Errors
+/// When it is not there or not the only one of that name; what is there is listed.
+pub fn select(base: &BaseSection, wim: &Wim) -> Result<u32, PlanError> {
+    let xml = wim.xml();
+    let all = 1..=wim.image_count();
+    let matching: Vec<u32> = match &base.select.value {
+        ImageSelect::Index(index) => all.clone().filter(|known| known == index).collect(),
+        ImageSelect::Edition(edition) => {
+            let same = |known: &str| known.eq_ignore_ascii_case(edition);
+            all.clone().filter(|known| xml.image_flags_edition(*known).is_some_and(same)).collect()
+        }
+        ImageSelect::Name(name) => {
+            let exact: Vec<u32> =
+                all.clone().filter(|known| xml.image_name(*known) == Some(name)).collect();
+            let same = |known: &str| known.to_lowercase() == name.to_lowercase();
+            match exact.is_empty() {
+                true => {
+                    all.clone().filter(|known| xml.image_name(*known).is_some_and(same)).collect()
+                }
+                false => exact,
+            }
+        }
+    };
+    let (what, names): (String, Vec<&str>) = match &base.select.value {
+        ImageSelect::Index(index) => (format!("image {index}"), Vec::new()),
+        ImageSelect::Edition(edition) => (
+            format!("an image of edition `{edition}`"),
+            all.clone().filter_map(|index| xml.image_flags_edition(index)).collect(),
+        ),
+        ImageSelect::Name(name) => (
+            format!("an image named `{name}`"),
+            all.clone().filter_map(|index| xml.image_name(index)).collect(),
+        ),
+    };
+    let refuse = |code: &'static str, message: String, help: String| {
+        let there: Vec<String> = all.clone().map(|index| describe(xml, index)).collect();
+        let label = format!("the file has {}", there.join(", "));
+        Err(PlanError::Refused(Finding::at(&base.select.origin, code, message, label, help).into()))
+    };
+    match matching.as_slice() {
+        [index] => Ok(*index),
+        [] => {
+            let given = match &base.select.value {
+                ImageSelect::Edition(text) | ImageSelect::Name(text) => text.as_str(),
+                ImageSelect::Index(_) => "",
+            };
+            let help = nearest(given, names).map(|name| format!("did you mean `{name}`?"));
+            refuse(
+                "base::no-such-image",
+                format!("the base has not {what}"),
+                help.unwrap_or_default(),
+            )
+        }
+        several => refuse(
+            "base::several-images",
+            format!("the base has {} times {what}", several.len()),
+            "select it by `index`, which is always one".to_owned(),
+        ),
+    }
+}
+
+/// `2 "Windows 11 Pro" (Professional)`.
+fn describe(xml: &WimXml, index: u32) -> String {
+    let name = xml.image_name(index).map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    let edition =
+        xml.image_flags_edition(index).map(|edition| format!(" ({edition})")).unwrap_or_default();
+    format!("{index}{name}{edition}")
+}
+
+/// The identity of an image: from the SHA-1 of its metadata, which names all its content.
+///
+/// # Errors
+/// When there is no such image.
+pub fn identity(wim: &Wim, index: u32) -> Result<Blake3, crate::format::wim::WimError> {
+    let metadata = wim.metadata_blob(index)?.sha1;
+    Ok(key::key("transom base image 1", &[&metadata.0]))
+}
+
+/// The base image, opened when the first one asks for it.
+pub struct LazyImage<'a> {
+    wim: &'a Arc<Wim>,
+    index: u32,
+    limits: &'a Limits,
+    store: &'a Store,
+    identity: Blake3,
+    image: Option<Image>,
+    facts: Option<ImageFacts>,
+}
+
+impl std::fmt::Debug for LazyImage<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("LazyImage").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl<'a> LazyImage<'a> {
+    /// Image `index` of `wim`, not opened yet.
+    #[must_use]
+    pub fn new(
+        wim: &'a Arc<Wim>,
+        index: u32,
+        identity: Blake3,
+        limits: &'a Limits,
+        store: &'a Store,
+    ) -> Self {
+        Self { wim, index, limits, store, identity, image: None, facts: None }
+    }
+
+    /// The image.
+    ///
+    /// # Errors
+    /// When its metadata is damaged.
+    pub fn image(&mut self) -> Result<&mut Image, crate::image::ImageError> {
+        let image = match self.image.take() {
+            Some(image) => image,
+            None => Image::open(Arc::clone(self.wim), self.index, self.limits)?,
+        };
+        Ok(self.image.insert(image))
+    }
+
+    /// What is known of the image: remembered in the store, so that an unchanged base is not looked into again.
+    ///
+    /// # Errors
+    /// When the image or the store cannot be read.
+    pub fn facts(&mut self) -> Result<ImageFacts, FactsError> {
+        if let Some(facts) = &self.facts {
+            return Ok(facts.clone());
+        }
+        let version = env!("CARGO_PKG_VERSION").as_bytes();
+        let key = key::key("transom image facts 1", &[&self.identity.0, version]);
+        let facts = match self.store.json(RecordKind::Check, &key)? {
+            Some(facts) => facts,
+            None => {
+                let facts = self.image()?.facts();
+                self.store.put_json(RecordKind::Check, &key, &facts)?;
+                facts
+            }
+        };
+        Ok(self.facts.insert(facts).clone())
+    }
+}
+
+/// Why facts cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] crate::image::ImageError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+}
+
+/// Compares the image with what the recipe expects of it. What the hives do not say is taken from the WIM's XML.
+///
+/// # Errors
+/// One finding for each expectation that does not hold.
+pub fn check_expectations(
+    base: &BaseSection,
+    facts: &ImageFacts,
+    xml: &WimXml,
+    index: u32,
+) -> Result<(), Findings> {
+    let mut findings = Vec::new();
+    let element = xml.image(index);
+    let text = |path: &[&str]| element.and_then(|element| element.text(path)).map(str::to_owned);
+    let mut check =
+        |what: &str, wanted: &crate::recipe::Located<String>, found: Option<String>, same: bool| {
+            if same {
+                return;
+            }
+            let message = format!("the base image is not of the expected {what}");
+            let label = match found {
+                Some(found) => format!("it is {found}"),
+                None => format!("its {what} is not known"),
+            };
+            let help = "change `expect`, or take another base image";
+            findings.push(Finding::at(&wanted.origin, "base::unexpected", message, label, help));
+        };
+    if let Some(wanted) = &base.expect.arch {
+        let found = facts.architecture.map(architecture_word).map(str::to_owned).or_else(|| {
+            let number = text(&["WINDOWS", "ARCH"])?;
+            Some(architecture_of_number(&number).map_or(number, str::to_owned))
+        });
+        let same = found.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(&wanted.value));
+        check("architecture", wanted, found, same);
+    }
+    if let Some(wanted) = &base.expect.build {
+        let build = facts.build.map(|build| build.to_string());
+        let build = build.or_else(|| text(&["WINDOWS", "VERSION", "BUILD"]));
+        let revision = facts.revision.map(|revision| revision.to_string());
+        let revision = revision.or_else(|| text(&["WINDOWS", "VERSION", "SPBUILD"]));
+        let full = build.map(|build| match revision {
+            Some(revision) => format!("{build}.{revision}"),
+            None => build,
+        });
+        let same = full.as_ref().is_some_and(|full| {
+            *full == wanted.value
+                || full.strip_prefix(&wanted.value).is_some_and(|rest| rest.starts_with('.'))
+        });
+        check("build", wanted, full, same);
+    }
+    Findings::check(findings)
+}
+
+fn architecture_word(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X86 => "x86",
+        Architecture::Arm => "arm",
+        Architecture::Ia64 => "ia64",
+        Architecture::Amd64 => "amd64",
+        Architecture::Arm64 => "arm64",
+    }
+}
+
+/// The numbers of `WINDOWS/ARCH` are those of `PROCESSOR_ARCHITECTURE_*`.
+fn architecture_of_number(number: &str) -> Option<&'static str> {
+    Some(match number {
+        "0" => "x86",
+        "5" => "arm",
+        "6" => "ia64",
+        "9" => "amd64",
+        "12" => "arm64",
+        _ => return None,
+    })
+}

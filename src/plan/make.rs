@@ -1,0 +1,396 @@
+//! From a recipe to a plan: base, inputs, order, checks, lock.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use fs_err as fs;
+use rayon::prelude::*;
+
+use super::{
+    base_image::{self, FactsError, LazyImage},
+    error::PlanError,
+    graph::{self, Reason, Vertex},
+    inputs::{self, Control, InputError, ResolvedInputs},
+    key::{self, KeyParts},
+    lock::{Lock, LockError, LockedBase, LockedFile, LockedInput},
+    model::{EpochSource, ImageNames, LockState, Plan, PlannedBase, Step, StepReason},
+    order, output, subjects,
+};
+use crate::{
+    base::{digest::Blake3, filetime::FileTime, limits::Limits},
+    format::wim::Wim,
+    recipe::{Entry, Finding, Findings, Recipe},
+    servicing::Problem,
+    store::{RecordKind, Stamp, Store},
+};
+
+/// What planning depends on beside the recipe.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Refuse unless the lock file says the same.
+    pub locked: bool,
+    /// The time that the environment gives (`SOURCE_DATE_EPOCH`).
+    pub source_date_epoch: Option<FileTime>,
+    /// What untrusted files may cost.
+    pub limits: Limits,
+    /// Progress and interruption.
+    pub control: Control<'a>,
+}
+
+/// Makes the plan of `recipe`, which was loaded from `recipe_path`.
+///
+/// # Errors
+/// When the base or inputs cannot be used, the recipe cannot be done to this image, the output cannot be written, or the lock does not hold.
+pub fn make(
+    recipe: &Recipe,
+    recipe_path: &Path,
+    store: &Store,
+    options: &Options<'_>,
+) -> Result<Plan, PlanError> {
+    let wim = base_image::open(&recipe.base, &options.limits)?;
+    let index = base_image::select(&recipe.base, &wim)?;
+    let output = output::plan(recipe, &wim, index)?;
+    let (base, inputs) = rayon::join(
+        || hash_base(recipe, store, &options.control),
+        || resolve_inputs(recipe, store, &options.control),
+    );
+    let (inputs, (stamp, blake3)) = (inputs?, base?);
+    let metadata_error = |error: crate::format::wim::WimError| damaged_base(recipe, &error);
+    let identity = base_image::identity(&wim, index).map_err(metadata_error)?;
+    let base = PlannedBase {
+        path: recipe.base.wim.value.clone(),
+        name: wim.xml().image_name(index).map(str::to_owned),
+        wim,
+        index,
+        stamp,
+        blake3,
+        identity,
+    };
+    let steps = order_steps(&recipe.entries, &inputs)?;
+    let warnings = check_image(recipe, &base, &steps, store, &options.limits)?;
+    let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);
+    let lock = lock(recipe, recipe_path, &base, &inputs, epoch)?;
+    let lock_path = lock_path(recipe_path);
+    let lock_state = compare_lock(&lock, &lock_path);
+    if options.locked {
+        refuse_unless_current(&lock_state, &lock_path)?;
+    }
+    let text = |located: &Option<crate::recipe::Located<String>>| {
+        located.as_ref().map(|located| located.value.clone())
+    };
+    let image = ImageNames {
+        name: text(&recipe.image.name),
+        description: text(&recipe.image.description),
+        version: text(&recipe.image.version),
+    };
+    Ok(Plan {
+        base,
+        image,
+        steps,
+        inputs,
+        output,
+        epoch,
+        epoch_source,
+        lock,
+        lock_path,
+        lock_state,
+        warnings,
+    })
+}
+
+/// Where the lock file of a recipe is: `NAME.lock` beside `NAME.toml`.
+#[must_use]
+pub fn lock_path(recipe_path: &Path) -> PathBuf {
+    recipe_path.with_extension("lock")
+}
+
+fn hash_base(
+    recipe: &Recipe,
+    store: &Store,
+    control: &Control<'_>,
+) -> Result<(Stamp, Blake3), PlanError> {
+    let wim = &recipe.base.wim;
+    inputs::digest_of_file(&wim.value, store, control).map_err(|error| match error {
+        InputError::Store(error) => PlanError::Store(error),
+        InputError::Cancelled => PlanError::Cancelled,
+        error => {
+            let message = "the base image cannot be read";
+            let label = error.to_string();
+            let finding = Finding::at(&wim.origin, "base::unreadable", message, label, "");
+            PlanError::Inputs(finding.into())
+        }
+    })
+}
+
+fn damaged_base(recipe: &Recipe, error: &dyn std::error::Error) -> PlanError {
+    let message = "the base image is damaged";
+    let mut label = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        label = format!("{label}: {inner}");
+        source = inner.source();
+    }
+    let help = "`transom wim verify` says what is damaged; get the file again";
+    let finding = Finding::at(&recipe.base.wim.origin, "base::damaged", message, label, help);
+    PlanError::Inputs(finding.into())
+}
+
+/// Finds and hashes every input; all that cannot be used are reported together.
+fn resolve_inputs(
+    recipe: &Recipe,
+    store: &Store,
+    control: &Control<'_>,
+) -> Result<ResolvedInputs, PlanError> {
+    let results: Vec<_> = recipe
+        .inputs
+        .par_iter()
+        .map(|(id, declared)| (id, declared, inputs::resolve(id, &declared.path, store, control)))
+        .collect();
+    let mut resolved = BTreeMap::new();
+    let mut findings = Vec::new();
+    for (id, declared, result) in results {
+        match result {
+            Ok(input) => {
+                resolved.insert(id.clone(), Arc::new(input));
+            }
+            Err(InputError::Store(error)) => return Err(error.into()),
+            Err(InputError::Cancelled) => return Err(PlanError::Cancelled),
+            Err(error) => {
+                let (code, help) = explain(&error);
+                let message = format!("the input {id} cannot be used");
+                let label = error.to_string();
+                findings.push(Finding::at(&declared.origin, code, message, label, help));
+            }
+        }
+    }
+    Findings::check(findings).map_err(PlanError::Inputs)?;
+    Ok(resolved)
+}
+
+/// Code and help for an input that cannot be used.
+fn explain(error: &InputError) -> (&'static str, &'static str) {
+    match error {
+        InputError::Missing(_) => {
+            ("input::missing", "paths are relative to the file that holds them")
+        }
+        InputError::LeadsOut { .. } => (
+            "input::link",
+            "symbolic links are followed only inside the source; copy the file there or name it by itself",
+        ),
+        InputError::SameName(..) => ("input::same-name", "rename one of them"),
+        InputError::NotUnicode(_) | InputError::Name { .. } => {
+            ("input::name", "rename it: Windows could not open it")
+        }
+        InputError::Changed(_) => ("input::changed", "build again when nothing writes to it"),
+        InputError::Endless(_) => ("input::endless", "remove the link that leads back"),
+        InputError::Special(_) => ("input::special", "only files and folders can go into an image"),
+        InputError::Unreadable(_) | InputError::Store(_) | InputError::Cancelled => {
+            ("input::unreadable", "")
+        }
+    }
+}
+
+/// The entries of the recipe as steps, in order.
+fn order_steps(entries: &[Entry], inputs: &ResolvedInputs) -> Result<Vec<Step>, PlanError> {
+    let vertices: Vec<Vertex> =
+        entries.iter().map(|entry| subjects::vertex(&entry.operation)).collect();
+    let ordered = graph::order(&vertices).map_err(|cycle| circle(entries, &cycle))?;
+    // The place of each entry in the order of execution, from 1.
+    let mut numbers = vec![0; entries.len()];
+    for (place, entry) in ordered.order.iter().enumerate() {
+        numbers[*entry] = place + 1;
+    }
+    let steps = ordered.order.iter().map(|&listed| {
+        let entry = &entries[listed];
+        let digests = entry.operation.inputs().into_iter().filter_map(|id| {
+            let digest = inputs.get(&id)?.digest;
+            Some((id, digest))
+        });
+        let reasons = ordered.reasons[listed]
+            .iter()
+            .map(|reason| explain_reason(reason, vertices[listed].phase, &vertices, &numbers));
+        Step {
+            number: numbers[listed],
+            listed: listed + 1,
+            section: entry.section,
+            label: entry.label.clone(),
+            title: entry.operation.title(),
+            origin: entry.origin.clone(),
+            parts: KeyParts::new(&entry.operation, digests.collect()),
+            operation: entry.operation.clone(),
+            phase: vertices[listed].phase,
+            reasons: reasons.collect(),
+        }
+    });
+    Ok(steps.collect())
+}
+
+fn explain_reason(
+    reason: &Reason,
+    phase: order::Phase,
+    vertices: &[Vertex],
+    numbers: &[usize],
+) -> StepReason {
+    match reason {
+        Reason::OrderTable { after } => {
+            let of_phase = |(_, vertex): &(&usize, &Vertex)| vertex.phase == *after;
+            let all = numbers.iter().zip(vertices).filter(of_phase).map(|(number, _)| *number);
+            let (first, last) = (all.clone().min(), all.max());
+            let mut after: Vec<usize> = first.into_iter().chain(last).collect();
+            after.dedup();
+            StepReason { after, why: format!("order table: {}", phase.row().why) }
+        }
+        Reason::SameSubject { after, what } => StepReason {
+            after: vec![numbers[*after]],
+            why: format!("both write {what}, and the recipe names this one later"),
+        },
+        Reason::Requires { after, what } => {
+            StepReason { after: vec![numbers[*after]], why: format!("needs {what}") }
+        }
+    }
+}
+
+fn circle(entries: &[Entry], cycle: &graph::Cycle) -> PlanError {
+    let mut steps = cycle.steps.iter();
+    let Some((first, why)) = steps.next() else {
+        // A circle has steps; without any there is nothing to point at.
+        return PlanError::Cancelled;
+    };
+    let mut finding = Finding::at(
+        &entries[*first].origin,
+        "plan::cycle",
+        cycle.to_string(),
+        why.clone(),
+        "take one of them out of the recipe",
+    );
+    for (step, why) in steps {
+        finding = finding.and(&entries[*step].origin, why.clone());
+    }
+    PlanError::Refused(finding.into())
+}
+
+/// Asks every operation whether it suits the image. An answer without problems is remembered, so that an unchanged base is not opened for it.
+fn check_image(
+    recipe: &Recipe,
+    base: &PlannedBase,
+    steps: &[Step],
+    store: &Store,
+    limits: &Limits,
+) -> Result<Vec<Finding>, PlanError> {
+    let mut image = LazyImage::new(&base.wim, base.index, base.identity, limits, store);
+    let facts_error = |error: FactsError| match error {
+        FactsError::Store(error) => PlanError::Store(error),
+        FactsError::Image(error) => damaged_base(recipe, &error),
+    };
+    if recipe.base.expect != crate::recipe::Expect::default() {
+        let facts = image.facts().map_err(facts_error)?;
+        base_image::check_expectations(&recipe.base, &facts, base.wim.xml(), base.index)
+            .map_err(PlanError::Refused)?;
+    }
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let version = env!("CARGO_PKG_VERSION").as_bytes();
+    for step in steps {
+        let parts = [&base.identity.0, &step.parts.prepared_key().0, version];
+        let key = key::key("transom check 1", &parts);
+        if store.record(RecordKind::Check, &key)?.is_some() {
+            continue;
+        }
+        let facts = image.facts().map_err(facts_error)?;
+        let opened = image.image().map_err(|error| damaged_base(recipe, &error))?;
+        let found = step.operation.check_image(opened, &facts);
+        if found.is_empty() {
+            store.put_record(RecordKind::Check, &key, b"")?;
+        }
+        for problem in found {
+            let list = if problem.warning { &mut warnings } else { &mut problems };
+            list.push(finding(step, problem));
+        }
+    }
+    Findings::check(problems).map_err(PlanError::Refused)?;
+    Ok(warnings)
+}
+
+fn finding(step: &Step, problem: Problem) -> Finding {
+    let message = format!("{}: {}", problem.item, problem.cause);
+    let code = if problem.warning { "plan::odd" } else { "plan::impossible" };
+    Finding::at(&step.origin, code, message, step.title.clone(), problem.help)
+}
+
+fn epoch(
+    recipe: &Recipe,
+    source_date_epoch: Option<FileTime>,
+    wim: &Wim,
+    index: u32,
+) -> (FileTime, EpochSource) {
+    if let Some(epoch) = recipe.output.epoch {
+        return (epoch, EpochSource::Recipe);
+    }
+    if let Some(epoch) = source_date_epoch {
+        return (epoch, EpochSource::SourceDateEpoch);
+    }
+    match wim.xml().last_modification(index) {
+        Some(epoch) => (epoch, EpochSource::BaseImage),
+        None => (FileTime(0), EpochSource::Unknown),
+    }
+}
+
+fn lock(
+    recipe: &Recipe,
+    recipe_path: &Path,
+    base: &PlannedBase,
+    inputs: &ResolvedInputs,
+    epoch: FileTime,
+) -> Result<Lock, PlanError> {
+    let folder = recipe_path.parent().unwrap_or(Path::new(""));
+    let path = recipe.base.wim.value.strip_prefix(folder).unwrap_or(&recipe.base.wim.value);
+    let metadata =
+        base.wim.metadata_blob(base.index).map_err(|error| damaged_base(recipe, &error))?.sha1;
+    let inputs = inputs.iter().map(|(id, input)| {
+        let files = input.is_folder.then(|| {
+            input.files().map(|(name, size, blake3)| (name, LockedFile { size, blake3 })).collect()
+        });
+        (id.0.clone(), LockedInput { size: input.size, blake3: input.digest, files })
+    });
+    Ok(Lock {
+        order: order::VERSION.to_owned(),
+        epoch,
+        base: LockedBase {
+            path: path.to_string_lossy().replace('\\', "/"),
+            size: base.stamp.size,
+            blake3: base.blake3,
+            image: base.index,
+            metadata,
+        },
+        inputs: inputs.collect(),
+    })
+}
+
+fn compare_lock(lock: &Lock, path: &Path) -> LockState {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return LockState::Missing,
+        Err(error) => return LockState::Unreadable(error.to_string()),
+    };
+    match Lock::parse(&text) {
+        Ok(locked) => match locked.differences(lock) {
+            differences if differences.is_empty() => LockState::Current,
+            differences => LockState::OutOfDate(differences),
+        },
+        Err(what) => LockState::Unreadable(what),
+    }
+}
+
+fn refuse_unless_current(state: &LockState, path: &Path) -> Result<(), LockError> {
+    let path = path.display().to_string();
+    match state {
+        LockState::Current => Ok(()),
+        LockState::Missing => Err(LockError::Missing(path)),
+        LockState::Unreadable(what) => Err(LockError::Unreadable { path, what: what.clone() }),
+        LockState::OutOfDate(differences) => {
+            Err(LockError::OutOfDate { path, differences: differences.clone() })
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Layer 7: what must happen, in which order, and why.
+//!
+//! [`make`] turns a recipe into a [`Plan`]: it opens the base image, finds and hashes the inputs, orders the steps, asks each whether it suits the
+//! image, and compares all that with the lock file. Nothing is changed by planning but what the store remembers.
+//!
+//! - [`order`]: the order table, data with a version
+//! - [`graph`]: steps to an order, each edge with its reason; [`subjects`]: what an operation is to the graph
+//! - [`base_image`]: the base opened and the image selected
+//! - [`inputs`]: the host's files, found, walked, hashed
+//! - [`output`]: the output's settings
+//! - [`lock`]: the lock file
+//! - [`key`]: what the result of a step depends on
+//! - [`state`]: which steps are cached, and why others are not
+//! - [`view`]: the plan as text, JSON and graph
+//! - [`error`]: why there is no plan
+
+pub mod base_image;
+pub mod error;
+pub mod graph;
+pub mod inputs;
+pub mod key;
+pub mod lock;
+mod make;
+mod model;
+pub mod order;
+pub mod output;
+pub mod state;
+pub mod subjects;
+pub mod view;
+
+pub use error::{FailureClass, PlanError};
+pub use inputs::Control;
+pub use make::{Options, lock_path, make};
+pub use model::{
+    EpochSource, ImageNames, LockState, Plan, PlannedBase, PlannedOutput, Step, StepReason,
+};

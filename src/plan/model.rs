@@ -1,0 +1,204 @@
+//! A plan: everything a build needs to know, and why.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use fs_err as fs;
+
+use super::{
+    inputs::ResolvedInputs,
+    key::KeyParts,
+    lock::{Difference, Lock},
+    order::Phase,
+};
+use crate::{
+    base::{digest::Blake3, filetime::FileTime},
+    format::wim::Wim,
+    recipe::{Finding, Origin, OutputImages},
+    servicing::Operation,
+    store::{ResourceSettings, Stamp},
+};
+
+/// What will be done, in which order, and why.
+#[derive(Debug)]
+pub struct Plan {
+    /// The image to start from.
+    pub base: PlannedBase,
+    /// What the built image says of itself; what is `None` stays as in the base.
+    pub image: ImageNames,
+    /// The steps in order of execution.
+    pub steps: Vec<Step>,
+    /// The host's files that the steps read.
+    pub inputs: ResolvedInputs,
+    /// What is written.
+    pub output: PlannedOutput,
+    /// Time of everything new.
+    pub epoch: FileTime,
+    /// Where the epoch comes from.
+    pub epoch_source: EpochSource,
+    /// What the recipe was resolved to.
+    pub lock: Lock,
+    /// Where that is written.
+    pub lock_path: PathBuf,
+    /// How it compares with what is written there.
+    pub lock_state: LockState,
+    /// What is odd and stops nothing.
+    pub warnings: Vec<Finding>,
+}
+
+/// The image to start from.
+#[derive(Debug, Clone)]
+pub struct PlannedBase {
+    /// The file.
+    pub path: PathBuf,
+    /// The open file.
+    pub wim: Arc<Wim>,
+    /// Number of the image, from 1.
+    pub index: u32,
+    /// The image's name, if it has one.
+    pub name: Option<String>,
+    /// The file's stamp when it was hashed.
+    pub stamp: Stamp,
+    /// BLAKE3 of the file.
+    pub blake3: Blake3,
+    /// Identity of the image alone: from the SHA-1 of its metadata, which names all its content.
+    pub identity: Blake3,
+}
+
+/// What the built image says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageNames {
+    /// Name in the WIM.
+    pub name: Option<String>,
+    /// Description in the WIM.
+    pub description: Option<String>,
+    /// Version of the golden image, for reports.
+    pub version: Option<String>,
+}
+
+/// What is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedOutput {
+    /// The file.
+    pub path: PathBuf,
+    /// Compression of everything in it.
+    pub resources: ResourceSettings,
+    /// Whether it gets an integrity table.
+    pub integrity: bool,
+    /// Which images of the base it has.
+    pub images: OutputImages,
+}
+
+/// Where the epoch comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EpochSource {
+    /// `[output] epoch` of the recipe.
+    Recipe,
+    /// The environment variable `SOURCE_DATE_EPOCH`.
+    SourceDateEpoch,
+    /// The base image's own modification time.
+    BaseImage,
+    /// Nothing says it: 1601-01-01.
+    Unknown,
+}
+
+/// How the lock file compares with what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockState {
+    /// It says the same.
+    Current,
+    /// There is none.
+    Missing,
+    /// It cannot be read, and why.
+    Unreadable(String),
+    /// It says something else.
+    OutOfDate(Vec<Difference>),
+}
+
+/// One step.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its number in the order of execution, from 1.
+    pub number: usize,
+    /// Its number in the recipe's order, from 1.
+    pub listed: usize,
+    /// The section of the recipe.
+    pub section: &'static str,
+    /// What it is called there.
+    pub label: String,
+    /// What it does, for a person.
+    pub title: String,
+    /// Where it stands in the recipe.
+    pub origin: Origin,
+    /// What it is.
+    pub operation: Operation,
+    /// When in servicing it happens.
+    pub phase: Phase,
+    /// What its key is made of.
+    pub parts: KeyParts,
+    /// Why it does not stand earlier; empty for the first of all and where only the recipe's order decides.
+    pub reasons: Vec<StepReason>,
+}
+
+/// Why a step does not stand earlier.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StepReason {
+    /// The steps it comes after, by number: the first and the last of a whole phase, or one step.
+    pub after: Vec<usize>,
+    /// Why.
+    pub why: String,
+}
+
+impl Step {
+    /// What tells the step from others of the recipe: `services.RemoteRegistry`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.section, self.label)
+    }
+}
+
+impl Plan {
+    /// Writes the lock file if it does not say the same already; true when it was written.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_lock(&self) -> std::io::Result<bool> {
+        let text = self.lock.to_text();
+        if fs::read_to_string(&self.lock_path).is_ok_and(|found| found == text) {
+            return Ok(false);
+        }
+        let folder = self.lock_path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut file = tempfile::Builder::new()
+            .prefix(".lock-")
+            .permissions_like(&self.lock_path)
+            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        file.persist(&self.lock_path).map_err(|error| error.error)?;
+        Ok(true)
+    }
+}
+
+/// Lets a temporary file have the rights that the file it becomes would have.
+trait PermissionsLike {
+    fn permissions_like(&mut self, path: &Path) -> &mut Self;
+}
+
+impl PermissionsLike for tempfile::Builder<'_, '_> {
+    /// As the file that is there; else as a new file, which the umask cuts.
+    fn permissions_like(&mut self, path: &Path) -> &mut Self {
+        match fs::metadata(path) {
+            Ok(metadata) => self.permissions(metadata.permissions()),
+            #[cfg(unix)]
+            Err(_) => {
+                use std::os::unix::fs::PermissionsExt as _;
+                self.permissions(std::fs::Permissions::from_mode(0o666))
+            }
+            #[cfg(not(unix))]
+            Err(_) => self,
+        }
+    }
+}

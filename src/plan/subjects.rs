@@ -1,0 +1,38 @@
+//! What an operation is to the graph: its phase, and what it writes.
+
+use super::{
+    graph::{Subject, Vertex},
+    order::Phase,
+};
+use crate::{
+    base::name::Name,
+    servicing::{Operation, registry::KeyAction},
+};
+
+/// The vertex of `operation`.
+#[must_use]
+pub fn vertex(operation: &Operation) -> Vertex {
+    let subject = |kind: &str, names: &[Name], whole| {
+        let names = names.iter().map(|name| name.to_upcase().to_string());
+        Subject { path: std::iter::once(kind.to_owned()).chain(names).collect(), whole }
+    };
+    let (phase, subject) = match operation {
+        Operation::Service(spec) => {
+            (Phase::Services, subject("service", &[Name::from(spec.name.as_str())], false))
+        }
+        Operation::RegistryKey(spec) => {
+            let set = spec.path.in_current_control_set().then(|| Name::from("CurrentControlSet"));
+            let names: Vec<Name> =
+                set.into_iter().chain(spec.path.keys().iter().cloned()).collect();
+            let mut subject = subject("registry", &names, matches!(spec.action, KeyAction::Absent));
+            subject.path.insert(1, spec.path.hive().to_string());
+            (Phase::Registry, subject)
+        }
+        // What is in the file is known only when it is read: it may write any key.
+        Operation::RegistryFile(_) => (Phase::Registry, subject("registry", &[], true)),
+        Operation::Files(spec) => (Phase::Files, subject("file", spec.to.names(), true)),
+        Operation::Unattend(_) => (Phase::Setup, subject("answer file", &[], true)),
+        Operation::FirstBoot(_) => (Phase::Setup, subject("first boot", &[], true)),
+    };
+    Vertex { phase, subjects: vec![subject], requires: Vec::new() }
+}

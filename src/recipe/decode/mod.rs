@@ -1,0 +1,100 @@
+//! From the merged tree to the [`Recipe`].
+//!
+//! The tree has passed [`super::shape`], so here nothing is said of unknown keys and wrong kinds: a value of the wrong kind is skipped. What is
+//! said here is what a value means: paths, names, types with their data, entries that contradict one another.
+
+mod entries;
+mod registry;
+mod settings;
+
+use std::collections::BTreeMap;
+
+use crate::servicing::{InputId, Operation};
+
+use super::{
+    finding::Finding,
+    model::{Entry, InputDecl, Recipe},
+    node::{Node, Table},
+    paths,
+    source::{Located, Origin, Sources},
+};
+
+/// What decoding gathers.
+struct Decoder<'a> {
+    entries: Vec<Entry>,
+    inputs: BTreeMap<InputId, InputDecl>,
+    findings: &'a mut Vec<Finding>,
+}
+
+/// Decodes the whole recipe; `None` only when there are findings.
+pub(super) fn recipe(
+    root: &Table,
+    sources: Sources,
+    findings: &mut Vec<Finding>,
+) -> Option<Recipe> {
+    let mut decoder = Decoder { entries: Vec::new(), inputs: BTreeMap::new(), findings };
+    // Entries stand in the order in which their sections first appear.
+    for section in root.entries() {
+        match section.key.as_str() {
+            "registry" => decoder.registry(&section.node),
+            "registry-files" => decoder.registry_files(&section.node),
+            "services" => decoder.services(&section.node),
+            "files" => decoder.files(&section.node),
+            "unattend" => decoder.unattend(section),
+            "first-boot" => decoder.first_boot(section),
+            _ => {}
+        }
+    }
+    let empty = Table::default();
+    let table = |key: &str| root.get(key).and_then(Node::table).unwrap_or(&empty);
+    let image = settings::image(table("image"));
+    let policy = settings::policy(table("policy"));
+    let base = settings::base(table("base"));
+    let output = decoder.output(table("output"));
+    if let (Some(base), Some(output)) = (&base, &output) {
+        decoder.output_apart(base, output, &sources);
+    }
+    let Decoder { entries, inputs, .. } = decoder;
+    Some(Recipe { image, base: base?, entries, policy, output: output?, inputs, sources })
+}
+
+impl Decoder<'_> {
+    /// Adds an entry of `section`.
+    fn entry(
+        &mut self,
+        section: &'static str,
+        label: impl Into<String>,
+        origin: &Origin,
+        operation: Operation,
+    ) {
+        self.entries.push(Entry {
+            section,
+            label: label.into(),
+            origin: origin.clone(),
+            operation,
+        });
+    }
+
+    /// Declares the input whose path is the text of `node`.
+    fn input(&mut self, node: &Node) -> Option<InputId> {
+        let text = node.text()?;
+        let source = node.origin.source();
+        let id = paths::input_id(source, text);
+        self.inputs.entry(id.clone()).or_insert_with(|| InputDecl {
+            path: paths::resolve(source, text),
+            origin: node.origin.clone(),
+        });
+        Some(id)
+    }
+}
+
+/// The text of a key, and where it stands.
+fn located(table: &Table, key: &str) -> Option<Located<String>> {
+    let node = table.get(key)?;
+    Some(Located { value: node.text()?.to_owned(), origin: node.origin.clone() })
+}
+
+/// The text of a key.
+fn text(table: &Table, key: &str) -> Option<String> {
+    table.get(key).and_then(Node::text).map(str::to_owned)
+}

@@ -1,0 +1,140 @@
+//! A recipe after loading: merged, checked, decoded.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use crate::{
+    base::filetime::FileTime,
+    codec::Codec,
+    servicing::{InputId, Operation},
+};
+
+use super::source::{Located, Origin, Sources};
+
+/// A recipe: what the image shall be, where it starts from, what is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// What the built image says of itself.
+    pub image: ImageSection,
+    /// The image to start from.
+    pub base: BaseSection,
+    /// What shall be in the image, in the order of first appearance.
+    pub entries: Vec<Entry>,
+    /// What to do where there is a choice.
+    pub policy: PolicySection,
+    /// What is written, and how.
+    pub output: OutputSection,
+    /// The files and folders of this machine that the entries read.
+    pub inputs: BTreeMap<InputId, InputDecl>,
+    /// The texts that the recipe was read from, for diagnostics; the recipe itself follows what it extends.
+    pub sources: Sources,
+}
+
+/// `[image]`: what is not given stays as in the base image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageSection {
+    /// The image's name in the WIM.
+    pub name: Option<Located<String>>,
+    /// The version of the golden image, for the build report.
+    pub version: Option<Located<String>>,
+    /// The image's description in the WIM.
+    pub description: Option<Located<String>>,
+}
+
+/// `[base]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseSection {
+    /// The WIM file.
+    pub wim: Located<PathBuf>,
+    /// Which of its images.
+    pub select: Located<ImageSelect>,
+    /// What that image must be.
+    pub expect: Expect,
+}
+
+/// How an image is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageSelect {
+    /// By edition id.
+    Edition(String),
+    /// By name.
+    Name(String),
+    /// By number, from 1.
+    Index(u32),
+}
+
+/// What the base image must be; a build on another is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Expect {
+    /// `amd64`, `arm64`, `x86` or `arm`.
+    pub arch: Option<Located<String>>,
+    /// `26100`, or `26100.1742` with the revision.
+    pub build: Option<Located<String>>,
+}
+
+/// One thing that shall be in the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The section it stands in: `services`.
+    pub section: &'static str,
+    /// What it is called there: `RemoteRegistry`.
+    pub label: String,
+    /// Where it stands.
+    pub origin: Origin,
+    /// What it means.
+    pub operation: Operation,
+}
+
+/// `[policy]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicySection {
+    /// What to do with an entry that cannot be applied natively. No section of this version has such entries.
+    pub when_not_native: WhenNotNative,
+}
+
+/// What to do with an entry that cannot be applied natively.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenNotNative {
+    /// Refuse the build.
+    #[default]
+    Refuse,
+    /// Let Windows install it at the first boot.
+    FirstBoot,
+    /// Let DISM install it, on a Windows host.
+    Dism,
+}
+
+/// `[output]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputSection {
+    /// The WIM to write.
+    pub path: Located<PathBuf>,
+    /// How it is compressed; `None`: as the base is.
+    pub compression: Option<Codec>,
+    /// Bytes that are compressed together; `None`: the codec's default, or as the base when that decides the compression too.
+    pub chunk_size: Option<u32>,
+    /// True: with an integrity table.
+    pub integrity: bool,
+    /// Which images the output has.
+    pub images: OutputImages,
+    /// The time of everything new; `None`: `SOURCE_DATE_EPOCH`, else the base image's own time.
+    pub epoch: Option<FileTime>,
+}
+
+/// Which images the output has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OutputImages {
+    /// The built image alone.
+    #[default]
+    Selected,
+    /// All images of the base, with the built one in its place.
+    All,
+}
+
+/// A file or folder of this machine that the recipe names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputDecl {
+    /// Where it is: relative to the current folder like the recipe's own path, or absolute.
+    pub path: PathBuf,
+    /// Where the recipe names it first.
+    pub origin: Origin,
+}

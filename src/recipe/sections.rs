@@ -1,0 +1,415 @@
+//! The sections of a recipe: every key that this version knows, what it means, and what may stand there.
+//!
+//! Data only. [`super::shape`] checks recipes against it and [`super::schema`] makes the JSON Schema of it, so the descriptions here are
+//! what an editor shows.
+
+use super::shape::{Group, Key, MapShape, Pattern, Shape, TableShape, Word};
+
+/// A key that may be left out.
+const fn key(name: &'static str, shape: &'static Shape, about: &'static str) -> Key {
+    Key { name, about, shape, required: false }
+}
+
+/// A key that must be given.
+const fn required(name: &'static str, shape: &'static Shape, about: &'static str) -> Key {
+    Key { name, about, shape, required: true }
+}
+
+const fn word(text: &'static str, about: &'static str) -> Word {
+    Word { text, about, later: false }
+}
+
+const fn later(text: &'static str) -> Word {
+    Word { text, about: "", later: true }
+}
+
+/// A table whose keys merge one by one.
+const fn table(what: &'static str, about: &'static str, keys: &'static [Key]) -> TableShape {
+    TableShape { what, about, keys, later: &[], groups: &[], whole: false }
+}
+
+static TEXT: Shape = Shape::Text(None);
+static LINE: Shape = Shape::Text(Some(&Pattern {
+    regex: r"^[^\u0000-\u001f]+$",
+    matches: |text| !text.is_empty() && !text.contains(char::is_control),
+    what: "one line of text",
+}));
+static PATH: Shape = Shape::Path;
+static PATHS: Shape = Shape::List { of: &PATH, least: 1, append: false };
+static BOOLEAN: Shape = Shape::Boolean;
+static TRUE: Shape = Shape::True;
+
+/// The whole recipe.
+pub(crate) static ROOT: TableShape = TableShape {
+    later: &[
+        ("drivers", "install drivers"),
+        ("packages", "install packages"),
+        ("languages", "install languages"),
+        ("features", "switch features"),
+        ("capabilities", "install capabilities"),
+        ("locale", "set the image's locale"),
+        ("appx", "provision or remove apps"),
+        ("winpe", "service Windows PE"),
+        ("winre", "service the recovery image"),
+        ("defaults", "set defaults for new users"),
+        ("matrix", "build several images from one recipe"),
+    ],
+    ..table(
+        "a recipe",
+        "A Windows image as it shall be. Nothing here is a step: what has to be done and in which order is worked out.",
+        &[
+            key(
+                "extends",
+                &PATHS,
+                "recipes that this one builds on, merged before it; relative to this file",
+            ),
+            key(
+                "drop",
+                &DROP,
+                "inherited entries to remove, each written as a key path: `services.RemoteRegistry`",
+            ),
+            key("vars", &VARS, "texts that `${name}` stands for in every other text"),
+            key("image", &IMAGE, "what the built image says of itself"),
+            required("base", &BASE, "the image to start from"),
+            key("registry", &REGISTRY, "registry keys and values"),
+            key("registry-files", &REGISTRY_FILES, "`.reg` files"),
+            key("services", &SERVICES, "how services start"),
+            key("files", &FILES, "files and folders"),
+            key("unattend", &UNATTEND, "the answer file for Windows Setup"),
+            key("first-boot", &FIRST_BOOT, "what Windows runs once, before the first logon"),
+            key("policy", &POLICY, "what to do where there is a choice"),
+            required("output", &OUTPUT, "what is written, and how"),
+        ],
+    )
+};
+
+static DROP: Shape = Shape::List { of: &LINE, least: 0, append: false };
+static VARS: Shape = Shape::Map(&MapShape {
+    valid: |_| true,
+    about: "Texts that `${name}` stands for in every other text. `$${` is a plain `${`.",
+    value: &TEXT,
+});
+
+static IMAGE: Shape = Shape::Table(&table(
+    "the section [image]",
+    "What the built image says of itself. What is left out stays as in the base.",
+    &[
+        key("name", &LINE, "the image's name in the WIM"),
+        key("version", &LINE, "the version of the golden image, for the build report"),
+        key("description", &LINE, "the image's description in the WIM"),
+    ],
+));
+
+static BASE: Shape = Shape::Table(&TableShape {
+    later: &[
+        ("dir", "build on a captured folder"),
+        ("iso", "build on an image inside an ISO"),
+        ("vhdx", "build on a virtual disk"),
+    ],
+    groups: &[Group { keys: &["edition", "name", "index"], required: true }],
+    ..table(
+        "the section [base]",
+        "The image to start from. It is only read.",
+        &[
+            required("wim", &PATH, "the WIM file (.wim, .esd) with the image to start from"),
+            key("edition", &LINE, "choose the image by its edition id: `ServerDatacenterCor`"),
+            key("name", &LINE, "choose the image by its name in the WIM"),
+            key("index", &INDEX, "choose the image by its number in the WIM, from 1"),
+            key("expect", &EXPECT, "what the image must be; a build on another is refused"),
+        ],
+    )
+});
+static INDEX: Shape = Shape::Integer {
+    least: 1,
+    most: 0xffff,
+    help: "images are counted from 1; `transom wim info FILE` lists them",
+};
+static EXPECT: Shape = Shape::Table(&table(
+    "`expect`",
+    "What the image must be.",
+    &[
+        key("arch", &ARCHITECTURE, "the architecture"),
+        key("build", &BUILD, "the build number: `26100`, or `26100.1742` with the revision"),
+    ],
+));
+static ARCHITECTURE: Shape = Shape::Choice {
+    words: &[
+        word("amd64", "64-bit x86"),
+        word("arm64", "64-bit ARM"),
+        word("x86", "32-bit x86"),
+        word("arm", "32-bit ARM"),
+    ],
+    other: None,
+};
+static BUILD: Shape = Shape::Text(Some(&Pattern {
+    regex: r"^[0-9]{1,9}(\.[0-9]{1,9})?$",
+    matches: is_build,
+    what: "a build number such as \"26100\" or \"26100.1742\"",
+}));
+
+fn is_build(text: &str) -> bool {
+    let mut parts = text.split('.');
+    let number = |part: &str| {
+        (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    parts.next().is_some_and(number) && parts.next().is_none_or(number) && parts.next().is_none()
+}
+
+static REGISTRY: Shape = Shape::Map(&MapShape {
+    // `[registry.HKLM.SOFTWARE]`, not quoted, is another table altogether.
+    valid: |key| key.contains('\\'),
+    about: "Registry keys. Roots: HKLM\\SOFTWARE, HKLM\\SYSTEM, HKLM\\SAM, HKLM\\SECURITY, HKLM\\COMPONENTS, HKLM\\DRIVERS, HKCR, HKU\\.DEFAULT, \
+            and HKCU for the default user.",
+    value: &REGISTRY_KEY,
+});
+static REGISTRY_KEY: Shape = Shape::OneOf(&[
+    Shape::Choice { words: &[word("absent", "the key and all below it go")], other: None },
+    Shape::Map(&MapShape {
+        valid: |_| true,
+        about: "Values of the key; others stay.",
+        value: &REGISTRY_VALUE,
+    }),
+]);
+static REGISTRY_VALUE: Shape = Shape::OneOf(&[
+    Shape::Integer {
+        least: 0,
+        most: 0xffff_ffff,
+        help: "a plain number is a REG_DWORD of 32 bits; for more write { type = \"qword\", value = ... }, \
+               and a negative number as the unsigned one with the same bits",
+    },
+    Shape::Text(None),
+    Shape::List { of: &TEXT, least: 0, append: false },
+    Shape::Table(&TableShape {
+        later: &[("env", "read secrets from the environment")],
+        groups: &[
+            Group { keys: &["type", "absent"], required: true },
+            Group { keys: &["value", "absent"], required: false },
+        ],
+        whole: true,
+        ..table(
+            "a registry value",
+            "A value with its type, or its absence.",
+            &[
+                key("type", &REGISTRY_TYPE, "the type"),
+                key(
+                    "value",
+                    &REGISTRY_DATA,
+                    "the data: a number for dword and qword, a list of texts for multi-sz, text for sz and expand-sz, \
+                    hexadecimal bytes for the rest",
+                ),
+                key("absent", &TRUE, "the value goes"),
+            ],
+        )
+    }),
+]);
+static REGISTRY_TYPE: Shape = Shape::Choice {
+    words: &[
+        word("sz", "REG_SZ: text"),
+        word("expand-sz", "REG_EXPAND_SZ: text with %variables%"),
+        word("multi-sz", "REG_MULTI_SZ: a list of texts"),
+        word("dword", "REG_DWORD: a number of 32 bits"),
+        word("qword", "REG_QWORD: a number of 64 bits"),
+        word("binary", "REG_BINARY: bytes"),
+        word("none", "REG_NONE: bytes of no type"),
+    ],
+    other: Some(&Pattern {
+        regex: "^0[xX][0-9a-fA-F]{1,8}$",
+        matches: |text| {
+            text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).is_some_and(|digits| {
+                (1..=8).contains(&digits.len())
+                    && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
+        },
+        what: "a type number such as `0x7`",
+    }),
+};
+static REGISTRY_DATA: Shape = Shape::OneOf(&[
+    Shape::Text(None),
+    Shape::Integer {
+        least: 0,
+        most: 0xffff_ffff_ffff_ffff,
+        help: "a qword holds 64 bits; write a negative number as the unsigned one with the same bits",
+    },
+    Shape::List { of: &TEXT, least: 0, append: false },
+]);
+
+static REGISTRY_FILES: Shape = Shape::List {
+    of: &Shape::Table(&table(
+        "an entry of [[registry-files]]",
+        "A `.reg` file, as regedit exports it.",
+        &[required("file", &PATH, "the `.reg` file")],
+    )),
+    least: 0,
+    append: true,
+};
+
+static SERVICES: Shape = Shape::Map(&MapShape {
+    valid: |_| true,
+    about: "Services by their key names. A service that the image does not have is an error.",
+    value: &SERVICE,
+});
+static SERVICE: Shape = Shape::OneOf(&[
+    START_SHAPE,
+    Shape::Table(&table(
+        "a service",
+        "What a service shall be like; what is left out stays.",
+        &[
+            key("start", &START, "when it starts"),
+            key(
+                "account",
+                &LINE,
+                "the account it runs as: `LocalSystem`, `NT AUTHORITY\\LocalService`",
+            ),
+            key("arguments", &TEXT, "what follows the program on its command line"),
+        ],
+    )),
+]);
+static START: Shape = START_SHAPE;
+const START_SHAPE: Shape = Shape::Choice {
+    words: &[
+        word("boot", "by the boot loader (drivers)"),
+        word("system", "while the kernel starts (drivers)"),
+        word("auto", "at boot"),
+        word("delayed", "some minutes after boot"),
+        word("manual", "when something asks for it"),
+        word("disabled", "never"),
+    ],
+    other: None,
+};
+
+static FILES: Shape = Shape::List {
+    of: &Shape::Table(&TableShape {
+        groups: &[Group { keys: &["from", "absent"], required: false }],
+        ..table(
+            "an entry of [[files]]",
+            "A file or folder of the image. Without `from` and `absent` what is there gets other attributes or security.",
+            &[
+                required(
+                    "to",
+                    &LINE,
+                    "where in the image: 'C:\\Tools\\tool.exe'; the drive letter means the image's root",
+                ),
+                key(
+                    "from",
+                    &PATH,
+                    "the file or folder on this machine; a folder is merged into what is there",
+                ),
+                key("replace", &BOOLEAN, "true: the folder in the image is emptied first"),
+                key("absent", &TRUE, "the file, or the folder and all below it, goes"),
+                key("attributes", &ATTRIBUTES, "attributes of the file, or of the folder's files"),
+                key(
+                    "sddl",
+                    &LINE,
+                    "the security descriptor as SDDL; without it, it is inherited as Windows does",
+                ),
+            ],
+        )
+    }),
+    least: 0,
+    append: true,
+};
+static ATTRIBUTES: Shape = Shape::List {
+    of: &Shape::Choice {
+        words: &[
+            word("readonly", "cannot be written"),
+            word("hidden", "is not shown"),
+            word("system", "belongs to the system"),
+            word("archive", "changed since the last backup"),
+            word("not-indexed", "is not indexed for search"),
+        ],
+        other: None,
+    },
+    least: 0,
+    append: false,
+};
+
+static UNATTEND: Shape = Shape::Table(&table(
+    "the section [unattend]",
+    "The answer file for Windows Setup; it is checked and put at `Windows\\Panther\\unattend.xml`.",
+    &[required("file", &PATH, "the answer file")],
+));
+static FIRST_BOOT: Shape = Shape::Table(&table(
+    "the section [first-boot]",
+    "What Windows runs once, before the first logon.",
+    &[required("run", &PATHS, "scripts, in the order they run")],
+));
+static POLICY: Shape = Shape::Table(&table(
+    "the section [policy]",
+    "What to do where there is a choice.",
+    &[key(
+        "when-not-native",
+        &WHEN_NOT_NATIVE,
+        "what to do with an entry that cannot be applied here",
+    )],
+));
+static WHEN_NOT_NATIVE: Shape = Shape::Choice {
+    words: &[
+        word("refuse", "refuse the build"),
+        word("first-boot", "let Windows install it at the first boot"),
+        word("dism", "let DISM install it, on a Windows host"),
+    ],
+    other: None,
+};
+
+static OUTPUT: Shape = Shape::Table(&TableShape {
+    later: &[("split-mib", "write a split WIM")],
+    ..table(
+        "the section [output]",
+        "What is written, and how.",
+        &[
+            required("path", &PATH, "the WIM to write; its folder is made"),
+            key("compression", &COMPRESSION, "how it is compressed; default: as the base"),
+            key(
+                "chunk-kib",
+                &CHUNK,
+                "bytes that are compressed together, in KiB; default: 32, or as the base when the compression is the base's",
+            ),
+            key(
+                "integrity",
+                &BOOLEAN,
+                "true: write the integrity table that `dism /CheckIntegrity` reads",
+            ),
+            key("images", &IMAGES, "which images the output has; default: `selected`"),
+            key(
+                "epoch",
+                &EPOCH,
+                "the time of everything new: RFC 3339, or seconds since 1970; default: SOURCE_DATE_EPOCH, else the base image's own",
+            ),
+        ],
+    )
+});
+static COMPRESSION: Shape = Shape::Choice {
+    words: &[
+        word("none", "stored as it is"),
+        word("xpress", "fast"),
+        word("lzx", "small"),
+        later("lzms"),
+        later("solid"),
+    ],
+    other: None,
+};
+static CHUNK: Shape = Shape::Integer {
+    least: 4,
+    most: 2048,
+    help: "a power of two: 4 to 64 for xpress, 32 to 2048 for lzx",
+};
+static IMAGES: Shape = Shape::Choice {
+    words: &[
+        word("selected", "the built image alone"),
+        word("all", "all images of the base, with the built one in its place"),
+    ],
+    other: None,
+};
+static EPOCH: Shape = Shape::OneOf(&[
+    Shape::Time,
+    Shape::Text(Some(&Pattern {
+        regex: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}",
+        matches: |text| crate::base::filetime::FileTime::parse(text).is_some(),
+        what: "a time such as 2026-11-01T00:00:00Z",
+    })),
+    Shape::Integer {
+        least: -11_644_473_600,
+        most: 253_402_300_799,
+        help: "seconds since 1970-01-01 UTC, between the years 1601 and 9999",
+    },
+]);

@@ -1,0 +1,578 @@
+//! Blobs, kept as WIM resources that a commit copies as they are.
+//!
+//! ```text
+//!   0   8  "TRNSBLOB"
+//!   8   4  version of this header: 1
+//!  12   1  codec: 0 none, 1 XPRESS, 2 LZX, 3 LZMS
+//!  13   1  level: 0 fast
+//!  14   1  1 when the resource is compressed, 0 when it is the content as it is
+//!  15   1  0
+//!  16   4  chunk size
+//!  20   4  0
+//!  24   8  size of the content
+//!  32   8  size of the resource
+//!  40  20  SHA-1 of the content
+//!  60   4  0
+//!  64  32  BLAKE3 of the content: also the file's name
+//!  96  32  BLAKE3 of the resource
+//! 128  32  BLAKE3 of the 128 bytes above
+//! 160      the resource: chunk table and chunks
+//! ```
+//! Integers are little-endian. One blob may be there in several forms (codec, chunk size, level); the form is the name's suffix. Another form is made
+//! from one that is there when a commit asks for it, so a change of `[output] compression` needs no inputs.
+
+use std::{
+    io::{self, Seek as _, SeekFrom, Write as _},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use fs_err as fs;
+
+use super::{
+    error::StoreError,
+    folder::{Store, fan_out},
+};
+use crate::{
+    base::{
+        bytes::{Reader, Writer},
+        digest::{Blake3, Sha1},
+        malformed::Malformed,
+        read_at::{FileSource, ReadAt},
+    },
+    codec::{Codec, Level},
+    format::wim::{DecodedResource, ResourceHeader, WimError, encode_resource_seek},
+};
+
+const MAGIC: &[u8; 8] = b"TRNSBLOB";
+const VERSION: u32 = 1;
+/// Bytes in front of the resource.
+pub(super) const HEADER: usize = 160;
+/// Bytes that the header's own digest covers.
+const COVERED: usize = 128;
+/// How much is read at once. Files are never mapped: a file that shrinks must be an error, not a signal.
+const PIECE: usize = 1 << 20;
+
+/// Content that the store holds: its name there, its name in a WIM, its size.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+pub struct StoredBlob {
+    /// BLAKE3 of the content: its name in the store.
+    pub blake3: Blake3,
+    /// SHA-1 of the content: its name in a WIM.
+    pub sha1: Sha1,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// How the resource of a blob is made. Equal settings and content give equal bytes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub struct ResourceSettings {
+    /// Compression.
+    pub codec: Codec,
+    /// Bytes in a chunk.
+    pub chunk_size: u32,
+    /// Effort.
+    pub level: Level,
+}
+
+/// A resource that is ready to be copied into a WIM of the same settings. It has been verified.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// The object file. It is opened for each read, so that a commit may hold any number of them.
+    pub source: Arc<dyn ReadAt>,
+    /// Where the resource begins in it.
+    pub offset: u64,
+    /// Bytes of the resource.
+    pub stored_size: u64,
+    /// Whether it is stored as compressed chunks.
+    pub compressed: bool,
+}
+
+impl ResourceSettings {
+    /// The suffix of object names in this form.
+    fn suffix(&self) -> String {
+        let level = match self.level {
+            Level::Fast => "fast",
+        };
+        format!("{}-{}-{level}", codec_word(self.codec), self.chunk_size)
+    }
+}
+
+impl Store {
+    /// Takes the content of `source` in. What is there already in this form is not compressed again.
+    ///
+    /// # Errors
+    /// When the content cannot be read or coded, changes meanwhile, or the object cannot be written.
+    pub fn put_blob(
+        &self,
+        source: &dyn ReadAt,
+        settings: &ResourceSettings,
+    ) -> Result<StoredBlob, StoreError> {
+        self.put_known_blob(source, hash(source, 0, source.size())?, settings)
+    }
+
+    /// As [`Store::put_blob`] for content whose BLAKE3 is known: what is there already is not even read.
+    ///
+    /// # Errors
+    /// As [`Store::put_blob`]; [`StoreError::Changed`] when the content is not what `blake3` says.
+    pub fn put_known_blob(
+        &self,
+        source: &dyn ReadAt,
+        blake3: Blake3,
+        settings: &ResourceSettings,
+    ) -> Result<StoredBlob, StoreError> {
+        let name = object(&blake3, &settings.suffix());
+        if let Some(header) = self.look(&name, &blake3)? {
+            self.mark_used(&name);
+            return Ok(header.blob);
+        }
+        let mut file = self.temporary()?;
+        let handle = file.as_file_mut();
+        handle.write_all(&[0; HEADER])?;
+        let form = (settings.codec, settings.chunk_size, settings.level);
+        let coded = encode_resource_seek(source, form, handle).map_err(coding)?;
+        let length = coded.stored_size.saturating_add(HEADER as u64);
+        handle.set_len(length)?;
+        if coded.blake3 != blake3 {
+            return Err(StoreError::Changed);
+        }
+        let blob = StoredBlob { blake3, sha1: coded.sha1, size: coded.size };
+        let written = ObjectFile { path: file.path().to_owned(), size: length };
+        let stored = hash(&written, HEADER as u64, coded.stored_size)?;
+        let header = Header {
+            blob,
+            settings: *settings,
+            compressed: coded.compressed,
+            stored_size: coded.stored_size,
+            stored,
+        };
+        let handle = file.as_file_mut();
+        handle.seek(SeekFrom::Start(0))?;
+        handle.write_all(&header.to_bytes())?;
+        self.persist(file, &name)?;
+        Ok(blob)
+    }
+
+    /// True when some form of the blob is there, as far as header and length tell.
+    ///
+    /// # Errors
+    /// When the folder is there but cannot be read.
+    pub fn has_blob(&self, blob: &StoredBlob) -> Result<bool, StoreError> {
+        Ok(self.any_form(blob)?.is_some())
+    }
+
+    /// The blob as a resource in the wanted form, verified. It is made from another form when needed.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when no sound form is there; otherwise when it cannot be read, coded or written.
+    pub fn resource(
+        &self,
+        blob: &StoredBlob,
+        settings: &ResourceSettings,
+    ) -> Result<Resource, StoreError> {
+        let name = object(&blob.blake3, &settings.suffix());
+        if let Some(resource) = self.verified(&name, blob)? {
+            return Ok(resource.0);
+        }
+        while let Some(other) = self.any_form(blob)? {
+            if let Some((resource, header)) = self.verified(&other, blob)? {
+                let content = header.decoded(&resource)?;
+                self.put_known_blob(&*content, blob.blake3, settings)?;
+                if let Some(resource) = self.verified(&name, blob)? {
+                    return Ok(resource.0);
+                }
+                break;
+            }
+        }
+        Err(StoreError::Lost(blob.blake3))
+    }
+
+    /// The content of a blob, verified.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when no sound form is there; otherwise when it cannot be read.
+    pub fn read(&self, blob: &StoredBlob) -> Result<Vec<u8>, StoreError> {
+        while let Some(name) = self.any_form(blob)? {
+            if let Some((resource, header)) = self.verified(&name, blob)? {
+                let content = header.decoded(&resource)?;
+                let size = usize::try_from(blob.size).map_err(io::Error::other)?;
+                let mut bytes = vec![0; size];
+                content.read_exact_at(0, &mut bytes)?;
+                if Blake3::of(&bytes) == blob.blake3 {
+                    return Ok(bytes);
+                }
+                self.discard(&name);
+            }
+        }
+        Err(StoreError::Lost(blob.blake3))
+    }
+
+    /// The object `name` with all its bytes checked; `None` when it is not there or was not sound.
+    fn verified(
+        &self,
+        name: &str,
+        blob: &StoredBlob,
+    ) -> Result<Option<(Resource, Header)>, StoreError> {
+        let Some(header) = self.look(name, &blob.blake3)? else { return Ok(None) };
+        let source = ObjectFile { path: self.path_of(name), size: header.file_size() };
+        let stored = match hash(&source, HEADER as u64, header.stored_size) {
+            Ok(stored) => stored,
+            // It was shortened or deleted a moment ago.
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if stored != header.stored || header.blob != *blob {
+            self.discard(name);
+            return Ok(None);
+        }
+        self.mark_used(name);
+        let resource = Resource {
+            source: Arc::new(source),
+            offset: HEADER as u64,
+            stored_size: header.stored_size,
+            compressed: header.compressed,
+        };
+        Ok(Some((resource, header)))
+    }
+
+    /// The header of the object `name` if header and length are right; an object that is not is deleted.
+    fn look(&self, name: &str, blake3: &Blake3) -> Result<Option<Header>, StoreError> {
+        let file = match FileSource::open(self.path_of(name)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut bytes = [0; HEADER];
+        let header = match file.read_exact_at(0, &mut bytes) {
+            Ok(()) => Header::parse(&bytes).ok(),
+            Err(error) if is_gone(&error) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let sound = header.filter(|header| {
+            header.blob.blake3 == *blake3
+                && header.file_size() == file.size()
+                && object(blake3, &header.settings.suffix()) == name
+        });
+        if sound.is_none() {
+            self.discard(name);
+        }
+        Ok(sound)
+    }
+
+    /// The name of a form of the blob whose header and length are right; the first by name.
+    fn any_form(&self, blob: &StoredBlob) -> Result<Option<String>, StoreError> {
+        let hex = blob.blake3.to_hex();
+        let (fan, rest) = fan_out(&hex);
+        let folder = format!("blobs/{fan}");
+        let entries = match fs::read_dir(self.path_of(&folder)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            if let Some(name) = name.to_str()
+                && name.strip_prefix(rest).is_some_and(|suffix| suffix.starts_with('.'))
+            {
+                names.push(format!("{folder}/{name}"));
+            }
+        }
+        names.sort();
+        for name in names {
+            if self.look(&name, &blob.blake3)?.is_some_and(|header| header.blob == *blob) {
+                self.mark_used(&name);
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// BLAKE3 of a part of `source`, read in pieces.
+fn hash(source: &dyn ReadAt, offset: u64, length: u64) -> io::Result<Blake3> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; usize::try_from(length).unwrap_or(PIECE).min(PIECE)];
+    let (mut position, end) = (offset, offset.saturating_add(length));
+    while position < end {
+        let step = usize::try_from(end - position).unwrap_or(PIECE).min(buffer.len());
+        source.read_exact_at(position, &mut buffer[..step])?;
+        hasher.update(&buffer[..step]);
+        position += step as u64;
+    }
+    Ok(Blake3(*hasher.finalize().as_bytes()))
+}
+
+/// The object name of a blob in a form.
+fn object(blake3: &Blake3, suffix: &str) -> String {
+    let hex = blake3.to_hex();
+    let (fan, rest) = fan_out(&hex);
+    format!("blobs/{fan}/{rest}.{suffix}")
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
+}
+
+fn coding(error: WimError) -> StoreError {
+    match error {
+        WimError::Io(error) => error.into(),
+        other => StoreError::Coding(other.to_string()),
+    }
+}
+
+fn codec_word(codec: Codec) -> &'static str {
+    match codec {
+        Codec::None => "none",
+        Codec::Xpress => "xpress",
+        Codec::Lzx => "lzx",
+        Codec::Lzms => "lzms",
+    }
+}
+
+/// The header of an object file, without what is constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Header {
+    blob: StoredBlob,
+    settings: ResourceSettings,
+    compressed: bool,
+    stored_size: u64,
+    stored: Blake3,
+}
+
+impl Header {
+    fn to_bytes(self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.bytes(MAGIC);
+        writer.u32(VERSION);
+        let codec = match self.settings.codec {
+            Codec::None => 0,
+            Codec::Xpress => 1,
+            Codec::Lzx => 2,
+            Codec::Lzms => 3,
+        };
+        let level = match self.settings.level {
+            Level::Fast => 0,
+        };
+        writer.bytes(&[codec, level, u8::from(self.compressed), 0]);
+        writer.u32(self.settings.chunk_size);
+        writer.u32(0);
+        writer.u64(self.blob.size);
+        writer.u64(self.stored_size);
+        writer.bytes(&self.blob.sha1.0);
+        writer.u32(0);
+        writer.bytes(&self.blob.blake3.0);
+        writer.bytes(&self.stored.0);
+        let mut bytes = writer.data;
+        let digest = Blake3::of(&bytes);
+        bytes.extend_from_slice(&digest.0);
+        bytes
+    }
+
+    fn parse(bytes: &[u8; HEADER]) -> Result<Self, Malformed> {
+        let wrong = |what: &str| Malformed::new("store object", what, 0);
+        let mut reader = Reader::new("store object", &bytes[..]);
+        if reader.bytes(8)? != MAGIC || reader.u32()? != VERSION {
+            return Err(wrong("not a blob of this version"));
+        }
+        if Blake3::of(&bytes[..COVERED]).0 != bytes[COVERED..] {
+            return Err(wrong("the header is damaged"));
+        }
+        let codec = match reader.u8()? {
+            0 => Codec::None,
+            1 => Codec::Xpress,
+            2 => Codec::Lzx,
+            3 => Codec::Lzms,
+            _ => return Err(wrong("unknown codec")),
+        };
+        let level = match reader.u8()? {
+            0 => Level::Fast,
+            _ => return Err(wrong("unknown level")),
+        };
+        let compressed = reader.u8()? == 1;
+        reader.bytes(1)?;
+        let chunk_size = reader.u32()?;
+        reader.u32()?;
+        let size = reader.u64()?;
+        let stored_size = reader.u64()?;
+        let sha1 = Sha1(reader.array()?);
+        reader.u32()?;
+        let blake3 = Blake3(reader.array()?);
+        let stored = Blake3(reader.array()?);
+        let settings = ResourceSettings { codec, chunk_size, level };
+        Ok(Self {
+            blob: StoredBlob { blake3, sha1, size },
+            settings,
+            compressed,
+            stored_size,
+            stored,
+        })
+    }
+
+    /// How long the object file must be.
+    fn file_size(&self) -> u64 {
+        self.stored_size.saturating_add(HEADER as u64)
+    }
+
+    /// The content, decoded as it is read.
+    fn decoded(&self, resource: &Resource) -> Result<Arc<dyn ReadAt>, StoreError> {
+        let flags = if self.compressed { ResourceHeader::COMPRESSED } else { 0 };
+        let header = ResourceHeader {
+            stored_size: self.stored_size,
+            flags,
+            offset: resource.offset,
+            size: self.blob.size,
+        };
+        let ResourceSettings { codec, chunk_size, .. } = self.settings;
+        let decoded = DecodedResource::new(Arc::clone(&resource.source), header, codec, chunk_size);
+        Ok(Arc::new(decoded.map_err(coding)?))
+    }
+}
+
+/// An object file that is open only while it is read.
+#[derive(Debug)]
+struct ObjectFile {
+    path: PathBuf,
+    size: u64,
+}
+
+impl ReadAt for ObjectFile {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        FileSource::open(&self.path)?.read_exact_at(offset, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMS: [(Codec, u32); 4] =
+        [(Codec::None, 0), (Codec::Xpress, 32768), (Codec::Xpress, 4096), (Codec::Lzx, 32768)];
+
+    fn form(codec: Codec, chunk_size: u32) -> ResourceSettings {
+        ResourceSettings { codec, chunk_size, level: Level::Fast }
+    }
+
+    fn content() -> Vec<u8> {
+        (0..100_000_u32).map(|number| (number / 5 % 253) as u8).collect()
+    }
+
+    fn object_files(store: &Store) -> Vec<PathBuf> {
+        let walk = walkdir::WalkDir::new(store.folder().join("blobs")).sort_by_file_name();
+        let files = walk.into_iter().map(Result::unwrap);
+        files.filter(|entry| entry.file_type().is_file()).map(|e| e.into_path()).collect()
+    }
+
+    #[test]
+    fn a_blob_is_read_in_every_form_whichever_it_was_put_in() {
+        for first in FORMS {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path()).unwrap();
+            let blob = store.put_blob(&content(), &form(first.0, first.1)).unwrap();
+            assert_eq!(blob.blake3, Blake3::of(&content()));
+            assert_eq!((blob.sha1, blob.size), (Sha1::of(&content()), 100_000));
+            for wanted in FORMS {
+                let resource = store.resource(&blob, &form(wanted.0, wanted.1)).unwrap();
+                assert_eq!(resource.compressed, wanted.0 != Codec::None);
+            }
+            assert_eq!(object_files(&store).len(), FORMS.len());
+            assert_eq!(store.read(&blob).unwrap(), content());
+        }
+    }
+
+    #[test]
+    fn a_transcoded_form_has_the_bytes_of_one_made_from_the_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] =
+            ["one", "other"].map(|name| Store::open(&folder.path().join(name)).unwrap());
+        let (xpress, lzx) = (form(Codec::Xpress, 4096), form(Codec::Lzx, 32768));
+        let blob = one.put_blob(&content(), &xpress).unwrap();
+        one.resource(&blob, &lzx).unwrap();
+        other.put_blob(&content(), &lzx).unwrap();
+        let made: Vec<u8> = fs::read(&object_files(&other)[0]).unwrap();
+        assert_eq!(fs::read(&object_files(&one)[0]).unwrap(), made);
+    }
+
+    #[test]
+    fn an_object_torn_or_changed_anywhere_is_lost_and_can_be_put_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let settings = form(Codec::Xpress, 4096);
+        let content = b"some content that is repeated, that is repeated, that is repeated".to_vec();
+        let blob = store.put_blob(&content, &settings).unwrap();
+        let path = object_files(&store).remove(0);
+        let sound = fs::read(&path).unwrap();
+        for place in 0..sound.len() {
+            let mut damaged = sound.clone();
+            damaged[place] ^= 0x10;
+            for bytes in [&damaged[..], &sound[..place], &[]] {
+                fs::write(&path, bytes).unwrap();
+                let lost = store.resource(&blob, &settings).unwrap_err();
+                assert!(lost.is_lost(), "byte {place}: {lost}");
+                assert!(!path.exists(), "byte {place}");
+                fs::write(&path, bytes).unwrap();
+                assert!(store.read(&blob).unwrap_err().is_lost(), "byte {place}");
+            }
+        }
+        assert_eq!(store.put_blob(&content, &settings).unwrap(), blob);
+        assert_eq!(fs::read(&path).unwrap(), sound);
+    }
+
+    #[test]
+    fn a_sound_form_replaces_a_damaged_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (xpress, none) = (form(Codec::Xpress, 4096), form(Codec::None, 0));
+        let blob = store.put_blob(&content(), &xpress).unwrap();
+        store.resource(&blob, &none).unwrap();
+        for path in object_files(&store) {
+            if path.to_string_lossy().contains("xpress") {
+                fs::write(path, b"torn").unwrap();
+            }
+        }
+        assert!(store.resource(&blob, &xpress).unwrap().compressed);
+        assert_eq!(store.read(&blob).unwrap(), content());
+    }
+
+    #[test]
+    fn many_threads_put_and_read_the_same_blobs() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    // Every thread is a build of its own, as far as the store can tell.
+                    let store = Store::open(folder.path()).unwrap();
+                    for number in 0..40_u8 {
+                        let content = vec![number; 10_000];
+                        let settings = form(Codec::Xpress, 4096);
+                        let blob = store.put_blob(&content, &settings).unwrap();
+                        store.resource(&blob, &settings).unwrap();
+                        assert_eq!(store.read(&blob).unwrap(), content);
+                    }
+                });
+            }
+        });
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(object_files(&store).len(), 40);
+        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn content_that_is_not_what_was_promised_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let wrong = Blake3::of(b"something else");
+        let result = store.put_known_blob(&content(), wrong, &form(Codec::None, 0));
+        assert!(matches!(result, Err(StoreError::Changed)));
+        assert!(!folder.path().join("blobs").exists());
+    }
+}

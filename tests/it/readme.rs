@@ -1,0 +1,136 @@
+//! What the README promises a new user, held against the program and `.ci/run`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::support::{expect_success, temporary_folder, transom};
+
+/// The two commands a new user is told, in this order.
+const COMMANDS: [&str; 2] = ["cargo run --release -- demo", "cargo test"];
+
+fn text_of(path: &str) -> String {
+    fs_err::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[test]
+fn the_first_two_commands_are_those_continuous_integration_runs() {
+    let readme = text_of("README.md");
+    let shown: Vec<_> =
+        blocks(&readme, "sh").into_iter().take(2).map(|b| b.trim().to_owned()).collect();
+    assert_eq!(shown, COMMANDS);
+    let run = text_of(".ci/run");
+    for command in COMMANDS {
+        let words: Vec<_> = command.split(' ').collect();
+        let runs = run
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .any(|line| has_in_order(line, &words));
+        assert!(runs, ".ci/run does not run `{command}`");
+    }
+    assert!(!has_in_order("cargo doc --locked", &["cargo", "test"]), "the comparison can fail");
+}
+
+#[test]
+fn every_command_it_names_exists_and_every_command_is_named() {
+    if no_command_line_yet() {
+        return;
+    }
+    let named = named_commands(&text_of("README.md"));
+    assert!(named.len() > 10, "the README has a table of commands: {named:?}");
+    let folder = temporary_folder();
+    let help = |words: &[&str]| {
+        let output = expect_success(transom(folder.path()).args(words).arg("--help"));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for command in &named {
+        let words: Vec<_> = command.split(' ').collect();
+        assert!(help(&words).contains("Usage:"), "transom {command} --help");
+    }
+    let mut existing = BTreeSet::new();
+    for verb in subcommands(&help(&[])) {
+        let below = subcommands(&help(&[verb.as_str()]));
+        existing.extend(below.iter().map(|sub| format!("{verb} {sub}")));
+        if below.is_empty() {
+            existing.insert(verb);
+        }
+    }
+    assert_eq!(named, existing, "left: the README's commands, right: the program's");
+}
+
+#[test]
+fn its_exit_codes_are_those_of_the_help() {
+    if no_command_line_yet() {
+        return;
+    }
+    let folder = temporary_folder();
+    let help = expect_success(transom(folder.path()).arg("--help")).stdout;
+    let help = String::from_utf8(help).unwrap();
+    let (_, table) = help.split_once("Exit codes:").expect("the long help has the table");
+    let ours: Vec<_> = table.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let readme = text_of("README.md");
+    let told: Vec<_> = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("| exit code"))
+        .skip(2)
+        .map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
+        .map(|line| line.replacen(" | ", "  ", 1).replace('`', ""))
+        .collect();
+    assert_eq!(told, ours);
+}
+
+#[test]
+fn its_recipe_is_one_this_version_takes() {
+    let readme = text_of("README.md");
+    let recipes = blocks(&readme, "toml");
+    assert_eq!(recipes.len(), 1, "one recipe is shown");
+    let folder = temporary_folder();
+    fs_err::write(folder.path().join("recipe.toml"), recipes[0]).unwrap();
+    expect_success(transom(folder.path()).args(["check", "recipe.toml"]));
+}
+
+/// While the command line is being built there is nothing to compare with.
+fn no_command_line_yet() -> bool {
+    let folder = temporary_folder();
+    expect_success(transom(folder.path()).args(["build", "--help"])).stdout.is_empty()
+}
+
+/// The bodies of fenced blocks in this language.
+fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    markdown.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// `wim info`, `build` ...: the lower-case words after `transom` in code, two where the first has commands of its own.
+fn named_commands(markdown: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for part in markdown.split("transom ").skip(1) {
+        let is_verb = |word: &&str| {
+            word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+        };
+        let code = part.split(['`', '\n']).next().unwrap_or_default();
+        let mut words = code.split(' ').take_while(is_verb).filter(|word| !word.starts_with("--"));
+        let Some(verb) = words.next() else { continue };
+        let below = words.next().filter(|_| ["cache", "inspect", "wim"].contains(&verb));
+        named.insert(below.map_or_else(|| verb.to_owned(), |below| format!("{verb} {below}")));
+    }
+    named
+}
+
+/// The names clap lists under "Commands:".
+fn subcommands(help: &str) -> Vec<String> {
+    help.lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| line.starts_with("  ") || line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// Whether the line has these words in this order, others (such as `--locked`) between them.
+fn has_in_order(line: &str, words: &[&str]) -> bool {
+    let mut have = line.split_whitespace();
+    words.iter().all(|word| have.any(|candidate| candidate == *word))
+}
