@@ -147,7 +147,20 @@ impl Operation {
         }
     }
 
-    /// Looks at the prepared inputs and the image without changing it: what [`Operation::check_image`] cannot know before the inputs were read.
+    /// What is odd about the prepared inputs, whatever the image. Nothing of it stops the step.
+    #[must_use]
+    pub fn warnings(&self, prepared: &Prepared) -> Vec<Problem> {
+        match prepared {
+            Prepared::Unattend(prepared) => prepared.warnings(&ImageFacts::default()),
+            Prepared::Nothing
+            | Prepared::RegistryFile(_)
+            | Prepared::Files(_)
+            | Prepared::FirstBoot(_) => Vec::new(),
+        }
+    }
+
+    /// Looks at the prepared inputs and the image without changing it: what [`Operation::check_image`] cannot know before the inputs
+    /// were read. What [`Operation::warnings`] says is among it.
     pub fn check_prepared(
         &self,
         prepared: &Prepared,
