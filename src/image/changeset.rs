@@ -167,6 +167,7 @@ pub(crate) mod hex {
 mod hex_option {
     use crate::base::digest::{from_hex, to_hex};
 
+    #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
     pub(super) fn serialize<S: serde::Serializer>(
         data: &Option<Vec<u8>>,
         serializer: S,

@@ -189,6 +189,17 @@ impl Image {
         Ok(above.map(|above| inherit(&above, is_directory)))
     }
 
+    /// What stands in the way of putting something at `path`: a junction, a link or a file where a folder should be.
+    ///
+    /// # Errors
+    /// What [`Image::put_file`] and [`Image::make_directory`] would say.
+    pub fn check_place(&self, path: &NtPath) -> Result<(), ImageError> {
+        match path.parent() {
+            Some(parent) => self.check_way(&parent, path),
+            None => Ok(()),
+        }
+    }
+
     fn adjust(&mut self, path: &NtPath, options: &NewNode) -> Result<(), ImageError> {
         if let Some(wanted) = options.attributes {
             self.set_attributes(path, wanted, !wanted)?;

@@ -170,7 +170,7 @@ impl Extraction<'_> {
 
     /// Makes `place` and the folders above it down from the target, entering no link.
     fn make_folders(&self, place: &Path) -> io::Result<()> {
-        let below = place.strip_prefix(&self.target).unwrap_or(Path::new(""));
+        let below = place.strip_prefix(&self.target).unwrap_or_else(|_| Path::new(""));
         let mut at = self.target.clone();
         for part in below.components() {
             at.push(part);

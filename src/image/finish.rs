@@ -22,16 +22,16 @@ pub struct FinishedBlob {
     pub location: BlobLocation,
 }
 
-/// The numbers of the WIM's XML.
+/// The numbers of the WIM's XML, as DISM counts them (wimlib counts the root as a folder, and named streams and reparse data too).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ImageCounts {
-    /// Folders, without the root.
+    /// Folders, without the root, junctions and links.
     pub directories: u64,
-    /// Files: every name counts.
+    /// Files, junctions and links: every name counts.
     pub files: u64,
-    /// Sizes of all streams of all names, in bytes.
+    /// Sizes of the unnamed data of all names, in bytes.
     pub total_bytes: u64,
-    /// Sizes of the streams of all names but the first of each file, in bytes.
+    /// The same of all names but the first of each file, in bytes.
     pub hard_link_bytes: u64,
 }
 
@@ -110,7 +110,7 @@ fn count(tree: &Tree) -> ImageCounts {
     let mut seen = vec![false; tree.inode_count()];
     for id in tree.walk() {
         let inode = tree.inode(id);
-        let size: u64 = inode.streams.iter().map(|stream| stream.content.size).sum();
+        let size = inode.data().size;
         counts.total_bytes += size;
         if std::mem::replace(&mut seen[tree.node(id).inode.0 as usize], true) {
             counts.hard_link_bytes += size;
@@ -118,7 +118,7 @@ fn count(tree: &Tree) -> ImageCounts {
         if id == tree.root() {
             continue;
         }
-        if inode.is_directory() {
+        if inode.is_directory() && !inode.is_reparse_point() {
             counts.directories += 1;
         } else {
             counts.files += 1;

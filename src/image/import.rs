@@ -279,7 +279,8 @@ impl Capture<'_> {
     }
 }
 
-/// The reparse data of a symbolic link to a Unix path, without its 8-byte header.
+/// The reparse data of a symbolic link to a Unix path, without its 8-byte header. Both names have a NUL behind them, which their lengths
+/// do not count, as Windows and wimlib write them.
 fn symlink_data(target: &str) -> Vec<u8> {
     let windows: String = target.replace('/', "\\");
     let absolute = windows.starts_with('\\');
@@ -291,8 +292,10 @@ fn symlink_data(target: &str) -> Vec<u8> {
     let (substitute, print) = (Name::from(substitute.as_str()), Name::from(print.as_str()));
     let bytes = |name: &Name| u16::try_from(name.units().len() * 2).unwrap_or(u16::MAX);
     let mut writer = Writer::new();
-    writer.u16(0).u16(bytes(&substitute)).u16(bytes(&substitute)).u16(bytes(&print));
-    writer.u32(u32::from(!absolute)).utf16(substitute.units()).utf16(print.units());
+    let print_offset = bytes(&substitute).saturating_add(2);
+    writer.u16(0).u16(bytes(&substitute)).u16(print_offset).u16(bytes(&print));
+    writer.u32(u32::from(!absolute));
+    writer.utf16(substitute.units()).u16(0).utf16(print.units()).u16(0);
     writer.data
 }
 

@@ -1,6 +1,10 @@
 //! The image itself: opening, reading, and the record of what was done to it.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     base::{
@@ -43,6 +47,7 @@ pub struct Image {
     /// What the image said of itself before the first change that could alter it.
     pub(super) base_facts: Option<ImageFacts>,
     pub(super) known_facts: Option<(FactSources, ImageFacts)>,
+    system_root: OnceLock<Name>,
     /// How often something changed that facts are read from.
     pub(super) registry_edits: u64,
 }
@@ -98,6 +103,7 @@ impl Image {
             stored: None,
             base_facts: None,
             known_facts: None,
+            system_root: OnceLock::new(),
             registry_edits: 0,
         }
     }
@@ -144,6 +150,10 @@ impl Image {
     /// `System32\kernel32.dll`. `Windows` where none does.
     #[must_use]
     pub fn system_root(&self) -> Name {
+        self.system_root.get_or_init(|| self.find_system_root()).clone()
+    }
+
+    fn find_system_root(&self) -> Name {
         let marks =
             [r"System32\config\SOFTWARE", r"System32\config\SYSTEM", r"System32\kernel32.dll"];
         let score = |name: &Name| {
@@ -282,10 +292,33 @@ impl Image {
             | Change::DeleteValue { .. } => self.apply_to_hive(&change)?,
             _ => self.apply_to_tree(&change)?,
         }
+        if can_move_windows(&change) {
+            self.system_root.take();
+        }
         self.changed = true;
         if let Some(record) = &mut self.record {
             record.push(change);
         }
         Ok(())
+    }
+}
+
+/// True for changes near the top or in `System32`: only those can change which folder holds Windows.
+fn can_move_windows(change: &Change) -> bool {
+    let near = |path: &NtPath| match path.names() {
+        [] | [_] => true,
+        [_, second, rest @ ..] => rest.len() <= 2 && second.is("System32"),
+    };
+    match change {
+        Change::MakeDirectory { path, .. }
+        | Change::PutFile { path, .. }
+        | Change::Remove { path } => near(path),
+        Change::Rename { from, to } => near(from) || near(to),
+        Change::SetAttributes { .. }
+        | Change::SetSecurity { .. }
+        | Change::CreateKey { .. }
+        | Change::DeleteKey { .. }
+        | Change::SetValue { .. }
+        | Change::DeleteValue { .. } => false,
     }
 }

@@ -35,11 +35,31 @@ const ARCHITECTURES: [&str; 7] = ["x86", "amd64", "arm", "arm64", "ia64", "wow64
 const DEEPEST: usize = 256;
 const NOT_YET: &str = "apply it with DISM /Apply-Unattend to the built image, or write the settings as [registry], [services] or [files]";
 
-/// Checks an answer file; gives what is odd about it.
+/// A sound answer file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Checked {
+    /// What is odd about it.
+    pub(super) warnings: Vec<Finding>,
+    /// Its components.
+    pub(super) components: Vec<Component>,
+}
+
+/// A component of an answer file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Component {
+    /// Its name.
+    pub(super) name: String,
+    /// The architecture it is for, in lower case.
+    pub(super) architecture: String,
+    /// Line and column, from 1.
+    pub(super) place: (usize, usize),
+}
+
+/// Checks an answer file; gives what is odd about it, and its components.
 ///
 /// # Errors
 /// The first thing that makes it no answer file, or one that cannot be honoured.
-pub(super) fn check_answer_file(bytes: &[u8]) -> Result<Vec<Finding>, Finding> {
+pub(super) fn check_answer_file(bytes: &[u8]) -> Result<Checked, Finding> {
     let text = decode(bytes)?;
     let mut checker = Checker {
         text: &text,
@@ -47,11 +67,11 @@ pub(super) fn check_answer_file(bytes: &[u8]) -> Result<Vec<Finding>, Finding> {
         passes: BTreeSet::new(),
         components: BTreeSet::new(),
         pass: String::new(),
-        warnings: Vec::new(),
+        found: Checked::default(),
         root_seen: false,
     };
     checker.run()?;
-    Ok(checker.warnings)
+    Ok(checker.found)
 }
 
 /// UTF-8, with or without byte order mark, or UTF-16 with one.
@@ -75,7 +95,7 @@ struct Checker<'a> {
     /// Identities of the components of the current pass.
     components: BTreeSet<[String; 4]>,
     pass: String,
-    warnings: Vec<Finding>,
+    found: Checked,
     root_seen: bool,
 }
 
@@ -257,6 +277,11 @@ impl Checker<'_> {
                 self.warn(offset, cause, "Setup may skip the component");
             }
         }
+        self.found.components.push(Component {
+            name: shown.to_owned(),
+            architecture: architecture.clone(),
+            place: self.place(offset),
+        });
         if !self.components.insert(identity.clone()) {
             let cause =
                 format!("{shown} ({architecture}) is given twice in the pass `{}`", self.pass);
@@ -304,10 +329,16 @@ impl Checker<'_> {
 
     fn warn(&mut self, offset: u64, cause: impl Into<String>, help: &str) {
         let finding = self.fail(offset, cause, help);
-        self.warnings.push(finding);
+        self.found.warnings.push(finding);
     }
 
     fn fail(&self, offset: u64, cause: impl Into<String>, help: &str) -> Finding {
+        let place = Some(self.place(offset));
+        Finding { place, cause: cause.into(), help: help.to_owned() }
+    }
+
+    /// Line and column, from 1.
+    fn place(&self, offset: u64) -> (usize, usize) {
         let mut offset = usize::try_from(offset).unwrap_or(usize::MAX).min(self.text.len());
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
@@ -315,7 +346,7 @@ impl Checker<'_> {
         let before = &self.text[..offset];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or(before).chars().count() + 1;
-        Finding { place: Some((line, column)), cause: cause.into(), help: help.to_owned() }
+        (line, column)
     }
 }
 
@@ -342,7 +373,7 @@ mod tests {
     }
 
     fn check(text: &str) -> Result<Vec<Finding>, Finding> {
-        check_answer_file(text.as_bytes())
+        check_answer_file(text.as_bytes()).map(|checked| checked.warnings)
     }
 
     #[test]
@@ -354,7 +385,9 @@ mod tests {
         assert_eq!(check(&text), Ok(Vec::new()));
         let mut utf16 = vec![0xff, 0xfe];
         utf16.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
-        assert_eq!(check_answer_file(&utf16), Ok(Vec::new()));
+        let checked = check_answer_file(&utf16).unwrap();
+        assert_eq!((checked.warnings.len(), checked.components.len()), (0, 1));
+        assert_eq!(checked.components[0].architecture, "amd64");
         assert_eq!(check(&format!("\u{feff}{text}")), Ok(Vec::new()));
     }
 
@@ -412,8 +445,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "[<>/&;a-c\"'= \\n!?é-]{0,80}") {
-            let _ = check(&file(&text));
-            let _ = check(&text);
+            drop(check(&file(&text)));
+            drop(check(&text));
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         parse_sddl,
     },
     image::{
-        Image, NewNode,
+        Image, ImageError, NewNode,
         tree::{
             ATTRIBUTE_ARCHIVE, ATTRIBUTE_HIDDEN, ATTRIBUTE_NOT_INDEXED, ATTRIBUTE_READONLY,
             ATTRIBUTE_SYSTEM, NodeId,
@@ -181,7 +181,26 @@ impl FilesSpec {
         self.problem(image).into_iter().chain(sddl).collect()
     }
 
-    fn failed(&self, error: crate::image::ImageError) -> ServicingError {
+    /// Files where the image has folders, and the other way round; a folder that is replaced takes either.
+    pub(super) fn check_prepared(&self, prepared: &PreparedFiles, image: &Image) -> Vec<Problem> {
+        let tree = image.tree();
+        let mut problems = Vec::new();
+        for entry in &prepared.entries {
+            let path = self.path_of(&entry.path);
+            let Some(id) = tree.lookup(&path) else { continue };
+            let error = match (entry.content.is_none(), tree.inode(id).is_directory()) {
+                (true, false) => ImageError::NotDirectory(path.clone()),
+                (false, true) => ImageError::IsDirectory(path.clone()),
+                _ => continue,
+            };
+            if !matches!(self.action, FilesAction::From { replace: true, .. }) {
+                problems.push(ServicingError::image(NAME, &path.to_string(), error).into_problem());
+            }
+        }
+        problems
+    }
+
+    fn failed(&self, error: ImageError) -> ServicingError {
         ServicingError::image(NAME, &self.to.to_string(), error)
     }
 
@@ -195,6 +214,11 @@ impl FilesSpec {
         if self.to.is_root() && matches!(self.action, FilesAction::From { replace: true, .. }) {
             let cause = "the root of the image cannot be replaced";
             return Some(Problem::error(item, cause, "leave `replace` out"));
+        }
+        if matches!(self.action, FilesAction::From { .. })
+            && let Err(error) = image.check_place(&self.to)
+        {
+            return Some(self.failed(error).into_problem());
         }
         if self.action == FilesAction::Adjust && image.tree().lookup(&self.to).is_none() {
             let cause = "the image has no such file or folder, so its attributes and security cannot be set";

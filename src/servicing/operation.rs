@@ -147,11 +147,11 @@ impl Operation {
         }
     }
 
-    /// What the prepared inputs are odd about, without stopping the step.
+    /// What is odd about the prepared inputs, whatever the image. Nothing of it stops the step.
     #[must_use]
     pub fn warnings(&self, prepared: &Prepared) -> Vec<Problem> {
         match prepared {
-            Prepared::Unattend(prepared) => prepared.warnings(),
+            Prepared::Unattend(prepared) => prepared.warnings(&ImageFacts::default()),
             Prepared::Nothing
             | Prepared::RegistryFile(_)
             | Prepared::Files(_)
@@ -159,11 +159,29 @@ impl Operation {
         }
     }
 
+    /// Looks at the prepared inputs and the image without changing it: what [`Operation::check_image`] cannot know before the inputs
+    /// were read. What [`Operation::warnings`] says is among it.
+    pub fn check_prepared(
+        &self,
+        prepared: &Prepared,
+        image: &mut Image,
+        facts: &ImageFacts,
+    ) -> Vec<Problem> {
+        match (self, prepared) {
+            (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
+                spec.check(prepared, image)
+            }
+            (Self::Files(spec), Prepared::Files(prepared)) => spec.check_prepared(prepared, image),
+            (Self::Unattend(_), Prepared::Unattend(prepared)) => prepared.warnings(facts),
+            _ => Vec::new(),
+        }
+    }
+
     /// Looks at the image without changing it: what would make the step fail, and what is odd about it.
     pub fn check_image(&self, image: &mut Image, facts: &ImageFacts) -> Vec<Problem> {
         match self {
             Self::RegistryKey(spec) => spec.check(image),
-            // Which keys a .reg file names is known once it is prepared.
+            // Which keys a .reg file names is known once it is prepared: see `check_prepared`.
             Self::RegistryFile(_) => Vec::new(),
             Self::Service(spec) => spec.check(image),
             Self::Files(spec) => spec.check(image),

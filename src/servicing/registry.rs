@@ -1,5 +1,7 @@
 //! Registry keys, values and `.reg` files.
 
+use std::collections::BTreeSet;
+
 use crate::{
     base::name::Name,
     format::{
@@ -155,6 +157,22 @@ impl FileSpec {
             entries.push(PreparedKey { key: entry.key, line: entry.line, values });
         }
         Ok(PreparedFile { entries })
+    }
+
+    /// The first key of each hive that cannot be opened.
+    pub(super) fn check(&self, prepared: &PreparedFile, image: &mut Image) -> Vec<Problem> {
+        let mut seen = BTreeSet::new();
+        let mut problems = Vec::new();
+        for entry in &prepared.entries {
+            let Ok(path) = RegistryPath::parse(&entry.key) else { continue };
+            if seen.insert(path.hive())
+                && let Err(error) = image.registry_key_exists(&path)
+            {
+                let item = format!("{}:{}: {}", self.input, entry.line, entry.key);
+                problems.push(ServicingError::image(NAME, &item, error).into_problem());
+            }
+        }
+        problems
     }
 
     pub(super) fn apply(

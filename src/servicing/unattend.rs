@@ -15,7 +15,7 @@
 
 use crate::{
     base::{name::Name, ntpath::NtPath},
-    image::{Image, NewNode},
+    image::{Architecture, Image, ImageFacts, NewNode},
     store::StoredBlob,
 };
 
@@ -39,6 +39,8 @@ pub struct PreparedUnattend {
     content: StoredBlob,
     /// What is odd about it: item, cause, help.
     warnings: Vec<(String, String, String)>,
+    /// Components with the architecture each is for, and where they stand.
+    components: Vec<(String, String, String)>,
 }
 
 const NAME: &str = "unattend";
@@ -54,15 +56,25 @@ impl UnattendSpec {
             Some((line, column)) => format!("{}:{line}:{column}", self.input),
             None => self.input.0.clone(),
         };
-        let warnings = check_answer_file(&bytes).map_err(|finding| {
+        let checked = check_answer_file(&bytes).map_err(|finding| {
             let item = item(&finding);
             ServicingError::refused(NAME, Problem::error(item, finding.cause, finding.help))
         })?;
-        let warnings = warnings
+        let warnings = checked
+            .warnings
             .into_iter()
             .map(|finding| (item(&finding), finding.cause, finding.help))
             .collect();
-        Ok(PreparedUnattend { content: blobs.put(&bytes)?, warnings })
+        let components = checked
+            .components
+            .into_iter()
+            .map(|component| {
+                let (line, column) = component.place;
+                let place = format!("{}:{line}:{column}", self.input);
+                (component.name, component.architecture, place)
+            })
+            .collect();
+        Ok(PreparedUnattend { content: blobs.put(&bytes)?, warnings, components })
     }
 
     pub(super) fn apply(
@@ -78,11 +90,31 @@ impl UnattendSpec {
 }
 
 impl PreparedUnattend {
-    pub(super) fn warnings(&self) -> Vec<Problem> {
-        self.warnings
+    /// What is odd about it, also for an image of this architecture. Answer files often hold one component for several architectures, so
+    /// only a component that no block serves is worth a word.
+    pub(super) fn warnings(&self, facts: &ImageFacts) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = self
+            .warnings
             .iter()
             .map(|(item, cause, help)| Problem::warning(item, cause, help))
-            .collect()
+            .collect();
+        let Some(architecture) = facts.architecture.map(Architecture::name) else {
+            return problems;
+        };
+        let serves = |other: &str| {
+            other == architecture || other == "msil" || other == "wow64" && architecture != "x86"
+        };
+        for (name, other, place) in &self.components {
+            let served =
+                self.components.iter().any(|(same, other, _)| same == name && serves(other));
+            if !served {
+                let cause =
+                    format!("{name} is for {other}, the image is {architecture}: Setup skips it");
+                let help = format!("write processorArchitecture=\"{architecture}\"");
+                problems.push(Problem::warning(place, cause, help));
+            }
+        }
+        problems
     }
 }
 

@@ -1,7 +1,7 @@
 //! Edits of an image: what changes, what stays, what is recorded, and that a replay gives the same bytes.
 
 use transom::{
-    base::{name::Name, ntpath::NtPath},
+    base::{digest::Sha1, name::Name, ntpath::NtPath},
     format::{
         hive::{Hive, Value},
         security::{SecurityDescriptor, to_sddl},
@@ -248,7 +248,13 @@ fn a_hive_file_that_is_replaced_takes_its_open_edits_with_it() {
     let test = key(r"HKU\.DEFAULT\Software\Test");
     image.create_key(&test).unwrap();
     let fresh = crate::image_fixture::hive(&[("Fresh", vec![])]);
-    image.put_bytes(&path(r"\Windows\System32\config\DEFAULT"), fresh, &plain()).unwrap();
+    let file = path(r"\Windows\System32\config\DEFAULT");
+    let mut other = open(&wim);
+    other.create_key(&test).unwrap();
+    other.put_bytes(&file, fresh.clone(), &plain()).unwrap();
+    let finished = other.finish().unwrap();
+    assert_eq!(entry(&finished.metadata, "DEFAULT").streams[0].sha1, Sha1::of(&fresh));
+    image.put_bytes(&file, fresh, &plain()).unwrap();
     assert!(!image.registry_key_exists(&test).unwrap());
     assert!(image.registry_key_exists(&key(r"HKU\.DEFAULT\Fresh")).unwrap());
 }
@@ -275,5 +281,59 @@ fn dirty_hives_are_completed_from_their_logs_or_refused() {
     let finished = image.finish().unwrap();
     for name in ["SYSTEM.LOG1", "SYSTEM.LOG2"] {
         assert!(entry(&finished.metadata, name).streams.iter().all(|stream| stream.sha1.is_zero()));
+    }
+}
+
+/// An edit of files or keys, by small numbers.
+fn edit(image: &mut Image, (kind, first, second): (u8, u8, u8)) {
+    let names =
+        ["Windows", "windows", "a", "B", "notepad.exe", "Program Files", "Temp", "progra~1"];
+    let name = |number: u8| names[usize::from(number) % names.len()];
+    let place = path(&format!(r"\{}\{}", name(first), name(second)));
+    let key = key(&format!(r"HKCU\{}\{}", name(first), name(second)));
+    // Edits that the state does not allow are refused and change nothing.
+    let result = match kind % 8 {
+        0 => image.put_bytes(&place, vec![first, second], &plain()),
+        1 => image.make_directory(&place, &plain()),
+        2 => image.remove(&path(&format!(r"\{}", name(first)))),
+        3 => image.rename(&place, &path(&format!(r"\{}\{}", name(second), name(first)))),
+        4 => image.set_attributes(&place, u32::from(first) & 7, u32::from(second) & 7),
+        5 => image.set_value(&key, &Value::dword(name(first), u32::from(second))),
+        6 => image.delete_key(&key),
+        _ => image.remove(&place),
+    };
+    drop(result);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(48))]
+
+    #[test]
+    fn any_edits_replay_to_the_same_image(
+        edits in proptest::collection::vec((0..8_u8, 0..8_u8, 0..8_u8), 1..40),
+    ) {
+        static BASE: std::sync::LazyLock<(tempfile::TempDir, std::sync::Arc<transom::format::wim::Wim>)> =
+            std::sync::LazyLock::new(|| {
+                let folder = support::temporary_folder();
+                let wim = windows(&folder.path().join("base.wim"));
+                (folder, wim)
+            });
+        let mut image = open(&BASE.1);
+        image.begin_step();
+        edits.iter().for_each(|&numbers| edit(&mut image, numbers));
+        let changes = image.end_step();
+        let mut replayed = open(&BASE.1);
+        replayed.replay(&changes).unwrap();
+        // Every entry is found by its path, and by it alone.
+        for id in image.tree().walk() {
+            proptest::prop_assert_eq!(image.tree().lookup(&image.tree().path_of(id)), Some(id));
+        }
+        let (one, two) = (image.finish().unwrap(), replayed.finish().unwrap());
+        let bytes = one.metadata.encode();
+        proptest::prop_assert_eq!(&bytes, &two.metadata.encode());
+        let again = transom::format::wim::ImageMetadata::parse(&bytes, &Default::default()).unwrap();
+        proptest::prop_assert_eq!(again.warnings, Vec::<String>::new());
+        proptest::prop_assert_eq!(again.dentries.len(), one.metadata.dentries.len());
+        proptest::prop_assert_eq!(one.counts, two.counts);
     }
 }

@@ -223,9 +223,7 @@ pub(crate) fn windows(place: &Path) -> Arc<Wim> {
 /// Adds what edits cannot make: hard links, a named stream, a junction, short names, an object id.
 fn decorate(finished: &mut FinishedImage) {
     let metadata = &mut finished.metadata;
-    let reparse =
-        b"\x00\x00\x12\x00\x14\x00\x10\x00\\\0?\0?\0\\\0C\0:\0\\\0U\0x\0\0\0C\0:\0\\\0U\0\0\0"
-            .to_vec();
+    let reparse = junction(r"\??\C:\Users", r"C:\Users");
     let stream = b"[ZoneTransfer]".to_vec();
     for bytes in [&reparse, &stream] {
         finished.blobs.push(transom::image::FinishedBlob {
@@ -266,6 +264,17 @@ fn decorate(finished: &mut FinishedImage) {
             }];
         }
     }
+}
+
+/// Reparse data of a junction.
+fn junction(substitute: &str, print: &str) -> Vec<u8> {
+    let units = |text: &str| -> Vec<u8> {
+        text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+    };
+    let (substitute, print) = (units(substitute), units(print));
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap();
+    let head = [0, length(&substitute) - 2, length(&substitute), length(&print) - 2];
+    [head.map(u16::to_le_bytes).concat(), substitute, print].concat()
 }
 
 /// Writes an image as the only one of a WIM. `base` is the WIM whose XML it keeps.
