@@ -8,6 +8,7 @@ mod hive_real;
 mod layers;
 mod pipeline_build;
 mod pipeline_place;
+mod plan_make;
 mod policy;
 mod recipe_files;
 mod recipe_schema;
