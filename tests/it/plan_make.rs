@@ -14,10 +14,7 @@ use crate::pipeline_place::Place;
 
 /// Class, and code and text of every finding with what stands at its first place.
 fn refused(place: &Place, options: &Options<'_>) -> (FailureClass, Vec<(String, String, String)>) {
-    let error = match place.plan_with(&place.store(), options) {
-        Ok(_) => panic!("there is a plan"),
-        Err(error) => error,
-    };
+    let error = place.plan_with(&place.store(), options).unwrap_err();
     let findings = error.findings().map(|finding| {
         let label = finding.labels().next().unwrap();
         let text = format!("{finding}: {}", label.text);
