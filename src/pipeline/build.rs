@@ -207,7 +207,9 @@ fn attempt_build(
         let run =
             Run { plan, store, settings, prepared: &prepared, known: remembered[place].as_ref() };
         let (cached, record) = run.step(place, step, &mut image, &state)?;
-        store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
+        if !step.parts.inputs.is_empty() {
+            store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
+        }
         let changed = record.changeset.is_some();
         steps.push(StepOutcome { name: step.name(), cached, changed });
         state = key::next_state(state, record.changeset);
@@ -255,7 +257,7 @@ fn remembered(
     let Chain { records, .. } = state::follow(plan, store)?;
     records
         .into_iter()
-        .map(|record| record.map_or(Ok(None), |record| recall(store, record)))
+        .map(|record| record.map_or(Ok(None), |record| recall(plan, store, record)))
         .collect()
 }
 
@@ -263,7 +265,11 @@ fn remembered(
 type Recalled = (StepRecord, Changeset);
 
 /// The changeset of a remembered step; `None` when it or content it names is gone.
-fn recall(store: &Store, record: StepRecord) -> Result<Option<Recalled>, StoreError> {
+fn recall(
+    plan: &Plan,
+    store: &Store,
+    record: StepRecord,
+) -> Result<Option<Recalled>, StoreError> {
     let Some(digest) = record.changeset else { return Ok(Some((record, Changeset::default()))) };
     let Some(bytes) = store.record(RecordKind::Changeset, &digest)? else { return Ok(None) };
     let Some(changeset) = Changeset::from_bytes(&bytes) else { return Ok(None) };
@@ -275,7 +281,7 @@ fn recall(store: &Store, record: StepRecord) -> Result<Option<Recalled>, StoreEr
             _ => None,
         })
         .collect();
-    Ok(all_there(store, &blobs)?.then_some((record, changeset)))
+    Ok(all_there(store, &blobs, &plan.output.resources)?.then_some((record, changeset)))
 }
 
 /// What running one step needs.
@@ -303,7 +309,7 @@ impl Run<'_> {
             Some(_) => None,
             None if self.settings.no_cache => None,
             None => match self.store.json(RecordKind::Step, &step.parts.step_key(state))? {
-                Some(record) => recall(self.store, record)?,
+                Some(record) => recall(self.plan, self.store, record)?,
                 None => None,
             },
         };

@@ -67,7 +67,7 @@ impl PartialOutput {
             return Err(OutputError::IsBase(output.to_owned()));
         }
         let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
+        let folder = folder.unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(folder).map_err(failed)?;
         let mut partial_name = OsString::from(".");
         partial_name.push(name);

@@ -54,16 +54,21 @@ fn prepare_step(
     settings: &Settings<'_>,
 ) -> Result<Prepared, BuildError> {
     let key = step.parts.prepared_key();
-    if !settings.no_cache
+    // Without inputs there is nothing worth remembering.
+    let has_inputs = !step.parts.inputs.is_empty();
+    if has_inputs
+        && !settings.no_cache
         && let Some(record) = store.json::<PreparedRecord>(RecordKind::Prepared, &key)?
-        && all_there(store, &record.blobs)?
+        && all_there(store, &record.blobs, &plan.output.resources)?
     {
         return Ok(record.prepared);
     }
     if (settings.cancelled)() {
         return Err(BuildError::Cancelled);
     }
-    (settings.events)(Event::StepPreparing { number: step.number, title: &step.title });
+    if has_inputs {
+        (settings.events)(Event::StepPreparing { number: step.number, title: &step.title });
+    }
     let sink = Sink {
         store,
         resources: plan.output.resources,
@@ -78,6 +83,9 @@ fn prepare_step(
             BuildError::of_step(step, &error)
         }
     })?;
+    if !has_inputs {
+        return Ok(prepared);
+    }
     let mut blobs = sink.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
     blobs.sort();
     blobs.dedup();
@@ -88,9 +96,13 @@ fn prepare_step(
 }
 
 /// True when the store has every one of `blobs`.
-pub(super) fn all_there(store: &Store, blobs: &[StoredBlob]) -> Result<bool, StoreError> {
+pub(super) fn all_there(
+    store: &Store,
+    blobs: &[StoredBlob],
+    likely: &ResourceSettings,
+) -> Result<bool, StoreError> {
     for blob in blobs {
-        if !store.has_blob(blob)? {
+        if !store.has_blob(blob, likely)? {
             return Ok(false);
         }
     }

@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn every_part_changes_the_key_and_is_named() {
         let base = parts();
-        let changed: [(&str, fn(&mut KeyParts)); 6] = [
+        type Change = (&'static str, fn(&mut KeyParts));
+        let changed: [Change; 6] = [
             ("it was a step `files`", |parts| parts.operation.push('x')),
             ("this program does `files` differently now (version 2, was 1)", |parts| {
                 parts.version = 2;

@@ -123,10 +123,10 @@ fn list(differences: &[Difference]) -> String {
     let mut text = String::new();
     for difference in differences.iter().take(SHOWN) {
         // Writing to a string cannot fail.
-        drop(write!(text, "\n  {difference}"));
+        let _ = write!(text, "\n  {difference}");
     }
     if differences.len() > SHOWN {
-        drop(write!(text, "\n  and {} more", differences.len() - SHOWN));
+        let _ = write!(text, "\n  and {} more", differences.len() - SHOWN);
     }
     text
 }
@@ -170,7 +170,7 @@ impl Lock {
         );
         let mut line = |parts: std::fmt::Arguments<'_>| {
             // Writing to a string cannot fail.
-            drop(text.write_fmt(parts));
+            let _ = text.write_fmt(parts);
             text.push('\n');
         };
         line(format_args!("format = {FORMAT}"));
@@ -258,7 +258,9 @@ fn quoted(text: &str) -> String {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
             // Writing to a string cannot fail.
-            _ if character.is_control() => drop(write!(quoted, "\\u{:04X}", u32::from(character))),
+            _ if character.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(character));
+            }
             _ => quoted.push(character),
         }
     }

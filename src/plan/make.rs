@@ -344,7 +344,7 @@ fn lock(
     inputs: &ResolvedInputs,
     epoch: FileTime,
 ) -> Result<Lock, PlanError> {
-    let folder = recipe_path.parent().unwrap_or(Path::new(""));
+    let folder = recipe_path.parent().unwrap_or_else(|| Path::new(""));
     let path = recipe.base.wim.value.strip_prefix(folder).unwrap_or(&recipe.base.wim.value);
     let metadata =
         base.wim.metadata_blob(base.index).map_err(|error| damaged_base(recipe, &error))?.sha1;

@@ -175,7 +175,7 @@ impl Plan {
         let mut file = tempfile::Builder::new()
             .prefix(".lock-")
             .permissions_like(&self.lock_path)
-            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+            .tempfile_in(folder.unwrap_or_else(|| Path::new(".")))?;
         std::io::Write::write_all(&mut file, text.as_bytes())?;
         file.persist(&self.lock_path).map_err(|error| error.error)?;
         Ok(true)

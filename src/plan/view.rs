@@ -204,10 +204,10 @@ pub enum GraphLanguage {
 pub fn graph(plan: &Plan, language: GraphLanguage) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    drop(match language {
+    let _ = match language {
         GraphLanguage::Dot => write_dot(plan, &mut text),
         GraphLanguage::Mermaid => write_mermaid(plan, &mut text),
-    });
+    };
     text
 }
 

@@ -158,11 +158,20 @@ impl Store {
         Ok(blob)
     }
 
-    /// True when some form of the blob is there, as far as header and length tell.
+    /// True when some form of the blob is there, as far as header and length tell; the `likely` one is looked for first.
     ///
     /// # Errors
     /// When the folder is there but cannot be read.
-    pub fn has_blob(&self, blob: &StoredBlob) -> Result<bool, StoreError> {
+    pub fn has_blob(
+        &self,
+        blob: &StoredBlob,
+        likely: &ResourceSettings,
+    ) -> Result<bool, StoreError> {
+        let name = object(&blob.blake3, &likely.suffix());
+        if self.look(&name, &blob.blake3)?.is_some_and(|header| header.blob == *blob) {
+            self.mark_used(&name);
+            return Ok(true);
+        }
         Ok(self.any_form(blob)?.is_some())
     }
 

@@ -19,6 +19,7 @@ mod image_real;
 mod layers;
 mod pipeline_build;
 mod pipeline_place;
+mod plan_make;
 mod policy;
 mod readme;
 mod recipe_files;

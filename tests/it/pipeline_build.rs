@@ -31,7 +31,7 @@ fn the_output_has_what_the_recipe_says_and_the_rest_of_the_base() {
         assert_eq!(number(&mut image, TELEMETRY, "AllowTelemetry"), Some(0));
         assert_eq!(number(&mut image, REMOTE_REGISTRY, "Start"), Some(4));
         assert_eq!(content(&image, r"Data\one.txt"), b"one");
-        assert_eq!(content(&image, r"Data\tree\sub\b.bin"), [7; 100_000]);
+        assert_eq!(content(&image, r"Data\tree\sub\b.bin"), vec![7; 100_000]);
         assert_eq!(content(&image, r"Windows\readme.txt"), b"this is Server");
         let wim = Wim::open_path(&place.path("out/golden.wim"), &Limits::default()).unwrap();
         assert_eq!((wim.codec(), wim.image_count(), wim.header().boot_index), (codec, 1, 1));
@@ -138,11 +138,12 @@ fn a_change_runs_what_depends_on_it_and_no_more() {
     // Steps: 1 service, 2 registry, 3 one.txt, 4 tree, 5 first boot.
     let (_, told) = place.build();
     assert_eq!(told.applied, [1, 2, 3, 4, 5]);
-    let cases: [(&str, &dyn Fn(), &[usize], &[usize]); 6] = [
+    type Case<'a> = (&'a str, &'a dyn Fn(), &'a [usize], &'a [usize]);
+    let cases: [Case<'_>; 6] = [
         (
             "a registry value",
             &|| place.edit("AllowTelemetry = 0", "AllowTelemetry = 1"),
-            &[2],
+            &[],
             &[2, 3, 4, 5],
         ),
         ("and back", &|| place.edit("AllowTelemetry = 1", "AllowTelemetry = 0"), &[], &[]),
@@ -154,9 +155,9 @@ fn a_change_runs_what_depends_on_it_and_no_more() {
                 place.edit(
                     "[first-boot]",
                     "[[files]]\nto = 'C:\\Data\\tree\\a.txt'\nabsent = true\n[first-boot]",
-                )
+                );
             },
-            &[5],
+            &[],
             &[5, 6],
         ),
         ("the name", &|| place.edit("\"golden\"", "\"gold\""), &[], &[]),
@@ -312,7 +313,7 @@ fn the_bytes_do_not_depend_on_threads_or_place() {
             let place = Place::new(Codec::Xpress);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| place.build());
-            assert_eq!(place.path("recipe.lock").exists(), false);
+            assert!(!place.path("recipe.lock").exists(), "a build writes no lock by itself");
             place.read("out/golden.wim")
         })
         .into();

@@ -70,7 +70,7 @@ impl Place {
         write_base(&place.path("base.wim"), codec);
         place.write("files/one.txt", b"one");
         place.write("files/tree/a.txt", &b"tree a ".repeat(5000));
-        place.write("files/tree/sub/b.bin", &[7; 100_000]);
+        place.write("files/tree/sub/b.bin", &vec![7; 100_000]);
         place.write("files/first.cmd", b"echo first\r\n");
         place.write("recipe.toml", RECIPE.as_bytes());
         place
