@@ -296,7 +296,8 @@ impl BuildState {
         match event {
             Event::Started { steps } => (line.event, line.steps) = ("started", Some(*steps)),
             Event::StepCached { number, title } => {
-                (line.event, line.number, line.title) = ("step-cached", Some(*number), Some(*title));
+                (line.event, line.number, line.title) =
+                    ("step-cached", Some(*number), Some(*title));
             }
             Event::StepPreparing { number, title } => {
                 (line.event, line.number, line.title) =

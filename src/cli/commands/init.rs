@@ -26,13 +26,10 @@ use crate::{
 ///
 /// The recipe names the image as its base and explains, in comments, what can be said of it. When the WIM has several images, choose one; without a choice they are
 /// listed.
-///
-/// Examples:
-///
-///   transom init media/install.wim
-///
-///   transom init media/install.wim --index 2 -o server.toml
 #[derive(Debug, Default, Args)]
+#[command(after_long_help = r#"Examples:
+  transom init media/install.wim
+  transom init media/install.wim --index 2 -o server.toml"#)]
 pub(crate) struct InitArguments {
     /// The WIM
     #[arg(value_name = "WIM")]

@@ -25,15 +25,11 @@ use crate::{
 ///
 /// With --check every key, value and cell is looked at and everything wrong is printed. Exit code 8 when something is wrong; wasted space
 /// alone, which Windows does not mind, is printed and is no failure.
-///
-/// Examples:
-///
-///   transom inspect hive SYSTEM
-///
-///   transom inspect hive SYSTEM 'ControlSet001\Services\Tcpip' --values
-///
-///   transom inspect hive SOFTWARE --check
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom inspect hive SYSTEM
+  transom inspect hive SYSTEM 'ControlSet001\Services\Tcpip' --values
+  transom inspect hive SOFTWARE --check"#)]
 pub(crate) struct InspectHiveArguments {
     /// The hive file
     #[arg(value_name = "FILE")]
