@@ -7,6 +7,8 @@ mod hive_hostile;
 mod hive_model;
 mod hive_peers;
 mod hive_real;
+mod image_edit;
+mod image_fixture;
 mod layers;
 mod policy;
 mod readme;
