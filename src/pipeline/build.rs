@@ -166,7 +166,7 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
     let steps = plan.steps.iter().zip(&chain.records).map(|(step, record)| StepOutcome {
         name: step.name(),
         cached: true,
-        changed: record.is_some_and(|record| record.changeset.is_some()),
+        changed: record.as_ref().is_some_and(|record| record.changeset.is_some()),
     });
     Ok(Some(Outcome {
         output: plan.output.path.clone(),
@@ -178,7 +178,7 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
         steps: steps.collect(),
         copied_bytes: 0,
         encoded_bytes: 0,
-        warnings: Vec::new(),
+        warnings: chain.records.into_iter().flatten().flat_map(|record| record.warnings).collect(),
     }))
 }
 
@@ -198,7 +198,7 @@ fn attempt_build(
     image.set_epoch(plan.epoch);
     image.set_stored_content(Arc::clone(content) as Arc<dyn StoredContent>);
     let mut state = key::first_state(&plan.base.identity, plan.epoch);
-    let (mut steps, mut built) = (Vec::new(), Vec::new());
+    let (mut steps, mut built, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     for (place, step) in plan.steps.iter().enumerate() {
         if (settings.cancelled)() {
             return Err(BuildError::Cancelled.into());
@@ -206,13 +206,15 @@ fn attempt_build(
         built.push(BuiltStep { name: step.name(), parts: step.parts.clone(), state });
         let run =
             Run { plan, store, settings, prepared: &prepared, known: remembered[place].as_ref() };
-        let (cached, changeset) = run.step(place, step, &mut image, &state)?;
+        let (cached, record) = run.step(place, step, &mut image, &state)?;
         store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
-        steps.push(StepOutcome { name: step.name(), cached, changed: changeset.is_some() });
-        state = key::next_state(state, changeset);
+        let changed = record.changeset.is_some();
+        steps.push(StepOutcome { name: step.name(), cached, changed });
+        state = key::next_state(state, record.changeset);
+        warnings.extend(record.warnings);
     }
     let finished = image.finish().map_err(BuildError::Base)?;
-    let warnings = finished.facts.warnings.clone();
+    warnings.extend(finished.facts.warnings.iter().cloned());
     let report = commit::write(plan, store, finished, output.file(), settings)?;
     (settings.events)(Event::Flushing);
     let stamp = output.complete()?;
@@ -246,7 +248,7 @@ fn remembered(
     plan: &Plan,
     store: &Store,
     settings: &Settings<'_>,
-) -> Result<Vec<Option<Changeset>>, StoreError> {
+) -> Result<Vec<Option<Recalled>>, StoreError> {
     if settings.no_cache {
         return Ok(vec![None; plan.steps.len()]);
     }
@@ -257,9 +259,12 @@ fn remembered(
         .collect()
 }
 
+/// A remembered step with what it did.
+type Recalled = (StepRecord, Changeset);
+
 /// The changeset of a remembered step; `None` when it or content it names is gone.
-fn recall(store: &Store, record: StepRecord) -> Result<Option<Changeset>, StoreError> {
-    let Some(digest) = record.changeset else { return Ok(Some(Changeset::default())) };
+fn recall(store: &Store, record: StepRecord) -> Result<Option<Recalled>, StoreError> {
+    let Some(digest) = record.changeset else { return Ok(Some((record, Changeset::default()))) };
     let Some(bytes) = store.record(RecordKind::Changeset, &digest)? else { return Ok(None) };
     let Some(changeset) = Changeset::from_bytes(&bytes) else { return Ok(None) };
     let blobs: Vec<StoredBlob> = changeset
@@ -270,7 +275,7 @@ fn recall(store: &Store, record: StepRecord) -> Result<Option<Changeset>, StoreE
             _ => None,
         })
         .collect();
-    Ok(all_there(store, &blobs)?.then_some(changeset))
+    Ok(all_there(store, &blobs)?.then_some((record, changeset)))
 }
 
 /// What running one step needs.
@@ -279,19 +284,19 @@ struct Run<'a> {
     store: &'a Store,
     settings: &'a Settings<'a>,
     prepared: &'a PreparedSteps,
-    /// Its changeset, when that is remembered.
-    known: Option<&'a Changeset>,
+    /// What is remembered of it.
+    known: Option<&'a Recalled>,
 }
 
 impl Run<'_> {
-    /// Replays or applies the step on `image`, which is in `state`; gives whether it was remembered, and the digest of what it did.
+    /// Replays or applies the step on `image`, which is in `state`; gives whether it was remembered, and its record.
     fn step(
         &self,
         place: usize,
         step: &Step,
         image: &mut Image,
         state: &Blake3,
-    ) -> Result<(bool, Option<Blake3>), Failure> {
+    ) -> Result<(bool, StepRecord), Failure> {
         let (number, title) = (step.number, step.title.as_str());
         // Behind a step that had to run, the state may still be one that is remembered: the step changed nothing, or did what it did before.
         let recalled = match self.known {
@@ -302,11 +307,10 @@ impl Run<'_> {
                 None => None,
             },
         };
-        if let Some(changeset) = self.known.or(recalled.as_ref()) {
+        if let Some((record, changeset)) = self.known.or(recalled.as_ref()) {
             (self.settings.events)(Event::StepCached { number, title });
             image.replay(changeset).map_err(Failure::Replay)?;
-            let digest = (!changeset.is_empty()).then(|| changeset.digest());
-            return Ok((true, digest));
+            return Ok((true, record.clone()));
         }
         (self.settings.events)(Event::StepApplying { number, title });
         let late;
@@ -325,10 +329,13 @@ impl Run<'_> {
         if let Some(digest) = &digest {
             self.store.put_record(RecordKind::Changeset, digest, &changeset.to_bytes())?;
         }
-        let record = StepRecord { changeset: digest };
+        let warnings = step.operation.warnings(prepared);
+        let warnings =
+            warnings.iter().map(|problem| format!("{}: {}", problem.item, problem.cause));
+        let record = StepRecord { changeset: digest, warnings: warnings.collect() };
         self.store.put_json(RecordKind::Step, &step.parts.step_key(state), &record)?;
         (self.settings.events)(Event::StepApplied { number, changes: changeset.0.len() });
-        Ok((false, digest))
+        Ok((false, record))
     }
 }
 

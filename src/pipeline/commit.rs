@@ -110,7 +110,7 @@ fn xml(plan: &Plan, finished: &FinishedImage, built: u32) -> WimXml {
     xml
 }
 
-/// The blobs of all images of the output, in the order of the base's table, then what is new; counted anew.
+/// The blobs of all images of the output, in the order of the base's file, then what is new; counted anew.
 fn with_other_images(
     plan: &Plan,
     store: &Store,
@@ -129,7 +129,10 @@ fn with_other_images(
     let mut of_built: HashMap<Sha1, FinishedBlob> =
         in_base.into_iter().map(|blob| (blob.sha1, blob)).collect();
     let mut all = Vec::new();
-    for blob in wim.blobs() {
+    // As they lie in the file, so that neighbours are copied together.
+    let mut base: Vec<_> = wim.blobs().iter().collect();
+    base.sort_by_key(|blob| (blob.part, blob.resource.offset));
+    for blob in base {
         let elsewhere = others.get(&blob.sha1).copied().unwrap_or(0);
         match of_built.remove(&blob.sha1) {
             Some(mut finished) => {

@@ -17,11 +17,13 @@ use crate::{
 const COMMIT_VERSION: u32 = 1;
 
 /// What is remembered of a step under its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StepRecord {
     /// Digest of what it did; `None` when it changed nothing.
     pub changeset: Option<Blake3>,
+    /// What was odd about its inputs.
+    pub warnings: Vec<String>,
 }
 
 /// What is remembered of an output: from what it was built.
@@ -72,11 +74,11 @@ pub fn follow(plan: &Plan, store: &Store) -> Result<Chain, StoreError> {
             None => None,
         };
         chain.states.push(state);
-        chain.records.push(record);
-        state = match (state, record) {
+        state = match (state, &record) {
             (Some(state), Some(record)) => Some(key::next_state(state, record.changeset)),
             _ => None,
         };
+        chain.records.push(record);
     }
     chain.last = state;
     Ok(chain)

@@ -22,7 +22,7 @@
 //! from one that is there when a commit asks for it, so a change of `[output] compression` needs no inputs.
 
 use std::{
-    io::{self, Seek as _, SeekFrom, Write},
+    io::{self, Seek as _, SeekFrom, Write as _},
     path::PathBuf,
     sync::Arc,
 };
@@ -41,7 +41,7 @@ use crate::{
         read_at::{FileSource, ReadAt},
     },
     codec::{Codec, Level},
-    format::wim::{WimError, encode_resource},
+    format::wim::{DecodedResource, ResourceHeader, WimError, encode_resource_seek},
 };
 
 const MAGIC: &[u8; 8] = b"TRNSBLOB";
@@ -132,23 +132,18 @@ impl Store {
             return Ok(header.blob);
         }
         let mut file = self.temporary()?;
-        let mut sink = io::BufWriter::with_capacity(PIECE, HashingWriter::new(file.as_file_mut()));
-        sink.write_all(&[0; HEADER])?;
-        sink.flush()?;
-        sink.get_mut().hasher.reset();
-        let coded = encode_resource(
-            source,
-            (settings.codec, settings.chunk_size, settings.level),
-            &mut sink,
-        )
-        .map_err(coding)?;
-        sink.flush()?;
-        let stored = Blake3(*sink.get_ref().hasher.finalize().as_bytes());
-        drop(sink);
+        let handle = file.as_file_mut();
+        handle.write_all(&[0; HEADER])?;
+        let form = (settings.codec, settings.chunk_size, settings.level);
+        let coded = encode_resource_seek(source, form, handle).map_err(coding)?;
+        let length = coded.stored_size.saturating_add(HEADER as u64);
+        handle.set_len(length)?;
         if coded.blake3 != blake3 {
             return Err(StoreError::Changed);
         }
         let blob = StoredBlob { blake3, sha1: coded.sha1, size: coded.size };
+        let written = ObjectFile { path: file.path().to_owned(), size: length };
+        let stored = hash(&written, HEADER as u64, coded.stored_size)?;
         let header = Header {
             blob,
             settings: *settings,
@@ -156,9 +151,9 @@ impl Store {
             stored_size: coded.stored_size,
             stored,
         };
-        let file_handle = file.as_file_mut();
-        file_handle.seek(SeekFrom::Start(0))?;
-        file_handle.write_all(&header.to_bytes())?;
+        let handle = file.as_file_mut();
+        handle.seek(SeekFrom::Start(0))?;
+        handle.write_all(&header.to_bytes())?;
         self.persist(file, &name)?;
         Ok(blob)
     }
@@ -426,8 +421,16 @@ impl Header {
 
     /// The content, decoded as it is read.
     fn decoded(&self, resource: &Resource) -> Result<Arc<dyn ReadAt>, StoreError> {
-        let _ = resource;
-        Err(StoreError::Lost(self.blob.blake3))
+        let flags = if self.compressed { ResourceHeader::COMPRESSED } else { 0 };
+        let header = ResourceHeader {
+            stored_size: self.stored_size,
+            flags,
+            offset: resource.offset,
+            size: self.blob.size,
+        };
+        let ResourceSettings { codec, chunk_size, .. } = self.settings;
+        let decoded = DecodedResource::new(Arc::clone(&resource.source), header, codec, chunk_size);
+        Ok(Arc::new(decoded.map_err(coding)?))
     }
 }
 
@@ -448,26 +451,128 @@ impl ReadAt for ObjectFile {
     }
 }
 
-/// Hashes what passes through.
-struct HashingWriter<W> {
-    inner: W,
-    hasher: blake3::Hasher,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<W> HashingWriter<W> {
-    fn new(inner: W) -> Self {
-        Self { inner, hasher: blake3::Hasher::new() }
-    }
-}
+    const FORMS: [(Codec, u32); 4] =
+        [(Codec::None, 0), (Codec::Xpress, 32768), (Codec::Xpress, 4096), (Codec::Lzx, 32768)];
 
-impl<W: Write> Write for HashingWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
+    fn form(codec: Codec, chunk_size: u32) -> ResourceSettings {
+        ResourceSettings { codec, chunk_size, level: Level::Fast }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+    fn content() -> Vec<u8> {
+        (0..100_000_u32).map(|number| (number / 5 % 253) as u8).collect()
+    }
+
+    fn object_files(store: &Store) -> Vec<PathBuf> {
+        let walk = walkdir::WalkDir::new(store.folder().join("blobs")).sort_by_file_name();
+        let files = walk.into_iter().map(Result::unwrap);
+        files.filter(|entry| entry.file_type().is_file()).map(|e| e.into_path()).collect()
+    }
+
+    #[test]
+    fn a_blob_is_read_in_every_form_whichever_it_was_put_in() {
+        for first in FORMS {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path()).unwrap();
+            let blob = store.put_blob(&content(), &form(first.0, first.1)).unwrap();
+            assert_eq!(blob.blake3, Blake3::of(&content()));
+            assert_eq!((blob.sha1, blob.size), (Sha1::of(&content()), 100_000));
+            for wanted in FORMS {
+                let resource = store.resource(&blob, &form(wanted.0, wanted.1)).unwrap();
+                assert_eq!(resource.compressed, wanted.0 != Codec::None);
+            }
+            assert_eq!(object_files(&store).len(), FORMS.len());
+            assert_eq!(store.read(&blob).unwrap(), content());
+        }
+    }
+
+    #[test]
+    fn a_transcoded_form_has_the_bytes_of_one_made_from_the_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] =
+            ["one", "other"].map(|name| Store::open(&folder.path().join(name)).unwrap());
+        let (xpress, lzx) = (form(Codec::Xpress, 4096), form(Codec::Lzx, 32768));
+        let blob = one.put_blob(&content(), &xpress).unwrap();
+        one.resource(&blob, &lzx).unwrap();
+        other.put_blob(&content(), &lzx).unwrap();
+        let made: Vec<u8> = fs::read(&object_files(&other)[0]).unwrap();
+        assert_eq!(fs::read(&object_files(&one)[0]).unwrap(), made);
+    }
+
+    #[test]
+    fn an_object_torn_or_changed_anywhere_is_lost_and_can_be_put_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let settings = form(Codec::Xpress, 4096);
+        let content = b"some content that is repeated, that is repeated, that is repeated".to_vec();
+        let blob = store.put_blob(&content, &settings).unwrap();
+        let path = object_files(&store).remove(0);
+        let sound = fs::read(&path).unwrap();
+        for place in 0..sound.len() {
+            let mut damaged = sound.clone();
+            damaged[place] ^= 0x10;
+            for bytes in [&damaged[..], &sound[..place], &[]] {
+                fs::write(&path, bytes).unwrap();
+                let lost = store.resource(&blob, &settings).unwrap_err();
+                assert!(lost.is_lost(), "byte {place}: {lost}");
+                assert!(!path.exists(), "byte {place}");
+                fs::write(&path, bytes).unwrap();
+                assert!(store.read(&blob).unwrap_err().is_lost(), "byte {place}");
+            }
+        }
+        assert_eq!(store.put_blob(&content, &settings).unwrap(), blob);
+        assert_eq!(fs::read(&path).unwrap(), sound);
+    }
+
+    #[test]
+    fn a_sound_form_replaces_a_damaged_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (xpress, none) = (form(Codec::Xpress, 4096), form(Codec::None, 0));
+        let blob = store.put_blob(&content(), &xpress).unwrap();
+        store.resource(&blob, &none).unwrap();
+        for path in object_files(&store) {
+            if path.to_string_lossy().contains("xpress") {
+                fs::write(path, b"torn").unwrap();
+            }
+        }
+        assert!(store.resource(&blob, &xpress).unwrap().compressed);
+        assert_eq!(store.read(&blob).unwrap(), content());
+    }
+
+    #[test]
+    fn many_threads_put_and_read_the_same_blobs() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    // Every thread is a build of its own, as far as the store can tell.
+                    let store = Store::open(folder.path()).unwrap();
+                    for number in 0..40_u8 {
+                        let content = vec![number; 10_000];
+                        let settings = form(Codec::Xpress, 4096);
+                        let blob = store.put_blob(&content, &settings).unwrap();
+                        store.resource(&blob, &settings).unwrap();
+                        assert_eq!(store.read(&blob).unwrap(), content);
+                    }
+                });
+            }
+        });
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(object_files(&store).len(), 40);
+        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn content_that_is_not_what_was_promised_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let wrong = Blake3::of(b"something else");
+        let result = store.put_known_blob(&content(), wrong, &form(Codec::None, 0));
+        assert!(matches!(result, Err(StoreError::Changed)));
+        assert!(!folder.path().join("blobs").exists());
     }
 }

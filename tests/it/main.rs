@@ -10,6 +10,8 @@ mod hive_real;
 mod image_edit;
 mod image_fixture;
 mod layers;
+mod pipeline_build;
+mod pipeline_place;
 mod policy;
 mod readme;
 mod recipe_files;

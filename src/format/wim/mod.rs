@@ -17,12 +17,14 @@
 //! - [`reader`]: [`Wim`]: open, look up, read, stream
 //! - [`verify`]: every blob against its SHA-1, on all threads
 //! - `resource`: compressed resources: chunk tables, decoding in parallel
+//! - [`decoded`]: a resource by itself, outside a WIM
 //! - [`integrity`]: the integrity table
 //! - [`encode`]: making compressed resources
 //! - [`write`]: a whole WIM from a plan
 //! - [`error`]: what can go wrong
 
 pub mod blob_table;
+pub mod decoded;
 pub mod encode;
 pub mod error;
 pub mod header;
@@ -40,6 +42,7 @@ mod write_items;
 pub mod xml;
 
 pub use blob_table::Blob;
+pub use decoded::DecodedResource;
 pub use encode::{EncodedResource, encode_resource, encode_resource_seek};
 pub use error::WimError;
 pub use header::{Header, ResourceHeader};
