@@ -24,15 +24,18 @@ pub struct Label {
     pub text: String,
 }
 
-/// One thing that is wrong with a recipe.
+/// One thing that is wrong with a recipe. Small, so that functions can return it as an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct Finding(Box<Content>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Content {
     code: Cow<'static, str>,
     message: String,
     labels: Vec<Label>,
     help: Option<String>,
     /// Labels that stand in other texts than the first; a diagnostic can show one text, so each is a note of its own.
-    elsewhere: Vec<Self>,
+    elsewhere: Vec<Finding>,
     note: bool,
 }
 
@@ -47,15 +50,9 @@ impl Finding {
         label: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        let help = help.into();
-        Self {
-            code: code.into(),
-            message: message.into(),
-            labels: vec![Label { origin: origin.clone(), text: label.into() }],
-            help: (!help.is_empty()).then_some(help),
-            elsewhere: Vec::new(),
-            note: false,
-        }
+        let mut finding = Self::nowhere(code, message, help);
+        finding.0.labels.push(Label { origin: origin.clone(), text: label.into() });
+        finding
     }
 
     /// A finding that no text can show, such as a recipe that cannot be read.
@@ -66,31 +63,26 @@ impl Finding {
         help: impl Into<String>,
     ) -> Self {
         let help = help.into();
-        Self {
+        Self(Box::new(Content {
             code: code.into(),
             message: message.into(),
             labels: Vec::new(),
             help: (!help.is_empty()).then_some(help),
             elsewhere: Vec::new(),
             note: false,
-        }
+        }))
     }
 
     /// The same finding with a second place, in the same text or another.
     #[must_use]
     pub fn and(mut self, origin: &Origin, label: impl Into<String>) -> Self {
-        let label = Label { origin: origin.clone(), text: label.into() };
-        if self.labels.iter().all(|first| first.origin.same_source(origin)) {
-            self.labels.push(label);
+        let text = label.into();
+        if self.0.labels.iter().all(|first| first.origin.same_source(origin)) {
+            self.0.labels.push(Label { origin: origin.clone(), text });
         } else {
-            self.elsewhere.push(Self {
-                code: Cow::Borrowed(""),
-                message: label.text.clone(),
-                labels: vec![label],
-                help: None,
-                elsewhere: Vec::new(),
-                note: true,
-            });
+            let mut note = Self::at(origin, "", text.clone(), text, "");
+            note.0.note = true;
+            self.0.elsewhere.push(note);
         }
         self
     }
@@ -98,30 +90,30 @@ impl Finding {
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     /// The sentence.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// The way out.
     #[must_use]
     pub fn help(&self) -> Option<&str> {
-        self.help.as_deref()
+        self.0.help.as_deref()
     }
 
     /// All labelled places, the one that matters first.
     pub fn labels(&self) -> impl Iterator<Item = &Label> {
-        self.labels.iter().chain(self.elsewhere.iter().flat_map(|note| &note.labels))
+        self.0.labels.iter().chain(self.0.elsewhere.iter().flat_map(|note| &note.0.labels))
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.message)
+        formatter.write_str(&self.0.message)
     }
 }
 
@@ -129,27 +121,27 @@ impl std::error::Error for Finding {}
 
 impl Diagnostic for Finding {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        (!self.code.is_empty()).then(|| Box::new(&self.code) as Box<dyn fmt::Display>)
+        (!self.0.code.is_empty()).then(|| Box::new(&self.0.code) as Box<dyn fmt::Display>)
     }
 
     fn severity(&self) -> Option<miette::Severity> {
-        self.note.then_some(miette::Severity::Advice)
+        self.0.note.then_some(miette::Severity::Advice)
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.labels.first().map(|label| label.origin.source().as_ref() as &dyn SourceCode)
+        self.0.labels.first().map(|label| label.origin.source().as_ref() as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        if self.labels.is_empty() {
+        if self.0.labels.is_empty() {
             return None;
         }
-        Some(Box::new(self.labels.iter().enumerate().map(|(index, label)| {
-            let text = Some(label.text.clone()).filter(|text| !text.is_empty() && !self.note);
+        Some(Box::new(self.0.labels.iter().enumerate().map(|(index, label)| {
+            let text = Some(label.text.clone()).filter(|text| !text.is_empty() && !self.0.note);
             match index {
                 0 => LabeledSpan::new_primary_with_span(text, visible(&label.origin)),
                 _ => LabeledSpan::new_with_span(text, visible(&label.origin)),
@@ -158,10 +150,10 @@ impl Diagnostic for Finding {
     }
 
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        if self.elsewhere.is_empty() {
+        if self.0.elsewhere.is_empty() {
             return None;
         }
-        Some(Box::new(self.elsewhere.iter().map(|note| note as &dyn Diagnostic)))
+        Some(Box::new(self.0.elsewhere.iter().map(|note| note as &dyn Diagnostic)))
     }
 }
 
@@ -215,7 +207,7 @@ impl Findings {
         let mut text = String::new();
         for finding in self.0.iter().take(SHOWN) {
             if handler.render_report(&mut text, finding).is_err() {
-                text.push_str(&finding.message);
+                text.push_str(finding.message());
                 text.push('\n');
             }
         }

@@ -214,15 +214,13 @@ mod tests {
             prop::collection::btree_map((value.0, value.1), value.2, 0..4),
         )
             .prop_map(|(services, values)| {
-                let mut text = String::from("[services]\n");
-                for (name, start) in services {
-                    text += &format!("{name} = '{start}'\n");
-                }
-                text += "[registry]\n";
-                for ((key, name), data) in values {
-                    text += &format!("{key}.{name} = {data}\n");
-                }
-                text
+                let services: String =
+                    services.iter().map(|(name, start)| format!("{name} = '{start}'\n")).collect();
+                let values: String = values
+                    .iter()
+                    .map(|((key, name), data)| format!("{key}.{name} = {data}\n"))
+                    .collect();
+                format!("[services]\n{services}[registry]\n{values}")
             })
     }
 

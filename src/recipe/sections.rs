@@ -85,7 +85,6 @@ pub(crate) static ROOT: TableShape = TableShape {
 
 static DROP: Shape = Shape::List { of: &LINE, least: 0, append: false };
 static VARS: Shape = Shape::Map(&MapShape {
-    key: "name",
     valid: |_| true,
     about: "Texts that `${name}` stands for in every other text. `$${` is a plain `${`.",
     value: &TEXT,
@@ -157,7 +156,6 @@ fn is_build(text: &str) -> bool {
 }
 
 static REGISTRY: Shape = Shape::Map(&MapShape {
-    key: "path of a key, such as 'HKLM\\SOFTWARE\\Policies'",
     // `[registry.HKLM.SOFTWARE]`, not quoted, is another table altogether.
     valid: |key| key.contains('\\'),
     about: "Registry keys. Roots: HKLM\\SOFTWARE, HKLM\\SYSTEM, HKLM\\SAM, HKLM\\SECURITY, HKLM\\COMPONENTS, HKLM\\DRIVERS, HKCR, HKU\\.DEFAULT, \
@@ -167,7 +165,6 @@ static REGISTRY: Shape = Shape::Map(&MapShape {
 static REGISTRY_KEY: Shape = Shape::OneOf(&[
     Shape::Choice { words: &[word("absent", "the key and all below it go")], other: None },
     Shape::Map(&MapShape {
-        key: "name of a value; \"\" is the default value",
         valid: |_| true,
         about: "Values of the key; others stay.",
         value: &REGISTRY_VALUE,
@@ -247,7 +244,6 @@ static REGISTRY_FILES: Shape = Shape::List {
 };
 
 static SERVICES: Shape = Shape::Map(&MapShape {
-    key: "name of a service",
     valid: |_| true,
     about: "Services by their key names. A service that the image does not have is an error.",
     value: &SERVICE,

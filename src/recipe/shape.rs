@@ -91,8 +91,6 @@ pub(crate) struct Group {
 /// A table whose keys the user chooses.
 #[derive(Debug)]
 pub(crate) struct MapShape {
-    /// What a key is: `the name of a service`.
-    pub(crate) key: &'static str,
     /// False for a key that is no such thing at all. Decoding refuses it; what is below it is not looked at.
     pub(crate) valid: fn(&str) -> bool,
     pub(crate) about: &'static str,
@@ -212,16 +210,16 @@ pub(crate) fn check(node: &Node, key: &str, shape: &Shape, findings: &mut Vec<Fi
             }
         }
         (Value::Text(text), _) => check_text(node, text, key, shape, findings),
-        (Value::Integer(number), Shape::Integer { least, most, help }) => {
-            if !number.is_some_and(|number| (*least..=*most).contains(&number)) {
-                findings.push(Finding::at(
-                    &node.origin,
-                    "recipe::out-of-range",
-                    format!("the number for `{}` is out of range", shown(key)),
-                    format!("not between {least} and {most}"),
-                    *help,
-                ));
-            }
+        (Value::Integer(number), Shape::Integer { least, most, help })
+            if !number.is_some_and(|number| (*least..=*most).contains(&number)) =>
+        {
+            findings.push(Finding::at(
+                &node.origin,
+                "recipe::out-of-range",
+                format!("the number for `{}` is out of range", shown(key)),
+                format!("not between {least} and {most}"),
+                *help,
+            ));
         }
         (Value::Boolean(false), Shape::True) => findings.push(Finding::at(
             &node.origin,

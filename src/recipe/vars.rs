@@ -269,11 +269,10 @@ mod tests {
 
     #[test]
     fn growth_is_bounded() {
-        let mut vars = String::from("a0 = 'xxxxxxxxxxxxxxxx'\n");
-        for index in 1..30 {
-            let one = format!("${{a{}}}", index - 1);
-            vars += &format!("a{index} = '{}'\n", one.repeat(8));
-        }
+        let doubling: String = (1..30)
+            .map(|index| format!("a{index} = '{}'\n", format!("${{a{}}}", index - 1).repeat(8)))
+            .collect();
+        let vars = format!("a0 = 'xxxxxxxxxxxxxxxx'\n{doubling}");
         let codes = value(&vars, "${a29}").unwrap_err();
         assert_eq!(codes, ["recipe::variable-too-long"]);
         let chain: String =

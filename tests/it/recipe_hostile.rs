@@ -172,26 +172,18 @@ proptest! {
 
 #[test]
 fn huge_recipes_do_not_take_huge_time() {
-    let mut keys = String::from("[base]\nwim = 'a'\nindex = 1\n[output]\npath = 'b'\n");
-    for index in 0..10_000 {
-        keys += &format!("[registry.'HKLM\\SOFTWARE\\A\\{index}']\nv = {index}\n");
-    }
+    let lines = |count: usize, line: fn(usize) -> String| (0..count).map(line).collect::<String>();
     let files = |text: String| BTreeMap::from([("main.toml".to_owned(), text.into_bytes())]);
-    let recipe = recipe::load_from(&files(keys), Path::new("main.toml"), &[]).unwrap();
+    let keys =
+        lines(10_000, |index| format!("[registry.'HKLM\\SOFTWARE\\A\\{index}']\nv = {index}\n"));
+    let text = format!("[base]\nwim = 'a'\nindex = 1\n[output]\npath = 'b'\n{keys}");
+    let recipe = recipe::load_from(&files(text), Path::new("main.toml"), &[]).unwrap();
     assert_eq!(recipe.entries.len(), 10_000);
 
-    let mut wrong = String::from("drop = [\n");
-    for index in 0..20_000 {
-        wrong += &format!("  'services.RemoteRegistry{index}',\n");
-    }
-    wrong += "]\n[vars]\n";
-    for index in 0..20_000 {
-        wrong += &format!("variable{index} = '${{variible{index}}}'\n");
-    }
-    wrong += "[services]\n";
-    for index in 0..20_000 {
-        wrong += &format!("service{index} = 'disabld'\n");
-    }
+    let drops = lines(20_000, |index| format!("  'services.RemoteRegistry{index}',\n"));
+    let variables = lines(20_000, |index| format!("variable{index} = '${{variible{index}}}'\n"));
+    let services = lines(20_000, |index| format!("service{index} = 'disabld'\n"));
+    let wrong = format!("drop = [\n{drops}]\n[vars]\n{variables}\n[services]\n{services}");
     let findings = recipe::load_from(&files(wrong), Path::new("main.toml"), &[]).unwrap_err();
     assert!(findings.iter().len() < 1_000, "{} findings help nobody", findings.iter().len());
 }
