@@ -86,7 +86,8 @@ fn what_dism_wrote_is_what_we_read() {
     assert_eq!(link.reparse.unwrap().tag, 0xa000_0003);
     assert_eq!(link.streams[0].kind, StreamKind::Reparse);
     assert!(link.children.is_empty());
-    assert_eq!(image.path_of(image.dentries.len() - 1), "\\dir\\another.txt");
+    let last = image.dentries.len() - 1;
+    assert_eq!(image.path_of(last, &image.parents()), "\\dir\\another.txt");
 
     let wim = open(&folder.join("wimbuilder2-boot.wim")).unwrap();
     assert_eq!((wim.image_count(), wim.header().boot_index), (2, 2));

@@ -116,24 +116,32 @@ impl ImageMetadata {
         })
     }
 
-    /// The path of an entry from the root, for messages: `\\Windows\\explorer.exe`. Takes time proportional to the number of entries.
+    /// Of each entry the directory it is in; `None` for the root and for what no directory contains.
     #[must_use]
-    pub fn path_of(&self, index: usize) -> String {
+    pub fn parents(&self) -> Vec<Option<u32>> {
         let mut parents = vec![None; self.dentries.len()];
-        for (directory, dentry) in self.dentries.iter().enumerate() {
+        for (directory, dentry) in (0..).zip(&self.dentries) {
             for &child in &dentry.children {
                 if let Some(parent) = parents.get_mut(child as usize) {
                     *parent = Some(directory);
                 }
             }
         }
+        parents
+    }
+
+    /// The path of an entry from the root, for messages: `\Windows\explorer.exe`. `parents` comes from [`ImageMetadata::parents`].
+    #[must_use]
+    pub fn path_of(&self, index: usize, parents: &[Option<u32>]) -> String {
         let mut names = Vec::new();
-        let mut next = Some(index);
-        while let Some(dentry) = next.filter(|&index| index != 0) {
-            let Some(entry) = self.dentries.get(dentry) else { break };
-            names.push(entry.name.to_string());
-            // Taken, so that children that are no tree do not make it go round.
-            next = parents[dentry].take();
+        let mut next = index;
+        // Children that are no tree must not make it go round for ever.
+        while let Some(parent) = parents.get(next).copied().flatten() {
+            if names.len() > self.dentries.len() {
+                break;
+            }
+            names.push(self.dentries[next].name.to_string());
+            next = parent as usize;
         }
         names.reverse();
         format!("\\{}", names.join("\\"))

@@ -347,14 +347,8 @@ mod tests {
         let image = ImageMetadata::parse(&bytes, &Limits::default()).unwrap();
         assert_eq!(image, chain(3));
         let root_list = u64::from_le_bytes(bytes[8 + 16..8 + 24].try_into().unwrap());
-        let place = bytes
-            .windows(8)
-            .enumerate()
-            .filter(|(_, w)| **w == 112_u64.to_le_bytes())
-            .map(|(p, _)| p)
-            .last()
-            .unwrap();
-        let mut cyclic = bytes.clone();
+        let place = bytes.windows(8).rposition(|window| window == 112_u64.to_le_bytes()).unwrap();
+        let mut cyclic = bytes;
         cyclic[place + 16..place + 24].copy_from_slice(&root_list.to_le_bytes());
         let error = ImageMetadata::parse(&cyclic, &Limits::default()).unwrap_err();
         assert!(error.to_string().contains("has a cycle: \\a\\a\\a contains \\"), "{error}");

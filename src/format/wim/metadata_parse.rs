@@ -175,9 +175,9 @@ impl<'a> Parser<'a> {
     ) -> Result<bool, WimError> {
         const DOT: u16 = b'.' as u16;
         const SEPARATORS: [u16; 3] = [0, b'/' as u16, b'\\' as u16];
-        let path = self.path(directory.directory);
         let problem = match dentry.name.units() {
             [DOT, DOT] => {
+                let path = self.path(directory.directory);
                 let what = format!("{path} contains an entry named \"..\"");
                 return Err(Malformed::new(FORMAT, what, offset).into());
             }
@@ -189,8 +189,8 @@ impl<'a> Parser<'a> {
             _ if !names.insert(dentry.name.clone()) => "a second entry of the same name",
             _ => return Ok(true),
         };
-        let name = dentry.name.clone();
-        self.warn(|| format!("{path}: {problem} is left out (\"{name}\")"));
+        let path = self.path(directory.directory);
+        self.warn(|| format!("{path}: {problem} is left out (\"{}\")", dentry.name));
         Ok(false)
     }
 
@@ -218,8 +218,9 @@ impl<'a> Parser<'a> {
             }
             pending.push(Pending { directory: index, list, depth: directory.depth + 1 });
         } else if list != 0 {
-            let name = dentry.name.clone();
-            self.warn(|| format!("{name} is a file and has a list of entries, which is left out"));
+            self.warn(|| {
+                format!("{} is a file and has a list of entries, which is left out", dentry.name)
+            });
         }
         self.image.dentries.push(dentry);
         self.parents.push(directory.directory);

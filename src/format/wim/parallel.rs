@@ -52,10 +52,10 @@ impl PieceHasher {
             .chunk_by(|left, right| left.item == right.item)
             .map(|group| (group[0].item, sha1::Sha1::new(), group))
             .collect();
-        if let Some((item, hasher, _)) = jobs.first_mut() {
-            if let Some((_, open)) = self.open.take_if(|(open, _)| open == item) {
-                *hasher = open;
-            }
+        if let Some((item, hasher, _)) = jobs.first_mut()
+            && let Some((_, open)) = self.open.take_if(|(open, _)| open == item)
+        {
+            *hasher = open;
         }
         let hashed: Vec<_> = jobs
             .into_par_iter()
@@ -87,7 +87,7 @@ mod tests {
     fn batches_are_consumed_in_order_and_an_error_stops() {
         for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let run = |limit: u32| {
+            let run = |limit: usize| {
                 let mut inputs = 0..10_u32;
                 let mut seen = Vec::new();
                 let result = pipeline(
@@ -95,7 +95,7 @@ mod tests {
                     |input| (0..input).into_par_iter().sum::<u32>(),
                     |output| {
                         seen.push(output);
-                        if seen.len() as u32 == limit { Err("stop") } else { Ok(()) }
+                        if seen.len() == limit { Err("stop") } else { Ok(()) }
                     },
                 );
                 (result, seen)

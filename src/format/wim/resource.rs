@@ -365,3 +365,87 @@ pub(super) fn zeroed(size: u64) -> Result<Vec<u8>, WimError> {
     })?;
     Ok(vec![0; length])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three XPRESS chunks of 4,096 bytes, all stored raw, of a content of 10,000 bytes.
+    fn sample() -> (Vec<u8>, Vec<u8>, ResourceHeader) {
+        let content: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+        let mut file = b"....".to_vec();
+        for end in [4096_u32, 8192] {
+            file.extend_from_slice(&end.to_le_bytes());
+        }
+        file.extend_from_slice(&content);
+        let header = ResourceHeader { stored_size: 10_008, flags: 4, offset: 4, size: 10_000 };
+        (file, content, header)
+    }
+
+    fn read(file: &Vec<u8>, header: ResourceHeader) -> Result<Vec<u8>, String> {
+        let workers = Workers::new(Codec::Xpress, 4096);
+        let text = |error: WimError| error.to_string();
+        let resource = Resource::new(file, &workers, header).map_err(text)?;
+        let mut output = vec![0; usize::try_from(resource.size()).unwrap()];
+        resource.read_parallel(0, &mut output).map_err(text)?;
+        Ok(output)
+    }
+
+    #[test]
+    fn ranges_of_chunks_are_read_alone() {
+        let (file, content, header) = sample();
+        assert_eq!(read(&file, header), Ok(content.clone()));
+        let workers = Workers::new(Codec::Xpress, 4096);
+        let resource = Resource::new(&file, &workers, header).unwrap();
+        for (start, end) in [(0, 4096), (4096, 8192), (4096, 10_000), (8192, 10_000), (0, 8192)] {
+            let mut output = vec![0; end - start];
+            resource.read(start as u64, &mut output).unwrap();
+            assert_eq!(output, content[start..end], "{start}..{end}");
+        }
+    }
+
+    #[test]
+    fn tables_that_lie_are_refused() {
+        let (file, _, header) = sample();
+        let lie = |place: usize, value: u32| {
+            let mut file = file.clone();
+            file[place..place + 4].copy_from_slice(&value.to_le_bytes());
+            read(&file, header).unwrap_err()
+        };
+        // Empty, too long, backwards, beyond the end.
+        for (place, value) in [(4, 0), (4, 4097), (8, 4096), (8, 0), (8, 10_001), (8, u32::MAX)] {
+            assert!(lie(place, value).contains("chunk "), "{place} {value}");
+        }
+        // The last chunk is shorter than its content, so it does not decode.
+        assert!(lie(8, 8191).contains("chunk"));
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_refused() {
+        let (file, _, header) = sample();
+        for (header, text) in [
+            (ResourceHeader { offset: 5, ..header }, "beyond the end"),
+            (ResourceHeader { offset: u64::MAX, ..header }, "beyond the end"),
+            (ResourceHeader { size: 1 << 40, ..header }, "cannot hold"),
+            (ResourceHeader { size: u64::MAX, ..header }, "cannot hold"),
+            (ResourceHeader { size: 9000, ..header }, "more than they can take"),
+            (ResourceHeader { flags: 0, ..header }, "is stored in"),
+            (ResourceHeader { flags: 0x14, ..header }, "solid"),
+            (ResourceHeader { size: 0, ..header }, "is stored in"),
+        ] {
+            let error = read(&file, header).unwrap_err();
+            assert!(error.contains(text), "{header:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn other_codecs_are_refused_by_name() {
+        let (file, _, header) = sample();
+        let error = |codec, chunk_size| {
+            let workers = Workers::new(codec, chunk_size);
+            Resource::new(&file, &workers, header).unwrap_err().to_string()
+        };
+        assert!(error(Codec::Lzms, 131_072).starts_with("LZMS with chunks of 131072 bytes is not"));
+        assert!(error(Codec::None, 0).contains("in an uncompressed file"));
+    }
+}

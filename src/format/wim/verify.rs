@@ -345,15 +345,22 @@ fn check_image(
     missing: &mut HashSet<Sha1>,
     report: &mut VerifyReport,
 ) {
+    let mut parents = None;
     for (index, sha1) in metadata.references() {
-        let name = || format!("{} in image {image}", metadata.path_of(index));
-        if let Some(place) = by_sha1.remove(&sha1) {
-            if let WimError::HashMismatch { what, .. } = &mut damaged[place].1 {
-                *what = format!("{what} ({})", name());
-            }
+        let damaged_place = by_sha1.remove(&sha1);
+        let is_missing = wim.blob(&sha1).is_none() && missing.insert(sha1);
+        if damaged_place.is_none() && !is_missing {
+            continue;
         }
-        if wim.blob(&sha1).is_none() && missing.insert(sha1) {
-            report.problems.push(WimError::MissingBlob { sha1, needed_by: name() });
+        let parents = parents.get_or_insert_with(|| metadata.parents());
+        let name = format!("{} in image {image}", metadata.path_of(index, parents));
+        if let Some(place) = damaged_place
+            && let WimError::HashMismatch { what, .. } = &mut damaged[place].1
+        {
+            *what = format!("{what} ({name})");
+        }
+        if is_missing {
+            report.problems.push(WimError::MissingBlob { sha1, needed_by: name });
         }
     }
 }

@@ -165,11 +165,9 @@ impl<'a> ItemWriter<'a> {
             };
             let joined = matches!(&run, Some((last, range))
                 if Arc::ptr_eq(last, source) && range.end == *offset && range.end - range.start < MAX_COPY);
-            if !joined {
-                if let Some((source, range)) = run.take() {
-                    self.copy_run(&**source, range)?;
-                    self.report(std::mem::take(&mut size))?;
-                }
+            if !joined && let Some((source, range)) = run.take() {
+                self.copy_run(&**source, range)?;
+                self.report(std::mem::take(&mut size))?;
             }
             let (_, range) = run.get_or_insert((source, *offset..*offset));
             headers[place] = ResourceHeader {
@@ -285,10 +283,10 @@ impl<'a> ItemWriter<'a> {
                     if let Some(open) = open.as_mut() {
                         open.sizes.extend_from_slice(&part.sizes);
                     }
-                    if start + content.len() as u64 == item.size {
-                        if let Some(open) = open.take() {
-                            headers[*place] = self.close(item, encoders, &open)?;
-                        }
+                    if start + content.len() as u64 == item.size
+                        && let Some(open) = open.take()
+                    {
+                        headers[*place] = self.close(item, encoders, &open)?;
                     }
                 }
             }
