@@ -192,13 +192,8 @@ fn damaged_logs_never_panic() {
 #[test]
 fn a_corrupted_hive_is_named_as_such() {
     let Some(bytes) = real_hive("corrupted_system_hive") else { return };
-    match Hive::parse(bytes, &Limits::default()) {
-        Err(error) => println!("refused: {error}"),
-        Ok(hive) => {
-            assert!(!hive.check().is_empty());
-            assert!(hive.walk(hive.root(), |_| ()).is_err());
-        }
-    }
+    let error = Hive::parse(bytes, &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("signature `hbin` is missing"), "{error}");
 }
 
 #[test]

@@ -434,6 +434,8 @@ impl Cells {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::{filetime::FileTime, name::Name};
+    use crate::format::hive::{Hive, KeyId};
 
     fn hash(name: &str) -> u32 {
         name_hash(name.encode_utf16())
@@ -455,5 +457,45 @@ mod tests {
         assert_eq!(&hint("é"), b"\xe9\0\0\0");
         assert_eq!(hint("abЖ"), [0; 4]);
         assert_eq!(&hint("abcdЖ"), b"abcd");
+    }
+
+    /// Entries of each leaf below `parent`, and the kinds of the list and its first leaf.
+    fn shape(hive: &Hive, parent: KeyId) -> (Vec<usize>, &'static [u8; 2]) {
+        let list = hive.node(parent).unwrap().u32(nk::SUBKEY_LIST);
+        let leaves = match hive.cells.list(list).unwrap() {
+            List::Leaf(leaf) => vec![leaf],
+            List::Index(count) => (0..count)
+                .map(|slot| hive.cells.leaf(hive.cells.slot(list, 4, slot).unwrap()).unwrap())
+                .collect(),
+        };
+        (leaves.iter().map(|leaf| leaf.count).collect(), leaves[0].kind.signature())
+    }
+
+    fn add(hive: &mut Hive, parent: KeyId, number: u32) {
+        let name = Name::from(format!("{number:06}").as_str());
+        hive.create_key(parent, &name, FileTime(1)).unwrap();
+    }
+
+    #[test]
+    fn leaves_split_beyond_507_and_join_the_key_when_one_is_left() {
+        for (minor, signature) in [(3, b"lf"), (4, b"lf"), (5, b"lh"), (6, b"lh")] {
+            let mut hive = Hive::create(minor, FileTime(1), &[1; 24]);
+            let parent = hive.create_key(hive.root(), &"parent".into(), FileTime(1)).unwrap();
+            (0..507).for_each(|number| add(&mut hive, parent, number * 2));
+            assert_eq!(shape(&hive, parent), (vec![507], signature));
+            // In order: the full leaf stays full. In between: it is halved.
+            add(&mut hive, parent, 507 * 2);
+            assert_eq!(shape(&hive, parent), (vec![507, 1], signature));
+            add(&mut hive, parent, 101);
+            assert_eq!(shape(&hive, parent), (vec![254, 254, 1], signature));
+            let last = hive.subkey(parent, &"001014".into()).unwrap().unwrap();
+            hive.delete_key(last, FileTime(1)).unwrap();
+            assert_eq!(shape(&hive, parent), (vec![254, 254], signature));
+            for key in hive.subkeys(parent).unwrap().into_iter().skip(254) {
+                hive.delete_key(key, FileTime(1)).unwrap();
+            }
+            assert_eq!(shape(&hive, parent), (vec![254], signature));
+            assert_eq!(hive.check(), []);
+        }
     }
 }
