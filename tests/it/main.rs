@@ -3,6 +3,9 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod cli_frame;
+mod cli_recipe;
+mod cli_wim;
 mod hive_hostile;
 mod hive_model;
 mod hive_peers;
