@@ -10,10 +10,12 @@
 //! - `output`, `progress`, `logging`: standard output and error, live bars, the log
 //! - `interrupt`: Ctrl-C
 //! - `commands`: one file per verb
+//! - [`demo`]: the demo's base WIM and workspace
 
 mod app;
 mod arguments;
 mod commands;
+pub mod demo;
 pub mod exit;
 mod failures;
 mod interrupt;

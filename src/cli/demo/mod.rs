@@ -183,5 +183,5 @@ pub fn write_workspace(directory: &Path) -> Result<(), DemoError> {
 
 /// The bytes of a security descriptor given as SDDL.
 fn descriptor(sddl: &str) -> Vec<u8> {
-    security::from_sddl(sddl).expect("the demo's descriptors are tested")
+    security::parse_sddl(sddl).expect("the demo's descriptors are tested").to_bytes()
 }
