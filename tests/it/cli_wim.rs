@@ -1,13 +1,19 @@
 //! The `wim` verbs: on WIMs of our own, and against wimlib in both directions.
 #![cfg(unix)]
 
-use std::{collections::BTreeMap, os::unix::fs::symlink, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::Read as _,
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use fs_err as fs;
 
 use crate::{
     cli_frame::{ends_with, run},
-    support::{Tool, oracle, shared_data, temporary_folder},
+    support::{Tool, oracle, shared_data, temporary_folder, transom},
 };
 
 /// A folder with everything a Unix file system has that an image can hold.
@@ -218,6 +224,24 @@ fn damage_is_named_by_path_and_fails_verification() {
     ends_with(home.path(), 5, &["wim", "cat", "a.wim", "numbers.txt"]);
     ends_with(home.path(), 5, &["wim", "extract", "a.wim", "--to", "out"]);
     assert!(!home.path().join("out/numbers.txt").exists(), "a damaged file does not appear");
+}
+
+#[test]
+fn ctrl_c_ends_it_with_130() {
+    let home = temporary_folder();
+    make_tree(&home.path().join("tree"));
+    capture(home.path(), "a.wim", &[]);
+    // Nobody reads the pipe, and the file is larger than a pipe holds: the program waits in a write until it is interrupted.
+    let mut child = transom(home.path())
+        .args(["wim", "cat", "a.wim", "numbers.txt"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 1];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn from_recipe(wim: &Path, recipe: &Path) -> String {
     let absolute = |path: &Path| fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
     let folder = recipe.parent().filter(|parent| !parent.as_os_str().is_empty());
     let (Some(wim_path), Some(folder)) =
-        (absolute(wim), absolute(folder.unwrap_or(Path::new("."))))
+        (absolute(wim), absolute(folder.unwrap_or_else(|| Path::new("."))))
     else {
         return as_written(wim);
     };

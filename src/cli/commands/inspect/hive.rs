@@ -148,7 +148,7 @@ fn open(path: &Path) -> Result<Hive, Failure> {
 fn log_beside(path: &Path, end: &str) -> Option<PathBuf> {
     let wanted = format!("{}.{end}", path.file_name()?.to_string_lossy()).to_lowercase();
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut found: Vec<PathBuf> = fs::read_dir(folder.unwrap_or(Path::new(".")))
+    let mut found: Vec<PathBuf> = fs::read_dir(folder.unwrap_or_else(|| Path::new(".")))
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
