@@ -1,6 +1,7 @@
 //! The command line itself: help, exit codes, what goes to which stream, broken pipes.
 
 use std::{
+    fmt::Write as _,
     io::Read as _,
     path::Path,
     process::{Output, Stdio},
@@ -69,7 +70,7 @@ fn every_verb_explains_itself() {
             }
             _ => stdout.clone(),
         };
-        all.push_str(&format!("##### transom {}\n{}\n\n", verb.join(" "), own.trim_end()));
+        writeln!(all, "##### transom {}\n{}\n", verb.join(" "), own.trim_end()).unwrap();
     }
     insta::assert_snapshot!(all);
 }

@@ -99,7 +99,7 @@ fn each_class_of_failure_has_its_exit_code() {
     assert!(stderr.contains("output"), "a near name is told: {stderr}");
     assert_eq!(code("base.wim=\"absent.wim\"").0, Some(5));
     assert_eq!(code("base.index=7").0, Some(6));
-    assert_eq!(code("output.path=\"base.wim\"").0, Some(9));
+    assert_eq!(code("output.path=\"base.wim\"").0, Some(3), "the output must not be the base");
     let (found, stderr) = code("services.NoSuch=\"disabled\"");
     assert!(
         matches!(found, Some(5 | 6)),
