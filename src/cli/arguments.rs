@@ -40,19 +40,26 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
 
-    /// When to use colour (NO_COLOR is honoured)
+    /// When to use colour: auto (on a terminal, unless NO_COLOR is set), always or never
     #[arg(
         long,
         global = true,
         value_enum,
         value_name = "WHEN",
         default_value_t,
-        hide_possible_values = false
+        hide_possible_values = true
     )]
     pub(crate) color: ColourChoice,
 
-    /// How to show progress
-    #[arg(long, global = true, value_enum, value_name = "HOW", default_value_t)]
+    /// How to show progress: auto (live on a terminal, lines elsewhere), plain, json (lines on standard error) or none
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "HOW",
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub(crate) progress: ProgressChoice,
 
     /// Folder of the cache [default: the platform's cache folder]

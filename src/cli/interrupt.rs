@@ -44,10 +44,7 @@ impl Interrupt {
         if self.pressed() { Err(Failure::interrupted()) } else { Ok(()) }
     }
 
-    #[expect(
-        clippy::exit,
-        reason = "a second Ctrl-C, or one while nothing is being written, ends the program at once"
-    )]
+    /// A second Ctrl-C, or one while nothing is being written, ends the program at once.
     fn on_signal(&self) {
         let again = self.pressed.swap(true, Ordering::SeqCst);
         if again || !self.cooperative.load(Ordering::SeqCst) {

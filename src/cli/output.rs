@@ -2,7 +2,6 @@
 //!
 //! Standard output is for results only: what a program or a pipe wants. Notes, warnings and errors go to standard error. When the reader of
 //! standard output goes away (`transom wim list ... | head`), the command stops quietly and successfully.
-#![expect(clippy::print_stderr, reason = "the one place that prints")]
 
 use std::{
     fmt,

@@ -2,7 +2,6 @@
 //!
 //! On a terminal: a live bar, after 250 ms, so that quick work stays silent. Elsewhere: nothing but the lines a command prints itself.
 //! With `--progress json`: one JSON object a line on standard error, at most ten a second.
-#![expect(clippy::print_stderr, reason = "progress is printed here")]
 
 use std::{
     cell::{Cell, RefCell},

@@ -207,9 +207,13 @@ fn attempt_build(
         let run =
             Run { plan, store, settings, prepared: &prepared, known: remembered[place].as_ref() };
         let (cached, record) = run.step(place, step, &mut image, &state)?;
+<<<<<<< HEAD
         if !step.parts.inputs.is_empty() {
             store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
         }
+=======
+        store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
+>>>>>>> cli
         let changed = record.changeset.is_some();
         steps.push(StepOutcome { name: step.name(), cached, changed });
         state = key::next_state(state, record.changeset);

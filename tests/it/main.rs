@@ -4,6 +4,9 @@
 #![cfg(test)]
 
 mod build_winpe;
+mod cli_frame;
+mod cli_recipe;
+mod cli_wim;
 mod codec_roundtrip;
 mod codec_samples;
 mod codec_vectors;

@@ -18,13 +18,10 @@ use crate::{
 /// what is there (--no-locked lifts that).
 ///
 /// Exit codes: 1 a step failed, 3 recipe invalid, 4 lock file, 5 base or input, 6 no valid plan, 9 output.
-///
-/// Examples:
-///
-///   transom build server.toml
-///
-///   transom build server.toml --locked --set 'output.path="/mnt/images/server.wim"'
 #[derive(Debug, Default, Args)]
+#[command(after_long_help = r#"Examples:
+  transom build server.toml
+  transom build server.toml --locked --set 'output.path="/mnt/images/server.wim"'"#)]
 pub(crate) struct BuildArguments {
     #[command(flatten)]
     pub(crate) recipe: RecipeArguments,

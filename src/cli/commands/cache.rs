@@ -26,11 +26,9 @@ enum CacheCommand {
 }
 
 /// Show what the cache holds
-///
-/// Example:
-///
-///   transom cache stat --json
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Example:
+  transom cache stat --json"#)]
 struct StatArguments {
     /// Print JSON: {folder, kinds: {...}, total: {objects, bytes}, outputs: [...]}
     #[arg(long)]
@@ -40,13 +38,10 @@ struct StatArguments {
 /// Delete from the cache what is not needed
 ///
 /// Without options, deletes what has not been used for 30 days.
-///
-/// Examples:
-///
-///   transom cache gc --older-than 7d
-///
-///   transom cache gc --max-size 20GiB --dry-run
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom cache gc --older-than 7d
+  transom cache gc --max-size 20GiB --dry-run"#)]
 struct GcArguments {
     /// Delete what has not been used for this long: 12h, 30d, 8w
     #[arg(long, value_name = "AGE", value_parser = parse_age)]

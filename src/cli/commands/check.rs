@@ -29,11 +29,9 @@ use crate::{
 /// present are looked into; those that are not are named and are no mistake. `transom plan` checks against the base image too.
 ///
 /// Exit code 3 when a recipe is invalid, 5 when an input is.
-///
-/// Example:
-///
-///   transom check recipes/*.toml
 #[derive(Debug, Default, Args)]
+#[command(after_long_help = r#"Example:
+  transom check recipes/*.toml"#)]
 pub(crate) struct CheckArguments {
     /// The recipes
     #[arg(value_name = "RECIPE", required = true)]

@@ -6,14 +6,12 @@ use crate::cli::{app::Context, arguments::Arguments, exit::Failure};
 
 /// Write a completion script for a shell
 ///
-/// The script goes to standard output; put it where your shell looks for completions:
-///
-///   transom completions bash > ~/.local/share/bash-completion/completions/transom
-///
-///   transom completions zsh > ~/.zfunc/_transom
-///
-///   transom completions fish > ~/.config/fish/completions/transom.fish
+/// The script goes to standard output; put it where your shell looks for completions.
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom completions bash > ~/.local/share/bash-completion/completions/transom
+  transom completions zsh > ~/.zfunc/_transom
+  transom completions fish > ~/.config/fish/completions/transom.fish"#)]
 pub(crate) struct CompletionsArguments {
     /// The shell
     #[arg(value_enum)]

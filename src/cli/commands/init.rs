@@ -26,13 +26,10 @@ use crate::{
 ///
 /// The recipe names the image as its base and explains, in comments, what can be said of it. When the WIM has several images, choose one; without a choice they are
 /// listed.
-///
-/// Examples:
-///
-///   transom init media/install.wim
-///
-///   transom init media/install.wim --index 2 -o server.toml
 #[derive(Debug, Default, Args)]
+#[command(after_long_help = r#"Examples:
+  transom init media/install.wim
+  transom init media/install.wim --index 2 -o server.toml"#)]
 pub(crate) struct InitArguments {
     /// The WIM
     #[arg(value_name = "WIM")]
@@ -84,7 +81,7 @@ fn from_recipe(wim: &Path, recipe: &Path) -> String {
     let absolute = |path: &Path| fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
     let folder = recipe.parent().filter(|parent| !parent.as_os_str().is_empty());
     let (Some(wim_path), Some(folder)) =
-        (absolute(wim), absolute(folder.unwrap_or(Path::new("."))))
+        (absolute(wim), absolute(folder.unwrap_or_else(|| Path::new("."))))
     else {
         return as_written(wim);
     };

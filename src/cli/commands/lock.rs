@@ -10,11 +10,9 @@ use crate::cli::{app::Context, exit::Failure, failures};
 /// The lock (NAME.lock beside NAME.toml) holds what the recipe was resolved to: every input with size and digest, the base image's identity,
 /// the time of new files, the version of the order table. Check it in with the recipe: `transom build --locked` then refuses when
 /// anything is no longer so. `transom build` without --locked writes it too.
-///
-/// Example:
-///
-///   transom lock server.toml
 #[derive(Debug, Default, Args)]
+#[command(after_long_help = r#"Example:
+  transom lock server.toml"#)]
 pub(crate) struct LockArguments {
     #[command(flatten)]
     pub(crate) recipe: RecipeArguments,

@@ -17,15 +17,11 @@ use crate::{
 /// built and nothing is written but what the cache remembers.
 ///
 /// Exit codes: 3 recipe invalid, 5 base or input missing or damaged, 6 no valid plan.
-///
-/// Examples:
-///
-///   transom plan server.toml
-///
-///   transom plan server.toml --set 'output.path="test.wim"'
-///
-///   transom plan server.toml --graph dot | dot -Tsvg > plan.svg
 #[derive(Debug, Default, Args)]
+#[command(after_long_help = r#"Examples:
+  transom plan server.toml
+  transom plan server.toml --set 'output.path="test.wim"'
+  transom plan server.toml --graph dot | dot -Tsvg > plan.svg"#)]
 pub(crate) struct PlanArguments {
     #[command(flatten)]
     pub(crate) recipe: RecipeArguments,

@@ -9,12 +9,11 @@ use crate::{
 
 /// Print the JSON Schema of recipes
 ///
-/// Editors complete and check recipes with it. Write it to a file and name that in the recipe's first line:
-///
-///   transom schema > recipe.schema.json
-///
-///   #:schema recipe.schema.json
+/// Editors complete and check recipes with it. Write it to a file and name that file in the recipe's first line.
 #[derive(Debug, Default, Args)]
+#[command(after_long_help = r#"Example:
+  transom schema > recipe.schema.json      and in the recipe:
+  #:schema recipe.schema.json"#)]
 pub(crate) struct SchemaArguments {}
 
 /// Runs `transom schema`.

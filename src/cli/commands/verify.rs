@@ -26,11 +26,9 @@ use crate::{
 /// lists, security and cells.
 ///
 /// Exit code 8 when anything is damaged.
-///
-/// Example:
-///
-///   transom verify out/golden.wim
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Example:
+  transom verify out/golden.wim"#)]
 pub(crate) struct VerifyArguments {
     /// The WIM
     #[arg(value_name = "WIM")]

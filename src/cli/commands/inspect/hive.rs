@@ -25,15 +25,11 @@ use crate::{
 ///
 /// With --check every key, value and cell is looked at and everything wrong is printed. Exit code 8 when something is wrong; wasted space
 /// alone, which Windows does not mind, is printed and is no failure.
-///
-/// Examples:
-///
-///   transom inspect hive SYSTEM
-///
-///   transom inspect hive SYSTEM 'ControlSet001\Services\Tcpip' --values
-///
-///   transom inspect hive SOFTWARE --check
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom inspect hive SYSTEM
+  transom inspect hive SYSTEM 'ControlSet001\Services\Tcpip' --values
+  transom inspect hive SOFTWARE --check"#)]
 pub(crate) struct InspectHiveArguments {
     /// The hive file
     #[arg(value_name = "FILE")]
@@ -152,7 +148,7 @@ fn open(path: &Path) -> Result<Hive, Failure> {
 fn log_beside(path: &Path, end: &str) -> Option<PathBuf> {
     let wanted = format!("{}.{end}", path.file_name()?.to_string_lossy()).to_lowercase();
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut found: Vec<PathBuf> = fs::read_dir(folder.unwrap_or(Path::new(".")))
+    let mut found: Vec<PathBuf> = fs::read_dir(folder.unwrap_or_else(|| Path::new(".")))
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {

@@ -29,13 +29,10 @@ use crate::{
 ///
 /// Prints what the WIM's XML says of the image, what the image itself says (its registry hives and the header of kernel32.dll), what its tree holds, and how
 /// its services start. What is not there is unknown and left out.
-///
-/// Examples:
-///
-///   transom inspect image install.wim --index 2
-///
-///   transom inspect image boot.wim --index 1 --json
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom inspect image install.wim --index 2
+  transom inspect image boot.wim --index 1 --json"#)]
 pub(crate) struct InspectImageArguments {
     /// The WIM
     #[arg(value_name = "WIM")]

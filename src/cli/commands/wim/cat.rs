@@ -22,13 +22,10 @@ use crate::{
 ///
 /// The path is taken without case, `\` and `/` alike, with or without a drive letter; `PATH:STREAM` names a stream. The content is checked
 /// against its SHA-1.
-///
-/// Examples:
-///
-///   transom wim cat boot.wim --index 2 Windows/System32/startnet.cmd
-///
-///   transom wim cat install.wim --index 1 'C:\Windows\System32\config\SYSTEM' > SYSTEM
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom wim cat boot.wim --index 2 Windows/System32/startnet.cmd
+  transom wim cat install.wim --index 1 'C:\Windows\System32\config\SYSTEM' > SYSTEM"#)]
 pub(crate) struct CatArguments {
     /// The WIM
     #[arg(value_name = "WIM")]

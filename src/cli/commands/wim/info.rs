@@ -15,15 +15,11 @@ use crate::{
 /// Show what a WIM and its images are
 ///
 /// Prints every header field and, for each image, what the XML says of it. Only header, blob table and XML are read.
-///
-/// Examples:
-///
-///   transom wim info install.wim
-///
-///   transom wim info install.wim --index 2 --json
-///
-///   transom wim info install.wim --xml > install.xml
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom wim info install.wim
+  transom wim info install.wim --index 2 --json
+  transom wim info install.wim --xml > install.xml"#)]
 pub(crate) struct InfoArguments {
     /// The WIM
     #[arg(value_name = "WIM")]

@@ -26,13 +26,10 @@ use crate::{
 /// --long prints in columns: attributes (d folder, l link, r read-only, h hidden, s system, a archive, p sparse, c compressed, e encrypted,
 /// o offline, n not indexed, t temporary), number of the security descriptor, names of the file, size, last write, SHA-1, path, what a link points
 /// to, short name; a line for each named stream.
-///
-/// Examples:
-///
-///   transom wim list boot.wim --index 2
-///
-///   transom wim list install.wim --image 'Windows Server 2025' 'Windows/System32/drivers/*.sys' --long
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom wim list boot.wim --index 2
+  transom wim list install.wim --image 'Windows Server 2025' 'Windows/System32/drivers/*.sys' --long"#)]
 pub(crate) struct ListArguments {
     /// The WIM
     #[arg(value_name = "WIM")]

@@ -27,11 +27,9 @@ use crate::{
 /// looks for contents that images refer to and the file does not have. Each damage is named with the files it concerns.
 ///
 /// Exit code 8 when anything is damaged.
-///
-/// Example:
-///
-///   transom wim verify install.wim
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Example:
+  transom wim verify install.wim"#)]
 pub(crate) struct VerifyArguments {
     /// The WIM
     #[arg(value_name = "WIM")]

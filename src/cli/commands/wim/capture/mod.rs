@@ -51,13 +51,10 @@ use crate::{
 /// one that begins with a separator or has one in it is compared with the whole path.
 /// Always left out are the files DISM leaves out: \$ntfs.log, \hiberfil.sys, \pagefile.sys, \swapfile.sys, \System Volume Information,
 /// \RECYCLER, \$Recycle.Bin, \Windows\CSC.
-///
-/// Examples:
-///
-///   transom wim capture tree tools.wim --name Tools
-///
-///   transom wim capture pe boot.wim --name 'Windows PE' --boot --compression xpress --exclude '*.bak'
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom wim capture tree tools.wim --name Tools
+  transom wim capture pe boot.wim --name 'Windows PE' --boot --compression xpress --exclude '*.bak'"#)]
 pub(crate) struct CaptureArguments {
     /// The folder
     #[arg(value_name = "SOURCE")]

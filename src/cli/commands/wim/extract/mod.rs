@@ -33,13 +33,10 @@ use crate::cli::{app::Context, exit::Failure, text};
 ///
 /// A Unix file system cannot hold everything an NT file has: what was lost (security descriptors, attributes, short names, named streams ...) is
 /// counted and named at the end. To change an image, use a recipe; unpacking and capturing again loses this.
-///
-/// Examples:
-///
-///   transom wim extract boot.wim --index 2 --to tree
-///
-///   transom wim extract install.wim --image 'Windows Server 2025' 'Windows/System32/config/*' --to hives
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom wim extract boot.wim --index 2 --to tree
+  transom wim extract install.wim --image 'Windows Server 2025' 'Windows/System32/config/*' --to hives"#)]
 pub(crate) struct ExtractArguments {
     /// The WIM
     #[arg(value_name = "WIM")]
