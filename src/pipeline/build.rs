@@ -207,13 +207,9 @@ fn attempt_build(
         let run =
             Run { plan, store, settings, prepared: &prepared, known: remembered[place].as_ref() };
         let (cached, record) = run.step(place, step, &mut image, &state)?;
-<<<<<<< HEAD
         if !step.parts.inputs.is_empty() {
             store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
         }
-=======
-        store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
->>>>>>> cli
         let changed = record.changeset.is_some();
         steps.push(StepOutcome { name: step.name(), cached, changed });
         state = key::next_state(state, record.changeset);
@@ -269,11 +265,7 @@ fn remembered(
 type Recalled = (StepRecord, Changeset);
 
 /// The changeset of a remembered step; `None` when it or content it names is gone.
-fn recall(
-    plan: &Plan,
-    store: &Store,
-    record: StepRecord,
-) -> Result<Option<Recalled>, StoreError> {
+fn recall(plan: &Plan, store: &Store, record: StepRecord) -> Result<Option<Recalled>, StoreError> {
     let Some(digest) = record.changeset else { return Ok(Some((record, Changeset::default()))) };
     let Some(bytes) = store.record(RecordKind::Changeset, &digest)? else { return Ok(None) };
     let Some(changeset) = Changeset::from_bytes(&bytes) else { return Ok(None) };

@@ -47,11 +47,7 @@ fn check_jsonschema_accepts_what_loads() {
 fn check_jsonschema_refuses_what_an_editor_can_see() {
     let Some(tool) = support::oracle("check-jsonschema") else { return };
     // The other samples are wrong in ways that only merging, decoding or TOML itself shows.
-<<<<<<< HEAD
     let names = [
-=======
-    for name in [
->>>>>>> cli
         "chunk-of-xpress",
         "files",
         "later-output",
@@ -65,7 +61,6 @@ fn check_jsonschema_refuses_what_an_editor_can_see() {
         "two-choices",
         "unknown-keys",
         "wrong-types",
-<<<<<<< HEAD
     ];
     let path = |name: &str| format!("tests/data/recipes/invalid/{name}.toml");
     let mut command = tool.command();
@@ -74,16 +69,5 @@ fn check_jsonschema_refuses_what_an_editor_can_see() {
     let text = String::from_utf8_lossy(&output.stdout);
     for name in names {
         assert!(text.contains(&path(name)), "{name} was accepted:\n{text}");
-=======
-    ] {
-        let path = format!("tests/data/recipes/invalid/{name}.toml");
-        let output = tool.command().args(["--schemafile", FILE, &path]).output().unwrap();
-        assert_eq!(
-            output.status.code(),
-            Some(1),
-            "{name}: {}",
-            String::from_utf8_lossy(&output.stdout)
-        );
->>>>>>> cli
     }
 }
