@@ -32,9 +32,6 @@ fn the_first_two_commands_are_those_continuous_integration_runs() {
 
 #[test]
 fn every_command_it_names_exists_and_every_command_is_named() {
-    if no_command_line_yet() {
-        return;
-    }
     let named = named_commands(&text_of("README.md"));
     assert!(named.len() > 10, "the README has a table of commands: {named:?}");
     let folder = temporary_folder();
@@ -59,9 +56,6 @@ fn every_command_it_names_exists_and_every_command_is_named() {
 
 #[test]
 fn its_exit_codes_are_those_of_the_help() {
-    if no_command_line_yet() {
-        return;
-    }
     let folder = temporary_folder();
     let help = expect_success(transom(folder.path()).arg("--help")).stdout;
     let help = String::from_utf8(help).unwrap();
@@ -86,12 +80,6 @@ fn its_recipe_is_one_this_version_takes() {
     let folder = temporary_folder();
     fs_err::write(folder.path().join("recipe.toml"), recipes[0]).unwrap();
     expect_success(transom(folder.path()).args(["check", "recipe.toml"]));
-}
-
-/// While the command line is being built there is nothing to compare with.
-fn no_command_line_yet() -> bool {
-    let folder = temporary_folder();
-    expect_success(transom(folder.path()).args(["build", "--help"])).stdout.is_empty()
 }
 
 /// The bodies of fenced blocks in this language.
