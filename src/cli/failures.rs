@@ -238,6 +238,16 @@ fn wim_help(error: &WimError) -> Option<&'static str> {
     }
 }
 
+/// The demo's workspace could not be made.
+pub(crate) fn demo(directory: &Path, error: super::demo::DemoError) -> Failure {
+    match error {
+        super::demo::DemoError::Io(error) => output(directory, error),
+        error => Problem::new("demo", format!("{} cannot be made", directory.display()))
+            .cause(error)
+            .exit(Exit::OutputFailed),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,15 +267,5 @@ mod tests {
         let gone = WimError::Io(io::ErrorKind::BrokenPipe.into());
         let failure = wim_read(Path::new("in.wim"), gone);
         assert_eq!((failure.exit, failure.reports.len()), (Exit::Done, 0));
-    }
-}
-
-/// The demo's workspace could not be made.
-pub(crate) fn demo(directory: &Path, error: super::demo::DemoError) -> Failure {
-    match error {
-        super::demo::DemoError::Io(error) => output(directory, error),
-        error => Problem::new("demo", format!("{} cannot be made", directory.display()))
-            .cause(error)
-            .exit(Exit::OutputFailed),
     }
 }

@@ -31,6 +31,7 @@ const VERBS: &[&[&str]] = &[
     &["wim", "extract"],
     &["wim", "capture"],
     &["wim", "verify"],
+    &["demo"],
     &["schema"],
     &["completions"],
 ];
