@@ -46,6 +46,7 @@ const RUNS: &[(u16, u16, u16, u16)] = &[
 static TABLE: [u16; 0x1_0000] = table();
 
 #[expect(clippy::cast_possible_truncation, reason = "the loop ends at 0xffff")]
+#[expect(clippy::large_stack_arrays, reason = "runs while compiling, not on a stack")]
 const fn table() -> [u16; 0x1_0000] {
     let mut table = [0; 0x1_0000];
     let mut unit = 0;

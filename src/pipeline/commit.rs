@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use rayon::prelude::*;
 
-use super::{build::Settings, error::BuildError, event::Event, output::OutputError};
+use super::{build::Settings, error::BuildError, event::Event, flush, output::OutputError};
 use crate::{
     base::digest::Sha1,
     format::wim::{
@@ -72,9 +72,16 @@ pub(super) fn write(
     let blobs = sources(plan, store, blobs, settings)?;
     let total = blobs.iter().map(|blob| blob.size).sum();
     (settings.events)(Event::Writing { total });
-    let progress = |bytes| (settings.events)(Event::Written { bytes });
-    write_wim(file, &write_settings, blobs, images, xml, &progress, &|| (settings.cancelled)())
-        .map_err(|error| write_error(plan, error))
+    let (report, flushed) = flush::while_writing(file, |flush| {
+        let progress = |bytes| {
+            (settings.events)(Event::Written { bytes });
+            flush(bytes);
+        };
+        write_wim(file, &write_settings, blobs, images, xml, &progress, &|| (settings.cancelled)())
+    });
+    let report = report.map_err(|error| write_error(plan, error))?;
+    flushed.map_err(|error| write_error(plan, error.into()))?;
+    Ok(report)
 }
 
 fn write_error(plan: &Plan, error: WimError) -> BuildError {

@@ -13,6 +13,7 @@ mod build;
 mod commit;
 mod error;
 mod event;
+mod flush;
 pub mod output;
 mod prepare;
 mod verify;
