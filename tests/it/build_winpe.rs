@@ -2,6 +2,7 @@
 //! recipe says, as wimlib sees the file and as NTFS keeps it, and the bytes do not depend on who builds where.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,7 +24,7 @@ const UNATTEND: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 </unattend>
 "#;
 
-/// A recipe of every kind of entry but services, which this image's minimal SYSTEM hive has none of.
+/// A recipe of every kind of entry.
 fn workspace(folder: &Path, base: &Path, images: &str) -> PathBuf {
     fs_err::create_dir_all(folder.join("files/tools/sub")).unwrap();
     fs_err::write(folder.join("files/tools/a.txt"), "a").unwrap();
@@ -40,6 +41,9 @@ index = {INDEX}
 [registry.'HKLM\SOFTWARE\Policies\Transom']
 Number = 7
 Text = "seven"
+
+[services]
+PolicyAgent = "disabled"
 
 [[files]]
 from = "files/tools"
@@ -76,6 +80,9 @@ fn build(folder: &Path, base: &Path, images: &str, adjust: impl Fn(&mut Command)
     folder.join("out/built.wim")
 }
 
+/// The hives that the recipe changes.
+const HIVES: [&str; 2] = ["/Windows/System32/config/SOFTWARE", "/Windows/System32/config/SYSTEM"];
+
 /// Insists that `after` is `before` with what the recipe adds and changes, and nothing else.
 fn assert_only_the_recipe(before: &Dump, after: &Dump) {
     let lines = difference(before, after);
@@ -98,7 +105,7 @@ fn assert_only_the_recipe(before: &Dump, after: &Dump) {
     assert_eq!(lines.iter().find(|line| line.starts_with("- ")), None, "nothing was removed");
     for line in lines.iter().filter(|line| line.starts_with("~ ")) {
         let (path, change) = line[2..].split_once(": ").unwrap();
-        if path == "/Windows/System32/config/SOFTWARE" {
+        if HIVES.contains(&path) {
             for untouched in ["Attributes", "Security", "Short Name", "Creation Time", "Link"] {
                 assert!(!change.contains(untouched), "the hive's {untouched} stays: {line}");
             }
@@ -112,8 +119,10 @@ fn assert_only_the_recipe(before: &Dump, after: &Dump) {
         let gained = added.iter().any(|child| Path::new(child).parent() == Some(Path::new(path)));
         assert!(written && gained, "nothing asked for this change: {line}");
     }
-    let hive = lines.iter().any(|line| line.starts_with("~ /Windows/System32/config/SOFTWARE: "));
-    assert!(hive, "the hive changed: {lines:#?}");
+    for hive in HIVES {
+        let start = format!("~ {hive}: ");
+        assert!(lines.iter().any(|line| line.starts_with(&start)), "{hive} changed: {lines:#?}");
+    }
 }
 
 #[test]
@@ -145,23 +154,28 @@ fn the_image_differs_by_exactly_the_recipe() {
 #[test]
 fn peers_read_the_changed_hive() {
     let Some(base) = shared_data(BASE) else { return };
-    let (Some(wimlib), Some(hivexregedit), Some(reged)) =
-        (oracle("wimlib-imagex"), oracle("hivexregedit"), oracle("reged"))
+    let (Some(wimlib), Some(hivexregedit), Some(reged), Some(hivexsh)) =
+        (oracle("wimlib-imagex"), oracle("hivexregedit"), oracle("reged"), oracle("hivexsh"))
     else {
         return;
     };
     let folder = temporary_folder();
     let output = build(folder.path(), &base, "selected", |_| {});
-    let path = "/Windows/System32/config/SOFTWARE";
-    let hive = folder.path().join("SOFTWARE");
-    let extract = [
-        "extract".as_ref(),
-        output.as_os_str(),
-        "1".as_ref(),
-        path.as_ref(),
-        "--to-stdout".as_ref(),
-    ];
-    fs_err::write(&hive, wimlib.run(extract)).unwrap();
+    let extract = |name: &str| {
+        let path = format!("/Windows/System32/config/{name}");
+        let image = OsStr::new("1");
+        let arguments = [OsStr::new("extract"), output.as_os_str(), image, path.as_ref()];
+        let content = wimlib.run(arguments.iter().copied().chain([OsStr::new("--to-stdout")]));
+        let hive = folder.path().join(name);
+        fs_err::write(&hive, content).unwrap();
+        hive
+    };
+    let system = extract("SYSTEM");
+    let script = folder.path().join("script");
+    fs_err::write(&script, "cd ControlSet001\\Services\\PolicyAgent\nlsval Start\n").unwrap();
+    let start = hivexsh.run(["-f".as_ref(), script.as_os_str(), system.as_os_str()]);
+    assert_eq!(String::from_utf8_lossy(&start).trim(), "4", "disabled");
+    let hive = extract("SOFTWARE");
     let exported = hivexregedit.run([
         "--export".as_ref(),
         "--unsafe-printable-strings".as_ref(),

@@ -11,6 +11,7 @@ mod codec_roundtrip;
 mod codec_samples;
 mod codec_vectors;
 mod codec_wim;
+mod demo;
 mod hive_hostile;
 mod hive_model;
 mod hive_peers;

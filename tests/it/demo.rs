@@ -1,0 +1,165 @@
+//! `transom demo`: what its synthetic base holds, in the words of programs we did not write, and that the whole way is gone.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::support::dump::{difference, dump_image};
+use crate::support::{Tool, expect_success, oracle, temporary_folder, transom};
+
+const HIVES: [&str; 6] = [
+    "/Windows/System32/config/SYSTEM",
+    "/Windows/System32/config/SOFTWARE",
+    "/Windows/System32/config/DEFAULT",
+    "/Windows/System32/config/COMPONENTS",
+    "/Windows/System32/config/DRIVERS",
+    "/Users/Default/NTUSER.DAT",
+];
+
+/// Runs the demo in `folder`; gives what it printed, its base and its output.
+fn demo(folder: &Path) -> (String, PathBuf, PathBuf) {
+    let printed = expect_success(transom(folder).arg("demo")).stdout;
+    let workspace = folder.join("transom-demo");
+    let printed = String::from_utf8(printed).unwrap();
+    (printed, workspace.join("media/install.wim"), workspace.join("out/demo-client.wim"))
+}
+
+fn file(wimlib: &Tool, wim: &Path, index: &str, path: &str) -> Vec<u8> {
+    let arguments = ["extract".as_ref(), wim.as_os_str(), index.as_ref(), OsStr::new(path)];
+    wimlib.run(arguments.into_iter().chain([OsStr::new("--to-stdout")]))
+}
+
+#[test]
+fn the_demo_goes_the_whole_way_and_the_second_build_finds_nothing_to_do() {
+    let folder = temporary_folder();
+    let (printed, _, output) = demo(folder.path());
+    for verb in ["check", "lock", "plan", "build", "verify"] {
+        assert!(printed.contains(&format!("\n$ transom {verb} ")), "{printed}");
+    }
+    assert_eq!(printed.matches("$ transom build").count(), 2, "{printed}");
+    assert!(printed.contains("demo-client.wim: built ("), "{printed}");
+    assert!(printed.contains("demo-client.wim: good ("), "{printed}");
+    assert!(printed.contains("demo-client.wim: up to date ("), "{printed}");
+    assert!(output.is_file());
+    // A person's change survives a second demo.
+    let recipe = folder.path().join("transom-demo/demo.toml");
+    let text = fs_err::read_to_string(&recipe).unwrap();
+    fs_err::write(&recipe, text.replace("AllowTelemetry = 0", "AllowTelemetry = 1")).unwrap();
+    let (printed, ..) = demo(folder.path());
+    assert!(printed.contains("13 steps, 3 cached"), "{printed}");
+    assert!(fs_err::read_to_string(&recipe).unwrap().contains("AllowTelemetry = 1"));
+}
+
+#[test]
+fn two_demos_are_the_same_bytes() {
+    let (one, two) = (temporary_folder(), temporary_folder());
+    let (_, base_one, output_one) = demo(one.path());
+    let (_, base_two, output_two) = demo(two.path());
+    for (left, right) in [(base_one, base_two), (output_one, output_two)] {
+        assert!(fs_err::read(left).unwrap() == fs_err::read(right).unwrap());
+    }
+}
+
+#[test]
+fn the_base_is_shaped_like_windows() {
+    let (Some(wimlib), Some(seven_zip)) = (oracle("wimlib-imagex"), oracle("7z")) else { return };
+    let folder = temporary_folder();
+    let (_, base, _) = demo(folder.path());
+    wimlib.run(["verify".as_ref(), base.as_os_str()]);
+    seven_zip.run(["t".as_ref(), "-bso0".as_ref(), base.as_os_str()]);
+    let client = dump_image(&wimlib, &base, 1);
+    let server = dump_image(&wimlib, &base, 2);
+    let has = |path: &str, text: &str| {
+        let lines = client.get(path).unwrap_or_else(|| panic!("{path} is there"));
+        assert!(lines.iter().any(|line| line.contains(text)), "{path}: {text} in {lines:#?}");
+    };
+    has("/Windows/Web/sample.url", "Zone.Identifier");
+    has("/Users/All Users", "0xa000000c");
+    has("/Documents and Settings", "0xa0000003");
+    has("/Program Files", "PROGRA~1");
+    has("/Windows/System32/LicensingDiagnosticData.txt", "LICENS~1.TXT");
+    has("/Windows/WindowsShell.Manifest", "FILE_ATTRIBUTE_READONLY");
+    has("/Windows/WindowsShell.Manifest", "FILE_ATTRIBUTE_HIDDEN");
+    has("/Windows/notepad.exe", "Link Count = 3");
+    has("/Windows/System32/notepad.exe", "Link Count = 3");
+    let descriptors: BTreeSet<_> =
+        client.values().flatten().filter(|line| line.starts_with("Security Descriptor")).collect();
+    assert!(descriptors.len() >= 4, "{descriptors:#?}");
+    assert!(!server.contains_key("/Windows/notepad.exe"), "a server core has no editor");
+    for path in HIVES.iter().copied().chain(["/Windows/System32/kernel32.dll"]) {
+        assert!(client.contains_key(path) && server.contains_key(path), "{path}");
+    }
+    let info = String::from_utf8(wimlib.run(["info".as_ref(), base.as_os_str()])).unwrap();
+    for expected in
+        ["x86_64", "Professional", "ServerDatacenterCor", "26100", "Server Core", "en-US"]
+    {
+        assert!(info.contains(expected), "{expected} in {info}");
+    }
+}
+
+#[test]
+fn peers_read_every_hive_of_the_base_and_of_the_output() {
+    let (Some(wimlib), Some(hivexsh), Some(reged)) =
+        (oracle("wimlib-imagex"), oracle("hivexsh"), oracle("reged"))
+    else {
+        return;
+    };
+    let folder = temporary_folder();
+    let (_, base, output) = demo(folder.path());
+    let script = folder.path().join("script");
+    fs_err::write(&script, "ls\n").unwrap();
+    for (wim, index) in [(&base, "1"), (&base, "2"), (&output, "1")] {
+        for path in HIVES {
+            let hive = folder.path().join("hive");
+            fs_err::write(&hive, file(&wimlib, wim, index, path)).unwrap();
+            let keys = hivexsh.run(["-f".as_ref(), script.as_os_str(), hive.as_os_str()]);
+            assert!(!keys.is_empty(), "{path} of image {index} has keys");
+            let text = folder.path().join("exported.reg");
+            let mut command = reged.command();
+            command.arg("-x").arg(&hive).args(["HKLM\\X", "\\"]).arg(&text);
+            // reged ends with 2 after an export without changes; the text it writes is what counts.
+            command.output().unwrap();
+            let exported = fs_err::read_to_string(&text).unwrap();
+            assert!(exported.lines().count() > 5, "{path} of image {index}: {exported}");
+            fs_err::remove_file(text).unwrap();
+        }
+    }
+}
+
+/// What the demo's recipe adds and changes, and nothing else.
+#[test]
+fn the_output_differs_from_the_base_by_exactly_the_recipe() {
+    let Some(wimlib) = oracle("wimlib-imagex") else { return };
+    let folder = temporary_folder();
+    let (_, base, output) = demo(folder.path());
+    let lines = difference(&dump_image(&wimlib, &base, 1), &dump_image(&wimlib, &output, 1));
+    let of = |sign: &str| -> Vec<String> {
+        let paths = lines.iter().filter_map(|line| line.strip_prefix(sign));
+        paths.map(|path| path.split(": ").next().unwrap_or(path).to_owned()).collect()
+    };
+    assert_eq!(
+        of("+ "),
+        [
+            "/ProgramData/Contoso",
+            "/ProgramData/Contoso/agent.ini",
+            "/ProgramData/Contoso/docs",
+            "/ProgramData/Contoso/docs/readme.txt",
+            "/ProgramData/ssh/administrators_authorized_keys",
+            "/Windows/Panther/unattend.xml",
+            "/Windows/Setup/Scripts",
+            "/Windows/Setup/Scripts/SetupComplete.cmd",
+            "/Windows/Setup/Scripts/transom",
+            "/Windows/Setup/Scripts/transom/01-hello.cmd",
+        ]
+    );
+    assert_eq!(of("- "), ["/Windows/Web/sample.url"]);
+    // The base's time is the epoch too, so that the folders that gained something look the same.
+    assert_eq!(
+        of("~ "),
+        [
+            "/Users/Default/NTUSER.DAT",
+            "/Windows/System32/config/SOFTWARE",
+            "/Windows/System32/config/SYSTEM",
+        ]
+    );
+}
