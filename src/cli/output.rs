@@ -8,7 +8,7 @@ use std::{
     io::{self, BufWriter, IsTerminal as _, Write},
 };
 
-use anstream::{AutoStream, eprintln};
+use anstream::AutoStream;
 use miette::{MietteHandlerOpts, Report, ReportHandler as _};
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
@@ -77,23 +77,28 @@ impl Printer {
     /// Tells the user something, unless `-q`.
     pub(crate) fn note(&self, text: impl fmt::Display) {
         if !self.quiet {
-            eprintln!("{text}");
+            say(text);
         }
     }
 
     /// Warns the user, even with `-q`.
     #[expect(clippy::unused_self, reason = "whoever prints needs a printer")]
     pub(crate) fn warn(&self, text: impl fmt::Display) {
-        eprintln!("{} {text}", "warning:".yellow().bold());
+        say(format_args!("{} {text}", "warning:".yellow().bold()));
     }
 
     /// Shows the reports of a failure.
     #[expect(clippy::unused_self, reason = "whoever prints needs a printer")]
     pub(crate) fn failure(&self, failure: &Failure) {
         for report in &failure.reports {
-            eprintln!("{}", Shown(report));
+            say(Shown(report));
         }
     }
+}
+
+/// A line on standard error. A reader that went away or a full disk behind it is no reason to stop a build.
+pub(crate) fn say(line: impl fmt::Display) {
+    writeln!(anstream::stderr(), "{line}").ok();
 }
 
 /// True when standard error is a terminal that shows colours.

@@ -12,8 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anstream::eprintln;
-
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -231,7 +229,9 @@ impl BuildState {
     /// A line for each step when it is done, and one when writing begins.
     fn plain(&mut self, event: &Event<'_>) {
         match event {
-            Event::StepCached { number, title } => eprintln!("step {number}: {title} (cached)"),
+            Event::StepCached { number, title } => {
+                output::say(format_args!("step {number}: {title} (cached)"));
+            }
             Event::StepApplying { number, title } => {
                 self.titles.insert(*number, (*title).to_owned());
             }
@@ -241,9 +241,9 @@ impl BuildState {
                     0 => "no change".to_owned(),
                     changes => text::count(*changes as u64, "change", "changes"),
                 };
-                eprintln!("step {number}: {title} ({effect})");
+                output::say(format_args!("step {number}: {title} ({effect})"));
             }
-            Event::Writing { total } => eprintln!("writing {}", text::size(*total)),
+            Event::Writing { total } => output::say(format_args!("writing {}", text::size(*total))),
             _ => {}
         }
     }
@@ -337,7 +337,7 @@ impl BuildState {
 
 fn print_json(line: &impl Serialize) {
     if let Ok(text) = serde_json::to_string(line) {
-        eprintln!("{text}");
+        output::say(text);
     }
 }
 

@@ -9,9 +9,10 @@ use crate::servicing::InputId;
 
 use super::source::Source;
 
-/// The path that `text`, written in `source`, names on this machine.
+/// The path that `text`, written in `source`, names on this machine. `..` takes back the name before it, as text, so that the path and the
+/// input's name ([`input_id`]) cannot mean two files where that name is a symbolic link.
 pub(crate) fn resolve(source: &Source, text: &str) -> PathBuf {
-    source.folder.join(text.replace('\\', "/"))
+    source.folder.join(normalize(&text.replace('\\', "/")))
 }
 
 /// The name of the input that `text`, written in `source`, names.
@@ -88,6 +89,13 @@ mod tests {
         for (folder, text, expected) in table {
             assert_eq!(join(folder, text), expected, "{folder} + {text}");
         }
+    }
+
+    #[test]
+    fn a_path_and_its_name_agree_where_a_link_is_left_again() {
+        let source = Source::new("recipe.toml", "");
+        assert_eq!(resolve(&source, "link/../f.txt"), Path::new("f.txt"));
+        assert_eq!(input_id(&source, "link/../f.txt"), input_id(&source, "f.txt"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     io::Read as _,
     path::Path,
-    process::{Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use crate::support::{expect_success, oracle, shared_data, temporary_folder, transom};
@@ -242,4 +242,40 @@ fn the_version_is_told() {
     let output = expect_success(transom(home.path()).arg("--version"));
     let expected = format!("transom {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+}
+
+/// Continuous integration cancels with SIGTERM: as with Ctrl-C, nothing half-written may stay.
+#[cfg(unix)]
+#[test]
+fn a_terminated_capture_leaves_nothing_behind() {
+    let home = temporary_folder();
+    let source = home.path().join("source");
+    fs_err::create_dir(&source).unwrap();
+    let file = fs_err::File::create(source.join("large")).unwrap();
+    // Holes read as zeros: long work from no data.
+    file.set_len(8 << 30).unwrap();
+    let mut capture = transom(home.path());
+    capture.args(["wim", "capture", "source", "out.wim", "--name", "x", "--progress", "none"]);
+    capture.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut capture = capture.spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    let id = capture.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert_eq!(capture.wait().unwrap().code(), Some(130));
+    let left: Vec<_> = fs_err::read_dir(home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().contains("out.wim"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_standard_error_does_not_stop_a_build() {
+    let home = temporary_folder();
+    let full = fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut demo = transom(home.path());
+    demo.args(["demo", "--progress", "plain"]).stderr(full.into_file());
+    assert_eq!(demo.stdout(Stdio::null()).status().unwrap().code(), Some(0));
 }
