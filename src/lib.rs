@@ -19,7 +19,7 @@
 //! | 5 | [`servicing`] | what a step does to an image, one room per technology |
 //! | 4 | [`image`] | the offline image: tree, streams, security, hives, facts; every edit is recorded |
 //! | 3 | [`store`] | the content-addressed store on disk: blobs as ready-to-copy WIM resources, and small records |
-//! | 2 | [`format`] | bytes and their meaning, no policy: WIM, registry hives, `.reg`, security descriptors, PE |
+//! | 2 | [`mod@format`] | bytes and their meaning, no policy: WIM, registry hives, `.reg`, security descriptors, PE |
 //! | 1 | [`codec`] | XPRESS and LZX: one chunk in, one chunk out; no I/O |
 //! | 0 | [`base`] | words everybody uses: checked reading, digests, names, times, paths, limits |
 //!
@@ -62,7 +62,7 @@
 //!
 //! - **A technology** (drivers, packages ...): a room in [`servicing`] with its spec type, `prepare` and `apply`; a variant in
 //!   [`servicing::Operation`] (the compiler then lists every place that must know it); a section in [`recipe`]; a row in the order table.
-//! - **A format**: a folder in [`format`] with reader, writer, dump; a round-trip property test, an oracle test and a fuzz target.
+//! - **A format**: a folder in [`mod@format`] with reader, writer, dump; a round-trip property test, an oracle test and a fuzz target.
 //! - **A verb**: a file in [`cli`].
 //! - **A bug fix**: a test named after the symptom first.
 

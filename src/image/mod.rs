@@ -13,7 +13,7 @@
 //!
 //! - A change of a file with hard links changes all its names.
 //! - New files and folders get the image's epoch as all their times, and the security their parent passes on, computed as Windows
-//!   does ([`crate::format::security::inherit`]).
+//!   does ([`crate::format::security::inherit()`]).
 //! - A replaced file keeps its name, short name, creation time, attributes and security unless told otherwise. It loses what describes the old
 //!   content: named streams, reparse and encryption data, extended attributes (NTFS does the same when a file is overwritten).
 //! - A folder whose entries change gets the epoch as last write time, as on NTFS. A change of attributes or security alone moves no time.

@@ -20,7 +20,7 @@
 //! - [`decoded`]: a resource by itself, outside a WIM
 //! - [`integrity`]: the integrity table
 //! - [`encode`]: making compressed resources
-//! - [`write`]: a whole WIM from a plan
+//! - [`mod@write`]: a whole WIM from a plan
 //! - [`error`]: what can go wrong
 
 pub mod blob_table;
