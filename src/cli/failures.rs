@@ -155,6 +155,18 @@ pub(crate) fn capture(source: &Path, error: ImageError) -> Failure {
     }
 }
 
+/// Patterns that are none, or that choose nothing.
+pub(crate) fn patterns(error: ImageError) -> Failure {
+    match error {
+        ImageError::NoMatch { .. } => Problem::new("wim::no-match", error.to_string())
+            .help("a pattern with a separator is compared with the whole path from the image's root, one without means any entry of that name")
+            .exit(Exit::BadInput),
+        error => Problem::new("usage::pattern", error.to_string())
+            .help("put brackets and braces in pairs; `[[]` is a bracket itself")
+            .exit(Exit::Usage),
+    }
+}
+
 /// The store cannot be used.
 pub(crate) fn store(folder: &Path, error: StoreError) -> Failure {
     let (help, exit) = match &error {

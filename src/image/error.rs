@@ -92,6 +92,12 @@ pub enum ImageError {
         /// What is wrong with it.
         what: String,
     },
+    /// A pattern that was to choose something.
+    #[error("nothing in the image matches `{pattern}`")]
+    NoMatch {
+        /// The pattern.
+        pattern: String,
+    },
     /// A directory of the host that cannot be read or written.
     #[error(transparent)]
     Host(#[from] io::Error),

@@ -6,15 +6,15 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    pattern::{self, Patterns},
     reparse,
     select::{self, ImageChoice},
     tree::{self, Entry},
 };
 use crate::{
     base::digest::Sha1,
-    cli::{app::Context, exit::Failure, output::Out},
+    cli::{app::Context, exit::Failure, failures, output::Out},
     format::wim::{StreamKind, Wim},
+    image::patterns::Patterns,
 };
 
 /// List the files of an image
@@ -84,12 +84,12 @@ struct StreamLine {
 /// Runs `transom wim list`.
 pub(crate) fn run(arguments: &ListArguments, context: &Context) -> Result<(), Failure> {
     let path = &arguments.wim;
-    let patterns = Patterns::parse(&arguments.patterns)?;
+    let patterns = Patterns::new(&arguments.patterns).map_err(failures::patterns)?;
     let wim = select::open(path, context)?;
     let image = select::metadata(&wim, path, arguments.choice.one(&wim, path)?, context)?;
     let entries = tree::entries(&image);
-    let paths: Vec<_> = entries.iter().map(|entry| (entry.path.as_str(), entry.parent)).collect();
-    let chosen = pattern::chosen(&patterns, &paths)?;
+    let paths = entries.iter().map(|entry| (entry.path.as_str(), entry.parent));
+    let chosen = patterns.choose(paths).map_err(failures::patterns)?;
     let links = tree::link_counts(&image);
     let mut out = context.printer.stdout();
     for (entry, _) in entries.iter().zip(&chosen).filter(|(_, chosen)| **chosen) {

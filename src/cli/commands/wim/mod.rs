@@ -3,7 +3,6 @@
 //! - `info`, `list`, `cat`, `extract`, `capture`, `verify`: the verbs
 //! - `select`: opening a WIM, choosing an image
 //! - `tree`: an image's entries with their paths, attributes, links
-//! - `pattern`: globs on image paths
 //! - `reparse`: what links point to
 
 pub(crate) mod capture;
@@ -11,7 +10,6 @@ mod cat;
 mod extract;
 pub(crate) mod info;
 mod list;
-pub(crate) mod pattern;
 mod reparse;
 pub(crate) mod select;
 pub(crate) mod tree;

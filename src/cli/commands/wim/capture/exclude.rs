@@ -8,10 +8,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use crate::{
-    cli::{
-        exit::{Exit, Failure, Problem},
-        failures,
-    },
+    cli::{exit::Failure, failures},
     image::patterns::Patterns,
 };
 
@@ -42,12 +39,7 @@ pub(super) fn read(
         read_list(&text, file, &mut excluded)?;
     }
     excluded.extend(inside(source, output));
-    Patterns::new(&excluded).map_err(|error| {
-        Problem::new("usage::pattern", "a pattern of what to leave out cannot be used")
-            .cause(error)
-            .help("put brackets and braces in pairs; `[[]` is a bracket itself")
-            .exit(Exit::Usage)
-    })
+    Patterns::new(&excluded).map_err(failures::patterns)
 }
 
 fn read_list(text: &str, file: &Path, excluded: &mut Vec<String>) -> Result<(), Failure> {
@@ -87,6 +79,7 @@ fn inside(source: &Path, output: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::exit::Exit;
 
     #[test]
     fn wim_script_ini_is_understood() {

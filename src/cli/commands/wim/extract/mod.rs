@@ -14,11 +14,13 @@ use clap::Args;
 
 use self::losses::Losses;
 use super::{
-    pattern::{self, Patterns},
     select::{self, ImageChoice},
     tree,
 };
-use crate::cli::{app::Context, exit::Failure, text};
+use crate::{
+    cli::{app::Context, exit::Failure, failures, text},
+    image::patterns::Patterns,
+};
 
 /// Unpack files of an image into a folder
 ///
@@ -81,7 +83,7 @@ struct Counts {
 /// Runs `transom wim extract`.
 pub(crate) fn run(arguments: &ExtractArguments, context: &Context) -> Result<(), Failure> {
     let path = &arguments.wim;
-    let patterns = Patterns::parse(&arguments.patterns)?;
+    let patterns = Patterns::new(&arguments.patterns).map_err(failures::patterns)?;
     let wim = select::open(path, context)?;
     let indexes = arguments.choice.any(&wim, path)?;
     let rules = Rules { overwrite: arguments.overwrite, unix_data: arguments.unix_data };
@@ -89,9 +91,8 @@ pub(crate) fn run(arguments: &ExtractArguments, context: &Context) -> Result<(),
     for index in &indexes {
         let image = select::metadata(&wim, path, *index, context)?;
         let entries = tree::entries(&image);
-        let paths: Vec<_> =
-            entries.iter().map(|entry| (entry.path.as_str(), entry.parent)).collect();
-        let chosen = pattern::chosen(&patterns, &paths)?;
+        let paths = entries.iter().map(|entry| (entry.path.as_str(), entry.parent));
+        let chosen = patterns.choose(paths).map_err(failures::patterns)?;
         let target = match indexes.len() {
             1 => arguments.to.clone(),
             _ => arguments.to.join(index.to_string()),
