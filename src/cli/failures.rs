@@ -6,7 +6,7 @@ use miette::Report;
 
 use crate::{
     format::wim::WimError,
-    image::ImageError,
+    image::{ImageError, export::ExtractError},
     pipeline::BuildError,
     plan::{FailureClass, PlanError},
     recipe::Findings,
@@ -134,9 +134,32 @@ pub(crate) fn wim_write(path: &Path, error: WimError) -> Failure {
 pub(crate) fn image(path: &Path, error: ImageError) -> Failure {
     match error {
         ImageError::Wim(error) => wim_read(path, error),
-        error => Problem::new("image", format!("an image of {} cannot be read", path.display()))
-            .cause(error)
-            .exit(Exit::BadInput),
+        error => {
+            let code = match error {
+                ImageError::MissingBlob { .. } => "wim::missing-blob",
+                _ => "image",
+            };
+            Problem::new(code, format!("an image of {} cannot be read", path.display()))
+                .cause(error)
+                .exit(Exit::BadInput)
+        }
+    }
+}
+
+/// An image that cannot be extracted.
+pub(crate) fn extract(wim: &Path, error: ExtractError) -> Failure {
+    let text = error.to_string();
+    match error {
+        ExtractError::Image(error @ ImageError::NoMatch { .. }) => patterns(error),
+        ExtractError::Image(error) => image(wim, error),
+        ExtractError::Host { path, source } => output(&path, source),
+        ExtractError::Exists(_) => Problem::new("wim::extract::exists", text)
+            .help("--overwrite replaces existing files")
+            .exit(Exit::OutputFailed),
+        ExtractError::InTheWay { .. } => Problem::new("wim::extract::in-the-way", text)
+            .help("symbolic links are not followed; unpack into an empty folder, or move it away")
+            .exit(Exit::OutputFailed),
+        ExtractError::Cancelled => Failure::interrupted(),
     }
 }
 

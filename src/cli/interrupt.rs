@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::exit::{Exit, Failure};
+use super::exit::Exit;
 
 /// Whether the user pressed Ctrl-C, and who acts on it.
 #[derive(Debug, Clone, Default)]
@@ -39,11 +39,6 @@ impl Interrupt {
         self.pressed.load(Ordering::Relaxed)
     }
 
-    /// An interrupted failure when the user wants to stop.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        if self.pressed() { Err(Failure::interrupted()) } else { Ok(()) }
-    }
-
     /// A second Ctrl-C, or one while nothing is being written, ends the program at once.
     fn on_signal(&self) {
         let again = self.pressed.swap(true, Ordering::SeqCst);
@@ -61,8 +56,8 @@ mod tests {
     fn a_cooperative_command_sees_the_flag() {
         let interrupt = Interrupt::default();
         interrupt.cooperative();
-        assert!(interrupt.check().is_ok());
+        assert!(!interrupt.pressed());
         interrupt.on_signal();
-        assert_eq!(interrupt.check().unwrap_err().exit, Exit::Interrupted);
+        assert!(interrupt.pressed());
     }
 }

@@ -4,7 +4,6 @@
 //! With `--progress json`: one JSON object a line on standard error, at most ten a second.
 
 use std::{
-    cell::{Cell, RefCell},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -49,14 +48,21 @@ impl View {
     }
 }
 
-/// Progress of one piece of work that is measured in bytes.
+/// Progress of one piece of work that is measured in bytes. Several threads may tell it.
 pub(crate) struct Meter {
     view: View,
     what: &'static str,
-    total: u64,
     started: Instant,
-    bar: RefCell<Option<ProgressBar>>,
-    last_line: Cell<Option<Instant>>,
+    state: Mutex<MeterState>,
+}
+
+/// What a [`Meter`] shows.
+struct MeterState {
+    /// The most that was told: threads overtake each other.
+    done: u64,
+    total: u64,
+    bar: Option<ProgressBar>,
+    last_line: Option<Instant>,
 }
 
 /// A JSON progress line of a [`Meter`].
@@ -71,52 +77,64 @@ struct MeterLine<'a> {
 impl Meter {
     /// A meter for `total` bytes of `what` (`verifying`).
     pub(crate) fn new(settings: &Settings, what: &'static str, total: u64) -> Self {
-        Self {
-            view: View::of(settings),
-            what,
-            total,
-            started: Instant::now(),
-            bar: RefCell::new(None),
-            last_line: Cell::new(None),
-        }
+        let state = Mutex::new(MeterState { done: 0, total, bar: None, last_line: None });
+        Self { view: View::of(settings), what, started: Instant::now(), state }
     }
 
     /// Says that `done` bytes are done in all.
     pub(crate) fn at(&self, done: u64) {
+        self.tell(done, None);
+    }
+
+    /// Says that `done` of `total` bytes are done, where the total was not known before.
+    pub(crate) fn at_of(&self, done: u64, total: u64) {
+        self.tell(done, Some(total));
+    }
+
+    fn tell(&self, done: u64, total: Option<u64>) {
+        if matches!(self.view, View::Plain | View::Silent) {
+            return;
+        }
+        // Whoever finds it taken lets the other draw.
+        let Ok(mut state) = self.state.try_lock() else { return };
+        state.done = state.done.max(done);
+        state.total = total.unwrap_or(state.total);
         match self.view {
-            View::Live => self.draw(done),
-            View::Json => self.json_line(done, false),
+            View::Live => state.draw(self),
+            View::Json => state.json_line(self.what),
             View::Plain | View::Silent => {}
         }
     }
 
     /// Takes the bar away.
     pub(crate) fn finish(&self) {
-        if let Some(bar) = self.bar.take() {
+        let Ok(mut state) = self.state.lock() else { return };
+        if let Some(bar) = state.bar.take() {
             bar.finish_and_clear();
         }
         if self.view == View::Json {
-            self.json_line(self.total, true);
+            (state.done, state.last_line) = (state.total, None);
+            state.json_line(self.what);
         }
     }
+}
 
-    fn draw(&self, done: u64) {
-        let mut bar = self.bar.borrow_mut();
-        if bar.is_none() && self.started.elapsed() < PATIENCE {
+impl MeterState {
+    fn draw(&mut self, meter: &Meter) {
+        if self.bar.is_none() && meter.started.elapsed() < PATIENCE {
             return;
         }
-        bar.get_or_insert_with(|| byte_bar(self.what, self.total)).set_position(done);
+        let (what, total) = (meter.what, self.total);
+        self.bar.get_or_insert_with(|| byte_bar(what, total)).set_position(self.done);
     }
 
-    fn json_line(&self, done: u64, always: bool) {
+    fn json_line(&mut self, what: &str) {
         let now = Instant::now();
-        let too_soon = self.last_line.get().is_some_and(|last| now - last < JSON_PAUSE);
-        if too_soon && !always {
+        if self.last_line.is_some_and(|last| now - last < JSON_PAUSE) {
             return;
         }
-        self.last_line.set(Some(now));
-        let line = MeterLine { event: "progress", what: self.what, done, total: self.total };
-        print_json(&line);
+        self.last_line = Some(now);
+        print_json(&MeterLine { event: "progress", what, done: self.done, total: self.total });
     }
 }
 

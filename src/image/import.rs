@@ -34,15 +34,10 @@ use super::{
     error::ImageError,
     offline::Image,
     patterns::Patterns,
+    reparse::{NOT_FIXED, TAG_SYMLINK, symlink_data},
     tree::{ATTRIBUTE_DIRECTORY, ATTRIBUTE_NORMAL, ATTRIBUTE_REPARSE, FileStream, Inode, NodeId},
 };
 
-/// Reparse tag of a symbolic link.
-pub const TAG_SYMLINK: u32 = 0xa000_000c;
-/// Reparse tag of a junction or mount point.
-pub const TAG_JUNCTION: u32 = 0xa000_0003;
-/// Flag of a reparse point in a WIM: its target was not made relative to the image's root.
-const NOT_FIXED: u16 = 1;
 /// Tagged item in which wimlib keeps owner, group, mode and device number.
 pub(super) const UNIX_DATA: u32 = 0x337d_d873;
 
@@ -277,26 +272,6 @@ impl Capture<'_> {
     fn tagged_items(&self, _: &std::fs::Metadata) -> Vec<u8> {
         Vec::new()
     }
-}
-
-/// The reparse data of a symbolic link to a Unix path, without its 8-byte header. Both names have a NUL behind them, which their lengths
-/// do not count, as Windows and wimlib write them.
-fn symlink_data(target: &str) -> Vec<u8> {
-    let windows: String = target.replace('/', "\\");
-    let absolute = windows.starts_with('\\');
-    let (substitute, print) = if absolute {
-        (format!(r"\??\C:{windows}"), format!("C:{windows}"))
-    } else {
-        (windows.clone(), windows)
-    };
-    let (substitute, print) = (Name::from(substitute.as_str()), Name::from(print.as_str()));
-    let bytes = |name: &Name| u16::try_from(name.units().len() * 2).unwrap_or(u16::MAX);
-    let mut writer = Writer::new();
-    let print_offset = bytes(&substitute).saturating_add(2);
-    writer.u16(0).u16(bytes(&substitute)).u16(print_offset).u16(bytes(&print));
-    writer.u32(u32::from(!absolute));
-    writer.utf16(substitute.units()).u16(0).utf16(print.units()).u16(0);
-    writer.data
 }
 
 /// Hashes the files, in parallel, and gives them their content.

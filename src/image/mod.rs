@@ -7,7 +7,8 @@
 //! - [`changeset`]: what a step did, as canonical data that can be replayed
 //! - [`facts`]: what the image says about itself; [`xml`]: those facts in the WIM's XML
 //! - [`dump`]: the tree as text
-//! - [`import`], [`export`]: from and to a directory of the host
+//! - [`import`], [`export`]: from and to a directory of the host; [`watch`]: progress and cancellation of both
+//! - [`patterns`]: what to capture or extract; [`reparse`]: what links point to
 //!
 //! # Rules of editing
 //!
@@ -35,7 +36,9 @@ mod metadata;
 mod offline;
 pub mod patterns;
 pub mod registry;
+pub mod reparse;
 pub mod tree;
+pub mod watch;
 pub mod xml;
 
 pub use changeset::{Change, Changeset};
@@ -47,3 +50,4 @@ pub use hives::HiveId;
 pub use offline::{Image, NewNode};
 pub use registry::{RegistryPath, RegistryPathError};
 pub use tree::{Inode, Node, NodeId, Tree};
+pub use watch::Watch;

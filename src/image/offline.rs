@@ -36,6 +36,7 @@ pub struct Image {
     pub(super) tree: Tree,
     pub(super) base: Option<Arc<Wim>>,
     base_digest: Blake3,
+    warnings: Vec<String>,
     /// Content that is not in the base WIM.
     pub(super) blobs: BTreeMap<Sha1, BlobLocation>,
     epoch: FileTime,
@@ -68,13 +69,15 @@ impl Image {
     /// When there is no such image, or its metadata is damaged.
     pub fn open(wim: Arc<Wim>, index: u32, limits: &Limits) -> Result<Self, ImageError> {
         let name = wim.metadata_blob(index)?.sha1;
-        let metadata = wim.metadata(index)?;
+        let mut metadata = wim.metadata(index)?;
+        let warnings = std::mem::take(&mut metadata.warnings);
         let size_of = |sha1: &Sha1| wim.blob(sha1).map_or(0, |blob| blob.size);
         let tree = metadata::to_tree(metadata, &size_of)?;
         let mut text = b"transom base image ".to_vec();
         text.extend_from_slice(&name.0);
         let mut image = Self::with_tree(tree, FileTime::default(), *limits);
         image.base = Some(wim);
+        image.warnings = warnings;
         image.base_digest = Blake3::of(&text);
         Ok(image)
     }
@@ -94,6 +97,7 @@ impl Image {
             tree,
             base: None,
             base_digest: Blake3::of(b"transom empty image"),
+            warnings: Vec::new(),
             blobs: BTreeMap::new(),
             epoch,
             limits,
@@ -112,6 +116,12 @@ impl Image {
     #[must_use]
     pub fn base_digest(&self) -> Blake3 {
         self.base_digest
+    }
+
+    /// What was odd about its metadata when it was opened.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The time that everything new or written gets.

@@ -24,7 +24,7 @@ impl Patterns {
     /// When one is not a pattern.
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, ImageError> {
         let mut builder = GlobSetBuilder::new();
-        let bad = |text: &str, error: globset::Error| ImageError::Pattern {
+        let bad = |text: &str, error: &globset::Error| ImageError::Pattern {
             pattern: text.to_owned(),
             what: error.kind().to_string(),
         };
@@ -34,12 +34,11 @@ impl Patterns {
                 .literal_separator(true)
                 .backslash_escape(false)
                 .build()
-                .map_err(|error| bad(text, error))?;
+                .map_err(|error| bad(text, &error))?;
             builder.add(glob);
         }
-        let globs = builder
-            .build()
-            .map_err(|error| bad(&error.glob().unwrap_or_default().to_owned(), error))?;
+        let globs =
+            builder.build().map_err(|error| bad(error.glob().unwrap_or_default(), &error))?;
         let texts = patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect();
         Ok(Self { globs, texts })
     }

@@ -5,17 +5,19 @@
 use std::{
     os::unix::fs::{MetadataExt as _, symlink},
     path::Path,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use fs_err as fs;
 use transom::{
     base::limits::Limits,
-    format::wim::{StreamKind, Wim},
+    format::wim::{ImageMetadata, StreamKind, Wim},
     image::{
-        Image, ImageError,
-        export::{extract, read_target},
+        Image, ImageError, Watch,
+        export::{ExtractError, ExtractOptions, ExtractReport, Loss, extract},
         import::{CaptureOptions, capture},
         patterns::Patterns,
+        reparse,
     },
 };
 
@@ -33,8 +35,11 @@ fn options(exclude: &[&str]) -> CaptureOptions {
     }
 }
 
-fn everything() -> Patterns {
-    Patterns::new::<&str>(&[]).unwrap()
+/// Extracts what `include` chooses, over what is there, with Unix data.
+fn unpack(image: &Image, target: &Path, include: &[&str]) -> Result<ExtractReport, ExtractError> {
+    let include = Patterns::new(include).unwrap();
+    let options = ExtractOptions { include, overwrite: true, unix_data: true };
+    extract(image, target, &options, Watch::default())
 }
 
 /// A directory with what a Unix file system has.
@@ -103,8 +108,9 @@ fn extraction_gives_the_directory_back() {
     let (image, _) = capture(&root, &CaptureOptions { unix_data: true, ..options(&[]) }).unwrap();
     let wim = save(image.finish().unwrap(), None, &folder.path().join("a.wim"));
     let image = open(&wim);
-    let report = extract(&image, &out, &everything()).unwrap();
-    assert_eq!((report.files, report.links, report.warnings.len()), (5, 3, 0), "{report:?}");
+    let report = unpack(&image, &out, &[]).unwrap();
+    assert_eq!((report.folders, report.files, report.links), (4, 5, 3), "{report:?}");
+    assert_eq!((report.bytes, report.losses.is_empty()), (200_007, true), "{report:?}");
     assert_eq!(fs::read(out.join("b/Big.bin")).unwrap(), vec![7; 200_000]);
     assert_eq!(fs::read_link(out.join("b/Deep/er/relative")).unwrap(), Path::new("../../a.txt"));
     assert_eq!(fs::read_link(out.join("absolute")).unwrap(), Path::new("b/a.txt"), "stays inside");
@@ -126,15 +132,15 @@ fn extraction_gives_the_directory_back() {
     fs::write(&outside, "untouched").unwrap();
     fs::remove_file(out.join("zero")).unwrap();
     symlink(&outside, out.join("zero")).unwrap();
-    extract(&image, &out, &everything()).unwrap();
+    unpack(&image, &out, &[]).unwrap();
     assert_eq!(fs::read_to_string(&outside).unwrap(), "untouched");
     // A folder that is a link is not entered.
     fs::remove_dir_all(out.join("b")).unwrap();
     symlink(folder.path(), out.join("b")).unwrap();
-    assert!(extract(&image, &out, &everything()).unwrap_err().to_string().contains("in the way"));
+    assert!(unpack(&image, &out, &[]).unwrap_err().to_string().contains("in the way"));
     let some = folder.path().join("some");
-    let report = extract(&image, &some, &Patterns::new(&["same.txt", r"\empty"]).unwrap()).unwrap();
-    assert_eq!((report.files, report.directories), (1, 1));
+    let report = unpack(&image, &some, &["same.txt", r"\empty"]).unwrap();
+    assert_eq!((report.files, report.folders), (1, 3), "with the folders above");
     assert!(some.join("b/Deep/same.txt").exists() && !some.join("b/a.txt").exists());
 }
 
@@ -144,15 +150,130 @@ fn links_of_windows_lead_where_they_should_and_streams_are_counted() {
     let wim = windows(&folder.path().join("base.wim"));
     let image = open(&wim);
     let out = folder.path().join("out");
-    let report = extract(&image, &out, &everything()).unwrap();
-    assert_eq!((report.named_streams, report.links), (1, 1));
+    let report = unpack(&image, &out, &[]).unwrap();
+    assert_eq!((report.losses.of(Loss::Stream).len(), report.links), (1, 1));
     assert_eq!(fs::read_link(out.join("Documents and Settings")).unwrap(), Path::new("Users"));
     let node = image.tree().lookup(&path("Documents and Settings")).unwrap();
     let stream = &image.tree().inode(node).streams[0];
     assert_eq!(stream.kind, StreamKind::Reparse);
     let data = image.read_blob(&stream.content).unwrap();
-    assert_eq!(read_target(&data, false).unwrap().0, r"\??\C:\Users");
-    assert!(read_target(&data[..9], false).is_err());
+    let target = reparse::target(reparse::TAG_JUNCTION, &data).unwrap().unwrap();
+    assert_eq!((target.text.as_str(), target.relative), (r"C:\Users", false));
+    assert!(reparse::target(reparse::TAG_JUNCTION, &data[..9]).is_err());
+}
+
+/// An image whose metadata says what no Windows would write.
+fn forged(folder: &Path, edit: impl FnOnce(&mut ImageMetadata)) -> Image {
+    let root = folder.join("src");
+    make_tree(&root);
+    let mut finished = capture(&root, &options(&[])).unwrap().0.finish().unwrap();
+    edit(&mut finished.metadata);
+    open(&save(finished, None, &folder.join("forged.wim")))
+}
+
+#[test]
+fn what_lies_below_a_link_is_left_out() {
+    let folder = support::temporary_folder();
+    let image = forged(folder.path(), |metadata| {
+        let place =
+            |name: &str| metadata.dentries.iter().position(|dentry| dentry.name.is(name)).unwrap();
+        let (root_file, link) = (place("zero"), place("to-folder"));
+        let moved = u32::try_from(root_file).unwrap();
+        metadata.dentries[0].children.retain(|child| *child != moved);
+        metadata.dentries[link].children.push(moved);
+    });
+    // The link's place leads out of the target already.
+    let (out, outside) = (folder.path().join("out"), folder.path().join("outside"));
+    fs::create_dir(&out).unwrap();
+    fs::create_dir(&outside).unwrap();
+    symlink(&outside, out.join("to-folder")).unwrap();
+    let report = unpack(&image, &out, &[]).unwrap();
+    assert_eq!(report.losses.of(Loss::Link), [r"\to-folder\zero"]);
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    assert_eq!(fs::read_link(out.join("to-folder")).unwrap(), Path::new("b/Deep"));
+}
+
+#[test]
+fn a_name_that_is_there_twice_comes_out_once() {
+    let folder = support::temporary_folder();
+    let image = forged(folder.path(), |metadata| {
+        for dentry in &mut metadata.dentries {
+            if dentry.name.is("to-folder") || dentry.name.is("zero") {
+                dentry.name = "b".into();
+            }
+        }
+    });
+    assert_eq!(image.warnings().len(), 2, "{:?}", image.warnings());
+    let out = folder.path().join("out");
+    unpack(&image, &out, &[]).unwrap();
+    assert!(out.join("b/a.txt").exists(), "the first is kept");
+}
+
+#[test]
+fn what_is_there_already_is_replaced_only_when_told() {
+    let folder = support::temporary_folder();
+    let root = folder.path().join("src");
+    make_tree(&root);
+    let (image, _) = capture(&root, &options(&[])).unwrap();
+    let out = folder.path().join("out");
+    let include = Patterns::new(&["a.txt", "relative"]).unwrap();
+    let options = ExtractOptions { include, overwrite: false, unix_data: false };
+    let again = || extract(&image, &out, &options, Watch::default());
+    again().unwrap();
+    assert!(matches!(again(), Err(ExtractError::Exists(path)) if path.ends_with("b/a.txt")));
+    fs::remove_file(out.join("b/a.txt")).unwrap();
+    assert!(matches!(again(), Err(ExtractError::Exists(path)) if path.ends_with("relative")));
+    fs::remove_file(out.join("b/a.txt")).unwrap();
+    fs::create_dir(out.join("b/a.txt")).unwrap();
+    assert!(matches!(again(), Err(ExtractError::InTheWay { .. })), "no folder is replaced");
+}
+
+#[test]
+fn an_extraction_tells_how_far_it_is_and_can_be_ended() {
+    let folder = support::temporary_folder();
+    let root = folder.path().join("src");
+    make_tree(&root);
+    let (image, _) = capture(&root, &options(&[])).unwrap();
+    let include = Patterns::new::<&str>(&[]).unwrap();
+    let options = ExtractOptions { include, overwrite: false, unix_data: false };
+    let most = AtomicU64::new(0);
+    let progress = |done: u64, total: u64| {
+        assert!(done <= total && total == 200_007, "{done} of {total}");
+        most.fetch_max(done, Ordering::Relaxed);
+    };
+    let watch = Watch { progress: &progress, ..Watch::default() };
+    extract(&image, &folder.path().join("out"), &options, watch).unwrap();
+    assert_eq!(most.load(Ordering::Relaxed), 200_007);
+    // Ended when the first bytes have come: no file is there half, and nothing temporary stays.
+    let begun = AtomicU64::new(0);
+    let watch = Watch {
+        progress: &|done, _| begun.store(done, Ordering::Relaxed),
+        cancelled: &|| begun.load(Ordering::Relaxed) > 0,
+    };
+    let out = folder.path().join("ended");
+    let result = extract(&image, &out, &options, watch);
+    assert!(matches!(result, Err(ExtractError::Cancelled)), "{result:?}");
+    for entry in walkdir::WalkDir::new(&out) {
+        let entry = entry.unwrap();
+        assert!(!entry.file_name().to_string_lossy().starts_with(".transom"), "{entry:?}");
+        if entry.file_type().is_file() {
+            let place = root.join(entry.path().strip_prefix(&out).unwrap());
+            assert_eq!(fs::read(entry.path()).unwrap(), fs::read(place).unwrap());
+        }
+    }
+}
+
+#[test]
+fn missing_content_is_noticed_before_anything_is_written() {
+    let folder = support::temporary_folder();
+    let image = forged(folder.path(), |metadata| {
+        let file = metadata.dentries.iter_mut().find(|dentry| dentry.name.is("Big.bin")).unwrap();
+        file.streams[0].sha1.0[0] ^= 1;
+    });
+    let out = folder.path().join("out");
+    let error = unpack(&image, &out, &[]).unwrap_err();
+    assert!(error.to_string().contains(r"\b\Big.bin"), "{error}");
+    assert!(!out.exists());
 }
 
 #[test]
@@ -175,7 +296,7 @@ fn wimlib_and_we_see_the_same_directory() {
     wimlib.run(["verify".as_ref(), ours.as_os_str()]);
     let wim = Wim::open_path(&theirs, &Limits::default()).unwrap();
     let peer = wim.metadata(1).unwrap();
-    let lines = |metadata: &transom::format::wim::ImageMetadata| -> Vec<String> {
+    let lines = |metadata: &ImageMetadata| -> Vec<String> {
         let mut lines: Vec<String> = metadata
             .dentries
             .iter()

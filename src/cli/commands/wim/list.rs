@@ -6,7 +6,6 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    reparse,
     select::{self, ImageChoice},
     tree::{self, Entry},
 };
@@ -14,7 +13,7 @@ use crate::{
     base::digest::Sha1,
     cli::{app::Context, exit::Failure, failures, output::Out},
     format::wim::{StreamKind, Wim},
-    image::patterns::Patterns,
+    image::{patterns::Patterns, reparse},
 };
 
 /// List the files of an image
@@ -145,7 +144,7 @@ fn link_target(wim: &Wim, dentry: &crate::format::wim::Dentry) -> Option<reparse
     if blob.size > reparse::MOST {
         return None;
     }
-    reparse::target(tag, &wim.read_blob(blob).ok()?)
+    reparse::target(tag, &wim.read_blob(blob).ok()?).ok()?
 }
 
 fn print_long(line: &Line<'_>, out: &mut Out) -> Result<(), Failure> {

@@ -3,14 +3,12 @@
 //! - `info`, `list`, `cat`, `extract`, `capture`, `verify`: the verbs
 //! - `select`: opening a WIM, choosing an image
 //! - `tree`: an image's entries with their paths, attributes, links
-//! - `reparse`: what links point to
 
 pub(crate) mod capture;
 mod cat;
 mod extract;
 pub(crate) mod info;
 mod list;
-mod reparse;
 pub(crate) mod select;
 pub(crate) mod tree;
 pub(crate) mod verify;

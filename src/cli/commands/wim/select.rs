@@ -12,6 +12,7 @@ use crate::{
         failures, text,
     },
     format::wim::{ImageMetadata, Wim},
+    image::Image,
 };
 
 /// Which image of a WIM.
@@ -48,6 +49,21 @@ pub(crate) fn metadata(
         context.printer.warn(format_args!("{}: image {index}: {warning}", path.display()));
     }
     Ok(metadata)
+}
+
+/// An image; what is odd about its tree becomes warnings.
+pub(crate) fn image(
+    wim: &Arc<Wim>,
+    path: &Path,
+    index: u32,
+    context: &Context,
+) -> Result<Image, Failure> {
+    let image = Image::open(Arc::clone(wim), index, &Limits::default())
+        .map_err(|error| failures::image(path, error))?;
+    for warning in image.warnings() {
+        context.printer.warn(format_args!("{}: image {index}: {warning}", path.display()));
+    }
+    Ok(image)
 }
 
 impl ImageChoice {
