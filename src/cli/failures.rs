@@ -1,12 +1,12 @@
 //! Which error of the library means which exit code, and the words around it. Decided here, once.
 
-use std::{error::Error, fmt, io, path::Path};
+use std::{io, path::Path};
 
 use miette::Report;
 
 use crate::{
     format::wim::WimError,
-    image::{ImageError, export::ExtractError},
+    image::{ImageError, export::ExtractError, import::HostFileError},
     pipeline::BuildError,
     plan::{FailureClass, PlanError},
     recipe::Findings,
@@ -14,22 +14,6 @@ use crate::{
 };
 
 use super::exit::{Exit, Failure, Problem};
-
-/// Marks an I/O error as one of an input, where inputs and outputs meet in one call (writing a WIM from host files).
-#[derive(Debug)]
-pub(crate) struct InputError(pub(crate) io::Error);
-
-impl fmt::Display for InputError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl Error for InputError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
-    }
-}
 
 /// How many findings are shown; of more, only the number.
 const SHOWN: usize = 30;
@@ -117,9 +101,8 @@ pub(crate) fn wim_write(path: &Path, error: WimError) -> Failure {
     let message = format!("{} cannot be written", path.display());
     match error {
         WimError::Cancelled => Failure::interrupted(),
-        WimError::Io(error) if is_input(&error) => {
-            Problem::new("input", "an input cannot be read").cause(error).exit(Exit::BadInput)
-        }
+        // Inputs and outputs meet in one call here.
+        WimError::Io(error) if is_input(&error) => input("a captured file", error),
         WimError::Io(error) => output(path, error),
         WimError::Plan { .. } => Problem::new("bug", message).cause(error).exit(Exit::Internal),
         error @ WimError::HashMismatch { .. } => Problem::new("input::changed", message)
@@ -174,6 +157,7 @@ pub(crate) fn capture(source: &Path, error: ImageError) -> Failure {
                 names.join("\n")
             ))
             .exit(Exit::BadInput),
+        ImageError::Cancelled => Failure::interrupted(),
         error => Problem::new("input", message).cause(error).exit(Exit::BadInput),
     }
 }
@@ -238,7 +222,7 @@ pub(crate) fn input(what: &str, error: io::Error) -> Failure {
 }
 
 fn is_input(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<InputError>())
+    error.get_ref().is_some_and(|inner| inner.is::<HostFileError>())
 }
 
 fn wim_code(error: &WimError) -> &'static str {
@@ -286,12 +270,36 @@ pub(crate) fn demo(directory: &Path, error: super::demo::DemoError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        base::limits::Limits,
+        image::{
+            BlobLocation, Watch,
+            import::{CaptureOptions, capture},
+            patterns::Patterns,
+        },
+    };
+
+    /// What a read of a captured file gives that went away.
+    fn gone_after_capture() -> io::Error {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("a"), "content").unwrap();
+        let options = CaptureOptions {
+            exclude: Patterns::new::<&str>(&[]).unwrap(),
+            unix_data: false,
+            skip_bad_names: false,
+            depth: Limits::default().depth,
+        };
+        let (image, _) = capture(folder.path(), &options, Watch::default()).unwrap();
+        let blobs = image.finish().unwrap().blobs;
+        let BlobLocation::Host(source) = &blobs[0].location else { panic!("it is a host file") };
+        folder.close().unwrap();
+        source.read_exact_at(0, &mut [0; 4]).unwrap_err()
+    }
 
     #[test]
     fn a_failed_input_and_a_failed_output_have_their_own_codes() {
         let path = Path::new("out.wim");
-        let source = WimError::Io(io::Error::other(InputError(io::Error::other("gone"))));
-        assert_eq!(wim_write(path, source).exit, Exit::BadInput);
+        assert_eq!(wim_write(path, WimError::Io(gone_after_capture())).exit, Exit::BadInput);
         let full = WimError::Io(io::ErrorKind::StorageFull.into());
         assert_eq!(wim_write(path, full).exit, Exit::OutputFailed);
         assert_eq!(wim_write(path, WimError::Cancelled).exit, Exit::Interrupted);

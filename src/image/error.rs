@@ -98,6 +98,9 @@ pub enum ImageError {
         /// The pattern.
         pattern: String,
     },
+    /// The watcher ended it.
+    #[error("cancelled")]
+    Cancelled,
     /// A directory of the host that cannot be read or written.
     #[error(transparent)]
     Host(#[from] io::Error),

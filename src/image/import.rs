@@ -36,6 +36,7 @@ use super::{
     patterns::Patterns,
     reparse::{NOT_FIXED, TAG_SYMLINK, symlink_data},
     tree::{ATTRIBUTE_DIRECTORY, ATTRIBUTE_NORMAL, ATTRIBUTE_REPARSE, FileStream, Inode, NodeId},
+    watch::{Watch, Work},
 };
 
 /// Tagged item in which wimlib keeps owner, group, mode and device number.
@@ -63,6 +64,12 @@ pub struct CaptureReport {
     pub warnings: Vec<String>,
 }
 
+/// Why a captured file could not be read. It is the inner error of the [`io::Error`] that a read gives, so that whoever writes a WIM from captured files can tell
+/// a file that went away from a full disk.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct HostFileError(io::Error);
+
 /// A host file that is opened for each read: a captured tree has more files than a process may keep open.
 #[derive(Debug)]
 struct HostFile {
@@ -76,17 +83,21 @@ impl ReadAt for HostFile {
     }
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        FileSource::open(&self.path)?.read_exact_at(offset, buffer)
+        FileSource::open(&self.path)
+            .and_then(|file| file.read_exact_at(offset, buffer))
+            .map_err(|error| io::Error::new(error.kind(), HostFileError(error)))
     }
 }
 
-/// Captures the directory `root`.
+/// Captures the directory `root`: walks it, then hashes its files, of which `watch` is told. The content stays where it is; reads of it later give a
+/// [`HostFileError`] when they fail.
 ///
 /// # Errors
-/// When something in it cannot be read, has a name that Windows cannot hold, or is nested too deeply.
+/// When something in it cannot be read, has a name that Windows cannot hold, or is nested too deeply, and when the watcher ends it.
 pub fn capture(
     root: &Path,
     options: &CaptureOptions,
+    watch: Watch<'_>,
 ) -> Result<(Image, CaptureReport), ImageError> {
     let root = fs::canonicalize(root)?;
     let metadata = fs::metadata(&root)?;
@@ -104,6 +115,9 @@ pub fn capture(
     image.tree.inode_mut(top).tagged_items = tagged;
     let mut waiting = vec![(root.clone(), String::new(), top, 0)];
     while let Some((directory, path, node, depth)) = waiting.pop() {
+        if (watch.cancelled)() {
+            return Err(ImageError::Cancelled);
+        }
         if depth > options.depth {
             let text = format!("{} is nested too deeply", directory.display());
             return Err(ImageError::Host(io::Error::other(text)));
@@ -123,7 +137,7 @@ pub fn capture(
         }
         capture.report.warnings.append(&mut capture.bad_names);
     }
-    hash_files(&mut image, capture.files)?;
+    hash_files(&mut image, capture.files, watch)?;
     Ok((image, capture.report))
 }
 
@@ -275,14 +289,19 @@ impl Capture<'_> {
 }
 
 /// Hashes the files, in parallel, and gives them their content.
-fn hash_files(image: &mut Image, files: Vec<(NodeId, PathBuf, u64)>) -> Result<(), ImageError> {
+fn hash_files(
+    image: &mut Image,
+    files: Vec<(NodeId, PathBuf, u64)>,
+    watch: Watch<'_>,
+) -> Result<(), ImageError> {
+    let work = Work::new(watch, files.iter().map(|(.., size)| size).sum());
     let hashed: Vec<(NodeId, PathBuf, Sha1, u64)> = files
         .into_par_iter()
         .map(|(id, path, _)| {
-            let (sha1, size) = hash_file(&path)?;
+            let (sha1, size) = hash_file(&path, &work)?;
             Ok((id, path, sha1, size))
         })
-        .collect::<io::Result<_>>()?;
+        .collect::<Result<_, ImageError>>()?;
     for (id, path, sha1, size) in hashed {
         if size == 0 {
             continue;
@@ -296,18 +315,22 @@ fn hash_files(image: &mut Image, files: Vec<(NodeId, PathBuf, u64)>) -> Result<(
     Ok(())
 }
 
-fn hash_file(path: &Path) -> io::Result<(Sha1, u64)> {
+fn hash_file(path: &Path, work: &Work<'_>) -> Result<(Sha1, u64), ImageError> {
     let source = FileSource::open(path)?;
     let mut hasher = TeeHasher::new();
     let mut buffer = vec![0; usize::try_from(source.size().min(1 << 18)).unwrap_or(1 << 18)];
     let mut offset = 0;
     while offset < source.size() {
+        if work.is_cancelled() {
+            return Err(ImageError::Cancelled);
+        }
         let left = usize::try_from(source.size() - offset).unwrap_or(usize::MAX);
         let length = left.min(buffer.len());
         let part = &mut buffer[..length];
         source.read_exact_at(offset, part)?;
         hasher.update(part);
-        offset += part.len() as u64;
+        offset += length as u64;
+        work.add(length as u64);
     }
     let (sha1, _, size) = hasher.finish();
     Ok((sha1, size))

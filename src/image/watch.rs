@@ -43,7 +43,8 @@ impl<'a> Work<'a> {
     /// Tells that `bytes` more are done.
     pub(super) fn add(&self, bytes: u64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        (self.watch.progress)(done, self.total);
+        // A file that grows while it is read must not make more than all.
+        (self.watch.progress)(done.min(self.total), self.total);
     }
 
     /// True when the work is to end.

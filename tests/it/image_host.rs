@@ -13,9 +13,9 @@ use transom::{
     base::limits::Limits,
     format::wim::{ImageMetadata, StreamKind, Wim},
     image::{
-        Image, ImageError, Watch,
+        BlobLocation, Image, ImageError, Watch,
         export::{ExtractError, ExtractOptions, ExtractReport, Loss, extract},
-        import::{CaptureOptions, capture},
+        import::{self, CaptureOptions, CaptureReport, HostFileError},
         patterns::Patterns,
         reparse,
     },
@@ -40,6 +40,10 @@ fn unpack(image: &Image, target: &Path, include: &[&str]) -> Result<ExtractRepor
     let include = Patterns::new(include).unwrap();
     let options = ExtractOptions { include, overwrite: true, unix_data: true };
     extract(image, target, &options, Watch::default())
+}
+
+fn capture(root: &Path, options: &CaptureOptions) -> Result<(Image, CaptureReport), ImageError> {
+    import::capture(root, options, Watch::default())
 }
 
 /// A directory with what a Unix file system has.
@@ -98,6 +102,47 @@ fn names_that_windows_cannot_hold_are_refused_together_or_skipped() {
     let skipping = CaptureOptions { skip_bad_names: true, ..options(&[]) };
     let (image, report) = capture(&root, &skipping).unwrap();
     assert_eq!((image.tree().children(image.tree().root()).len(), report.warnings.len()), (1, 3));
+}
+
+#[test]
+fn hashing_tells_how_far_it_is_and_can_be_ended() {
+    let folder = support::temporary_folder();
+    let root = folder.path().join("src");
+    make_tree(&root);
+    let most = AtomicU64::new(0);
+    let progress = |done: u64, total: u64| {
+        assert!(done <= total && total == 200_007, "{done} of {total}");
+        most.fetch_max(done, Ordering::Relaxed);
+    };
+    let watch = Watch { progress: &progress, ..Watch::default() };
+    import::capture(&root, &options(&[]), watch).unwrap();
+    assert_eq!(most.load(Ordering::Relaxed), 200_007);
+    // Ended in the middle of a file that is longer than one read.
+    fs::write(root.join("long"), vec![1; 1 << 20]).unwrap();
+    let begun = AtomicU64::new(0);
+    let watch = Watch {
+        progress: &|done, _| begun.store(done, Ordering::Relaxed),
+        cancelled: &|| begun.load(Ordering::Relaxed) > 0,
+    };
+    let result = import::capture(&root, &options(&[]), watch);
+    assert!(matches!(result, Err(ImageError::Cancelled)));
+    assert!(begun.load(Ordering::Relaxed) < 1 << 20, "the rest was not read");
+}
+
+#[test]
+fn a_captured_file_that_went_away_says_that_it_was_an_input() {
+    let folder = support::temporary_folder();
+    let root = folder.path().join("src");
+    make_tree(&root);
+    let blobs = capture(&root, &options(&[])).unwrap().0.finish().unwrap().blobs;
+    let host = blobs.iter().find_map(|blob| match &blob.location {
+        BlobLocation::Host(source) => Some(source),
+        _ => None,
+    });
+    fs::remove_dir_all(&root).unwrap();
+    let error = host.unwrap().read_exact_at(0, &mut [0; 1]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(error.get_ref().unwrap().is::<HostFileError>(), "{error:?}");
 }
 
 #[test]

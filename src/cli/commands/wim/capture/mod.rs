@@ -3,10 +3,8 @@
 //! What is captured, and how, is in [`crate::image::import`]; here are the options and the file.
 //!
 //! - `exclude`: what is left out
-//! - `marked`: inputs whose errors say that they are inputs
 
 mod exclude;
-mod marked;
 
 use std::{
     io,
@@ -17,7 +15,6 @@ use std::{
 use clap::{Args, ValueEnum};
 use fs_err as fs;
 
-use self::marked::Marked;
 use crate::{
     base::{filetime::FileTime, limits::Limits},
     cli::{
@@ -33,7 +30,7 @@ use crate::{
         write_wim,
     },
     image::{
-        self, BlobLocation, FinishedImage,
+        self, BlobLocation, FinishedImage, Watch,
         import::{self, CaptureOptions},
     },
 };
@@ -144,8 +141,15 @@ pub(crate) fn run(arguments: &CaptureArguments, context: &Context) -> Result<(),
         skip_bad_names: arguments.skip_bad_names,
         depth: Limits::default().depth,
     };
-    let (mut image, report) =
-        import::capture(source, &options).map_err(|error| failures::capture(source, error))?;
+    context.interrupt.cooperative();
+    let meter = Meter::new(&context.settings, "hashing", 0);
+    let watch = Watch {
+        progress: &|done, total| meter.at_of(done, total),
+        cancelled: &|| context.interrupt.pressed(),
+    };
+    let captured = import::capture(source, &options, watch);
+    meter.finish();
+    let (mut image, report) = captured.map_err(|error| failures::capture(source, error))?;
     warn(&report.warnings, context);
     // Asked here so that the XML can tell which Windows this is, if it is one.
     image.facts();
@@ -251,7 +255,6 @@ fn write(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    context.interrupt.cooperative();
     let temporary = tempfile::Builder::new()
         .prefix(".transom-")
         .suffix(".wim")
@@ -280,9 +283,7 @@ fn write(
 fn blobs(image: &FinishedImage) -> Vec<BlobToWrite> {
     let blob = |found: &image::FinishedBlob| {
         let source = match &found.location {
-            BlobLocation::Host(source) => {
-                BlobSource::Bytes { source: Arc::new(Marked(Arc::clone(source))) }
-            }
+            BlobLocation::Host(source) => BlobSource::Bytes { source: Arc::clone(source) },
             BlobLocation::Memory(bytes) => {
                 BlobSource::Bytes { source: Arc::new(Arc::clone(bytes)) }
             }
