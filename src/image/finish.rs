@@ -22,7 +22,12 @@ pub struct FinishedBlob {
     pub location: BlobLocation,
 }
 
-/// The numbers of the WIM's XML, as DISM counts them (wimlib counts the root as a folder, and named streams and reparse data too).
+/// The numbers of the WIM's XML, as DISM counts them.
+///
+/// Read off files that DISM made: one with a folder, three files of 160 bytes in all, a junction (92 bytes of reparse data) and a named stream (38 bytes) says
+/// `DIRCOUNT` 1, `FILECOUNT` 4, `TOTALBYTES` 160; a boot.wim with 603 folders below its root says 603. So the root is no folder, a junction is a
+/// file, and only unnamed data has bytes. wimlib counts the root as a folder, and named streams and reparse data as bytes; an image that DISM made
+/// and we changed should not change its way of counting, so we differ. No file of DISM's with hard links was at hand: `HARDLINKBYTES` follows wimlib.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ImageCounts {
     /// Folders, without the root, junctions and links.

@@ -1,6 +1,6 @@
 //! The facts and counts of a changed image in the WIM's XML.
 //!
-//! Counts and the last modification time are always set. Of the `<WINDOWS>` block an element is set when its source in the image changed, or when the
+//! Counts (how they are made: [`ImageCounts`](super::ImageCounts)) and the last modification time are always set. Of the `<WINDOWS>` block an element is set when its source in the image changed, or when the
 //! source is known and the element is missing; everything else keeps its value, and its place. So what Microsoft's tools wrote from sources that an
 //! offline image does not have (the kernel's version resource, the servicing stack) survives.
 

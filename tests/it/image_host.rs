@@ -70,7 +70,7 @@ fn a_captured_directory_holds_what_was_there() {
     let finished = image.finish().unwrap();
     let counts = finished.counts;
     assert_eq!((counts.directories, counts.files), (3, 6), "a link to a folder counts as a file");
-    assert_eq!(counts.hard_link_bytes, 4);
+    assert_eq!((counts.total_bytes, counts.hard_link_bytes), (200_008, 4), "every name counts");
     let names: Vec<String> =
         finished.metadata.dentries.iter().map(|dentry| dentry.name.to_string()).collect();
     assert_eq!(
@@ -336,7 +336,7 @@ fn wimlib_and_we_see_the_same_directory() {
     wimlib.run([&arguments[..1], &places[..], &arguments[1..]].concat());
     let (image, _) = capture(&root, &CaptureOptions { unix_data: true, ..options(&[]) }).unwrap();
     let mine = image.finish().unwrap();
-    let metadata = mine.metadata.clone();
+    let (metadata, counts) = (mine.metadata.clone(), mine.counts);
     save(mine, None, &ours);
     wimlib.run(["verify".as_ref(), ours.as_os_str()]);
     let wim = Wim::open_path(&theirs, &Limits::default()).unwrap();
@@ -366,6 +366,18 @@ fn wimlib_and_we_see_the_same_directory() {
         lines
     };
     assert_eq!(lines(&metadata), lines(&peer));
+    // We count as DISM does: without the root, and without the bytes of reparse data.
+    let number =
+        |name: &str| -> u64 { wim.xml().image(1).unwrap().text(&[name]).unwrap().parse().unwrap() };
+    let links = peer.dentries.iter().flat_map(|dentry| &dentry.streams);
+    let link_bytes: u64 = links
+        .filter(|stream| stream.kind == StreamKind::Reparse)
+        .map(|stream| wim.blob(&stream.sha1).unwrap().size)
+        .sum();
+    assert_eq!(number("DIRCOUNT"), counts.directories + 1);
+    assert_eq!(number("FILECOUNT"), counts.files);
+    assert_eq!(number("TOTALBYTES"), counts.total_bytes + link_bytes);
+    assert_eq!(number("HARDLINKBYTES"), counts.hard_link_bytes);
     let mut image = Image::open(std::sync::Arc::new(wim), 1, &Limits::default()).unwrap();
     let before = image.tree().walk().count();
     assert!(image.facts().architecture.is_none());
