@@ -47,6 +47,8 @@
 //! - **Commit** copies the stored bytes of unchanged blobs as they are, compresses what is new once (the compressed form is cached), and renames a
 //!   finished file into place. The temporary beside the output is also the lock against a second build of the same output.
 //!
+//! As a library it is used like that from outside too: `examples/` walks an image, edits a hive, and builds a recipe with a progress callback.
+//!
 //! # The promises, and where they are kept
 //!
 //! | promise | kept by |
