@@ -18,11 +18,10 @@ use crate::cli::{app::Context, demo, exit::Failure, failures};
 ///
 /// Writes a folder with a small Windows-shaped base WIM (made here, nothing of Microsoft's), a recipe and its inputs; then checks, locks, plans, builds and
 /// verifies, and builds once more to show the cache. Files that are there already are left alone: change a line of demo.toml and run it again.
-///
-/// Example:
-///
-///   transom demo
 #[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  transom demo
+  transom demo ~/transom-demo"#)]
 pub(crate) struct DemoArguments {
     /// The folder to make
     #[arg(value_name = "DIR", default_value = "transom-demo")]
