@@ -24,6 +24,7 @@ use crate::{
         },
     },
     image::{self, Image, ImageError},
+    recipe::schema::SCHEMA,
 };
 
 /// When everything in the demo's base was made: 2026-11-01T00:00:00Z.
@@ -141,9 +142,15 @@ fn image_element(edition: &hives::Edition) -> Element {
     element
 }
 
-/// The recipe and its inputs: path in the workspace, bytes.
+/// The recipe. Its first line names the schema where that lies in the repository.
+const RECIPE: &str = include_str!("../../../recipes/demo/demo.toml");
+/// That line, and the one that is true in the workspace, where the schema lies beside the recipe.
+const SCHEMA_LINES: (&str, &str) =
+    ("#:schema ../../schema/recipe.schema.json\n", "#:schema recipe.schema.json\n");
+
+/// The schema, and the recipe's inputs: path in the workspace, bytes.
 const WORKSPACE: &[(&str, &[u8])] = &[
-    ("demo.toml", include_bytes!("../../../recipes/demo/demo.toml")),
+    ("recipe.schema.json", SCHEMA.as_bytes()),
     ("unattend.xml", include_bytes!("../../../recipes/demo/unattend.xml")),
     ("scripts/hello.cmd", include_bytes!("../../../recipes/demo/scripts/hello.cmd")),
     ("files/build-farm.pub", include_bytes!("../../../recipes/demo/files/build-farm.pub")),
@@ -155,13 +162,14 @@ const WORKSPACE: &[(&str, &[u8])] = &[
     ),
 ];
 
-/// Writes the demo's workspace below `directory`: `media/install.wim`, `demo.toml` and its inputs. Files that are there
+/// Writes the demo's workspace below `directory`: `media/install.wim`, `demo.toml`, its schema and its inputs. Files that are there
 /// already are left alone, so that a person's changes to the recipe survive a second `transom demo`.
 ///
 /// # Errors
 /// When a file cannot be written.
 pub fn write_workspace(directory: &Path) -> Result<(), DemoError> {
-    for (path, content) in WORKSPACE {
+    let recipe = RECIPE.replacen(SCHEMA_LINES.0, SCHEMA_LINES.1, 1);
+    for (path, content) in WORKSPACE.iter().chain([&("demo.toml", recipe.as_bytes())]) {
         let path = directory.join(path);
         if path.exists() {
             continue;
@@ -185,4 +193,22 @@ pub fn write_workspace(directory: &Path) -> Result<(), DemoError> {
 /// The bytes of a security descriptor given as SDDL.
 fn descriptor(sddl: &str) -> Vec<u8> {
     security::parse_sddl(sddl).expect("the demo's descriptors are tested").to_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_editor_finds_the_schema_beside_the_recipe() {
+        let folder = tempfile::tempdir().unwrap();
+        write_workspace(folder.path()).unwrap();
+        let recipe = fs::read_to_string(folder.path().join("demo.toml")).unwrap();
+        let named = recipe.lines().next().unwrap().strip_prefix("#:schema ").unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join(named)).unwrap(), SCHEMA);
+        // A second time leaves a person's changes alone.
+        fs::write(folder.path().join("demo.toml"), "# mine").unwrap();
+        write_workspace(folder.path()).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("demo.toml")).unwrap(), "# mine");
+    }
 }
