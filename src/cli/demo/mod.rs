@@ -23,7 +23,7 @@ use crate::{
             WriteSettings, write_wim,
         },
     },
-    image::{self, Image, ImageError},
+    image::{self, Image, ImageError, ImageFacts},
     recipe::schema::SCHEMA,
 };
 
@@ -102,7 +102,11 @@ pub fn write_base(path: &Path, settings: &BaseSettings) -> Result<(), DemoError>
     let source = Arc::new(FileSource::open(draft.path())?);
     let wim = Arc::new(Wim::open(source, &Limits::default())?);
     for index in 1..=wim.image_count() {
-        let finished = Image::open(Arc::clone(&wim), index, &Limits::default())?.finish()?;
+        let mut image = Image::open(Arc::clone(&wim), index, &Limits::default())?;
+        image.facts();
+        let mut finished = image.finish()?;
+        // All that is known of it is new to the XML: which Windows it is too.
+        finished.base_facts = Some(ImageFacts::default());
         let element = xml.image_mut(index).expect("one element was pushed for each image");
         image::xml::update(element, &finished, BASE_TIME);
     }
