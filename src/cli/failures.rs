@@ -162,6 +162,10 @@ pub(crate) fn store(folder: &Path, error: StoreError) -> Failure {
         StoreError::Format { .. } => {
             ("give another folder with --cache-dir, or delete this one", Exit::OutputFailed)
         }
+        StoreError::Foreign { .. } => (
+            "give an empty folder, or one that is not there yet, with --cache-dir or TRANSOM_CACHE_DIR",
+            Exit::OutputFailed,
+        ),
         StoreError::Lost(_) => {
             ("run the command again: what is lost is made anew", Exit::StepFailed)
         }
