@@ -74,8 +74,11 @@ impl BuildError {
     /// The failure of `step`.
     pub(super) fn of_step(step: &Step, error: &ServicingError) -> Self {
         let message = format!("step {} failed: {}", step.number, chain(error));
-        let is_input = matches!(error, ServicingError::Input { .. });
-        let code = if is_input { "input::unreadable" } else { "step::failed" };
+        let (code, is_input) = match error {
+            ServicingError::Input { .. } => ("input::unreadable", true),
+            ServicingError::Changed { .. } => ("input::changed", true),
+            _ => ("step::failed", false),
+        };
         let label = step.title.clone();
         let finding = Finding::at(&step.origin, code, message, label, error.help().to_owned());
         match is_input {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{build::Settings, error::BuildError, event::Event};
 use crate::{
-    base::read_at::ReadAt,
+    base::{digest::Blake3, read_at::ReadAt},
     plan::{Plan, Step},
     servicing::{BlobSink, InputId, InputTree, Inputs, Prepared, ServicingError},
     store::{RecordKind, ResourceSettings, Store, StoreError, StoredBlob},
@@ -134,17 +134,55 @@ struct Sink<'a> {
 }
 
 impl BlobSink for Sink<'_> {
-    fn put(&self, source: &dyn ReadAt) -> Result<StoredBlob, ServicingError> {
-        let failed = |source| ServicingError::Store { item: "its content".to_owned(), source };
+    fn put(
+        &self,
+        name: &str,
+        source: &dyn ReadAt,
+        blake3: &Blake3,
+    ) -> Result<StoredBlob, ServicingError> {
+        let failed = |source| ServicingError::Store { item: name.to_owned(), source };
         if (self.settings.cancelled)() {
             return Err(failed("interrupted".into()));
         }
-        let blob = self
-            .store
-            .put_blob(source, &self.resources)
-            .map_err(|error| failed(Box::new(error)))?;
+        // The plan knows the content by this digest; anything else under its name would be taken for it for ever.
+        let stored = self.store.put_known_blob(source, *blake3, &self.resources);
+        let blob = stored.map_err(|error| match error {
+            StoreError::Changed => ServicingError::Changed { input: name.to_owned() },
+            error => failed(Box::new(error)),
+        })?;
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(blob);
         (self.settings.events)(Event::StepContent { number: self.number, bytes: blob.size });
         Ok(blob)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Codec, Level};
+
+    const FORM: ResourceSettings =
+        ResourceSettings { codec: Codec::Xpress, chunk_size: 4096, level: Level::Fast };
+
+    fn put(
+        store: &Store,
+        settings: &Settings<'_>,
+        source: &dyn ReadAt,
+        blake3: &Blake3,
+    ) -> Result<StoredBlob, ServicingError> {
+        let sink = Sink { store, resources: FORM, settings, number: 1, taken: Mutex::default() };
+        sink.put("drivers/a.sys", source, blake3)
+    }
+
+    #[test]
+    fn an_input_that_changed_after_it_was_hashed_does_not_get_into_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (old, new) = (b"old content".to_vec(), b"new content".to_vec());
+        let error = put(&store, &Settings::default(), &new, &Blake3::of(&old)).unwrap_err();
+        assert!(matches!(&error, ServicingError::Changed { input } if input == "drivers/a.sys"));
+        assert!(!folder.path().join("blobs").exists());
+        let blob = put(&store, &Settings::default(), &old, &Blake3::of(&old)).unwrap();
+        assert_eq!(store.read(&blob).unwrap(), old);
     }
 }

@@ -46,6 +46,12 @@ pub enum ServicingError {
         /// What the system says.
         source: io::Error,
     },
+    /// An input is not what it was when the plan was made.
+    #[error("the input {input} changed while the build was reading it; run it again")]
+    Changed {
+        /// The input, as the recipe names it, and the file below it.
+        input: String,
+    },
     /// Content cannot be stored.
     #[error("cannot store the content of {item}")]
     Store {
@@ -90,6 +96,17 @@ impl ServicingError {
         }
     }
 
+    /// That `input` cannot be read, or no longer is what it was.
+    pub(crate) fn input(input: &str, source: io::Error) -> Self {
+        let input = input.to_owned();
+        match source.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::StaleNetworkFileHandle => {
+                Self::Changed { input }
+            }
+            _ => Self::Input { input, source },
+        }
+    }
+
     /// What to do about it; empty when there is nothing to say.
     #[must_use]
     pub fn help(&self) -> &str {
@@ -106,6 +123,9 @@ impl ServicingError {
             Self::Refused { problem, .. } => problem,
             Self::Image { item, source, .. } => Problem::error(item, source.to_string(), ""),
             Self::Input { input, source } => Problem::error(input, source.to_string(), ""),
+            Self::Changed { input } => {
+                Problem::error(input, "it changed while the build was reading it", "run it again")
+            }
             Self::Store { item, source } => Problem::error(item, source.to_string(), ""),
         }
     }

@@ -144,6 +144,10 @@ impl Store {
         let blob = StoredBlob { blake3, sha1: coded.sha1, size: coded.size };
         let written = ObjectFile { path: file.path().to_owned(), size: length };
         let stored = hash(&written, HEADER as u64, coded.stored_size)?;
+        // Content that does not get smaller is read a second time, and may have changed between.
+        if !coded.compressed && stored != blake3 {
+            return Err(StoreError::Changed);
+        }
         let header = Header {
             blob,
             settings: *settings,
@@ -573,6 +577,37 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         assert_eq!(object_files(&store).len(), 40);
         assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    /// Incompressible content that is other content when it is read for the second time.
+    #[derive(Debug)]
+    struct ChangesWhenReadAgain(std::sync::atomic::AtomicBool);
+
+    impl ReadAt for ChangesWhenReadAgain {
+        fn size(&self) -> u64 {
+            4096
+        }
+
+        fn read_exact_at(&self, _: u64, buffer: &mut [u8]) -> io::Result<()> {
+            let again = self.0.swap(true, std::sync::atomic::Ordering::Relaxed);
+            buffer.copy_from_slice(&noise(u8::from(again))[..buffer.len()]);
+            Ok(())
+        }
+    }
+
+    fn noise(seed: u8) -> Vec<u8> {
+        (0..128_u8).flat_map(|number| Blake3::of(&[seed, number]).0).collect()
+    }
+
+    #[test]
+    fn content_that_changes_between_compressing_and_copying_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let source = ChangesWhenReadAgain(false.into());
+        let result =
+            store.put_known_blob(&source, Blake3::of(&noise(0)), &form(Codec::Xpress, 4096));
+        assert!(matches!(result, Err(StoreError::Changed)), "{result:?}");
+        assert!(!folder.path().join("blobs").exists());
     }
 
     #[test]
