@@ -148,6 +148,7 @@ impl BlobSink for Sink<'_> {
         let stored = self.store.put_known_blob(source, *blake3, &self.resources);
         let blob = stored.map_err(|error| match error {
             StoreError::Changed => ServicingError::Changed { input: name.to_owned() },
+            StoreError::Source(error) => ServicingError::input(name, error),
             error => failed(Box::new(error)),
         })?;
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(blob);
@@ -184,5 +185,36 @@ mod tests {
         assert!(!folder.path().join("blobs").exists());
         let blob = put(&store, &Settings::default(), &old, &Blake3::of(&old)).unwrap();
         assert_eq!(store.read(&blob).unwrap(), old);
+    }
+
+    /// Content that cannot be read, as the system says it.
+    #[derive(Debug)]
+    struct Unreadable(io::ErrorKind);
+
+    impl ReadAt for Unreadable {
+        fn size(&self) -> u64 {
+            100_000
+        }
+
+        fn read_exact_at(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn an_input_that_vanished_after_the_plan_is_a_bad_input_and_not_a_broken_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let told = |kind| {
+            let source = Unreadable(kind);
+            put(&store, &Settings::default(), &source, &Blake3::of(b"known")).unwrap_err()
+        };
+        let vanished = told(io::ErrorKind::NotFound);
+        assert!(
+            matches!(&vanished, ServicingError::Input { input, .. } if input == "drivers/a.sys")
+        );
+        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::StaleNetworkFileHandle] {
+            assert!(matches!(told(kind), ServicingError::Changed { .. }), "{kind}");
+        }
     }
 }

@@ -53,7 +53,7 @@ pub enum ServicingError {
         input: String,
     },
     /// Content cannot be stored.
-    #[error("cannot store the content of {item}")]
+    #[error("cannot store the content of {item} in the cache")]
     Store {
         /// What was to be stored.
         item: String,
@@ -112,6 +112,7 @@ impl ServicingError {
     pub fn help(&self) -> &str {
         match self {
             Self::Refused { problem, .. } => &problem.help,
+            Self::Store { .. } => "make room, or give another folder with --cache-dir",
             _ => "",
         }
     }

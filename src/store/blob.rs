@@ -24,7 +24,7 @@
 use std::{
     io::{self, Seek as _, SeekFrom, Write as _},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use fs_err as fs;
@@ -107,13 +107,15 @@ impl Store {
     /// Takes the content of `source` in. What is there already in this form is not compressed again.
     ///
     /// # Errors
-    /// When the content cannot be read or coded, changes meanwhile, or the object cannot be written.
+    /// [`StoreError::Source`] when the content cannot be read, [`StoreError::Changed`] when it changes meanwhile; otherwise when it cannot be
+    /// coded or the object cannot be written.
     pub fn put_blob(
         &self,
         source: &dyn ReadAt,
         settings: &ResourceSettings,
     ) -> Result<StoredBlob, StoreError> {
-        self.put_known_blob(source, hash(source, 0, source.size())?, settings)
+        let blake3 = hash(source, 0, source.size()).map_err(StoreError::Source)?;
+        self.put_known_blob(source, blake3, settings)
     }
 
     /// As [`Store::put_blob`] for content whose BLAKE3 is known: what is there already is not even read.
@@ -133,9 +135,16 @@ impl Store {
         }
         let mut file = self.temporary()?;
         let handle = file.as_file_mut();
-        handle.write_all(&[0; HEADER])?;
+        handle.write_all(&[0; HEADER]).map_err(|error| self.full(&error))?;
         let form = (settings.codec, settings.chunk_size, settings.level);
-        let coded = encode_resource_seek(source, form, handle).map_err(coding)?;
+        let source = Tagged { source, failure: Mutex::default() };
+        let coded = encode_resource_seek(&source, form, handle).map_err(|error| {
+            match (source.take_failure(), error) {
+                (Some(failure), _) => StoreError::Source(failure),
+                (None, WimError::Io(error)) => self.full(&error),
+                (None, error) => coding(error),
+            }
+        })?;
         let length = coded.stored_size.saturating_add(HEADER as u64);
         handle.set_len(length)?;
         if coded.blake3 != blake3 {
@@ -157,7 +166,7 @@ impl Store {
         };
         let handle = file.as_file_mut();
         handle.seek(SeekFrom::Start(0))?;
-        handle.write_all(&header.to_bytes())?;
+        handle.write_all(&header.to_bytes()).map_err(|error| self.full(&error))?;
         self.persist(file, &name)?;
         Ok(blob)
     }
@@ -195,7 +204,15 @@ impl Store {
         while let Some(other) = self.any_form(blob)? {
             if let Some((resource, header)) = self.verified(&other, blob)? {
                 let content = header.decoded(&resource)?;
-                self.put_known_blob(&*content, blob.blake3, settings)?;
+                match self.put_known_blob(&*content, blob.blake3, settings) {
+                    Ok(_) => {}
+                    // It decodes to something else, or not at all: it was damaged before it was written.
+                    Err(StoreError::Changed | StoreError::Source(_)) => {
+                        self.discard(&other);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
                 if let Some(resource) = self.verified(&name, blob)? {
                     return Ok(resource.0);
                 }
@@ -447,6 +464,33 @@ impl Header {
     }
 }
 
+/// Content to be stored; keeps why it could not be read, so that this is not taken for a failure of the store.
+#[derive(Debug)]
+struct Tagged<'a> {
+    source: &'a dyn ReadAt,
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl Tagged<'_> {
+    fn take_failure(&self) -> Option<io::Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ReadAt for Tagged<'_> {
+    fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.source.read_exact_at(offset, buffer).map_err(|error| {
+            let kind = error.kind();
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            kind.into()
+        })
+    }
+}
+
 /// An object file that is open only while it is read.
 #[derive(Debug)]
 struct ObjectFile {
@@ -608,6 +652,50 @@ mod tests {
             store.put_known_blob(&source, Blake3::of(&noise(0)), &form(Codec::Xpress, 4096));
         assert!(matches!(result, Err(StoreError::Changed)), "{result:?}");
         assert!(!folder.path().join("blobs").exists());
+    }
+
+    /// Content that cannot be read.
+    #[derive(Debug)]
+    struct Vanished;
+
+    impl ReadAt for Vanished {
+        fn size(&self) -> u64 {
+            100_000
+        }
+
+        fn read_exact_at(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
+            Err(io::Error::new(io::ErrorKind::NotFound, "gone.sys is not there"))
+        }
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_read_is_not_a_failure_of_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let settings = form(Codec::Xpress, 4096);
+        for result in [
+            store.put_blob(&Vanished, &settings),
+            store.put_known_blob(&Vanished, Blake3::of(b"known"), &settings),
+        ] {
+            let Err(StoreError::Source(error)) = result else { panic!("{result:?}") };
+            assert_eq!(
+                (error.kind(), error.to_string().as_str()),
+                (io::ErrorKind::NotFound, "gone.sys is not there")
+            );
+        }
+        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_with_the_folder_of_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut full = fs::File::options().write(true).open("/dev/full").unwrap().into_parts().0;
+        let error = store.full(&full.write_all(b"?").unwrap_err());
+        let StoreError::Io(error) = error else { panic!("{error}") };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub enum StoreError {
     /// The bytes to store changed while they were read.
     #[error("the data changed while it was being read")]
     Changed,
+    /// The data to store could not be read; the store itself is well.
+    #[error("the data to store cannot be read: {0}")]
+    Source(io::Error),
     /// A blob could not be compressed or decompressed.
     #[error("a blob cannot be coded: {0}")]
     Coding(String),

@@ -125,6 +125,12 @@ impl Store {
         Ok(())
     }
 
+    /// The error for a write that failed; the system's own error does not name the place.
+    pub(super) fn full(&self, error: &io::Error) -> StoreError {
+        let text = format!("cannot write in {}: {error}", self.folder.display());
+        StoreError::Io(io::Error::new(error.kind(), text))
+    }
+
     /// Deletes an object that is not what its name promises. That it is gone already is no error.
     pub(super) fn discard(&self, name: &str) {
         // Nothing better can be done when the deletion fails: the object is not believed next time either.

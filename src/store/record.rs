@@ -92,7 +92,7 @@ impl Store {
         bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&digest(kind, key, payload).0);
         bytes.extend_from_slice(payload);
-        file.write_all(&bytes)?;
+        file.write_all(&bytes).map_err(|error| self.full(&error))?;
         self.persist(file, &kind.object(key))
     }
 
