@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -124,6 +124,32 @@ impl Inputs for PlanInputs<'_> {
     }
 }
 
+/// Content that cannot be read any more once the caller asked to stop: one big file must not keep it waiting.
+struct Interruptible<'a> {
+    source: &'a dyn ReadAt,
+    cancelled: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl fmt::Debug for Interruptible<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(formatter)
+    }
+}
+
+impl ReadAt for Interruptible<'_> {
+    fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if (self.cancelled)() {
+            // Not the kind `Interrupted`: that one is tried again.
+            return Err(io::Error::other("interrupted"));
+        }
+        self.source.read_exact_at(offset, buffer)
+    }
+}
+
 /// Takes content into the store in the output's own form.
 struct Sink<'a> {
     store: &'a Store,
@@ -145,7 +171,8 @@ impl BlobSink for Sink<'_> {
             return Err(failed("interrupted".into()));
         }
         // The plan knows the content by this digest; anything else under its name would be taken for it for ever.
-        let stored = self.store.put_known_blob(source, *blake3, &self.resources);
+        let source = Interruptible { source, cancelled: self.settings.cancelled };
+        let stored = self.store.put_known_blob(&source, *blake3, &self.resources);
         let blob = stored.map_err(|error| match error {
             StoreError::Changed => ServicingError::Changed { input: name.to_owned() },
             StoreError::Source(error) => ServicingError::input(name, error),
@@ -159,6 +186,8 @@ impl BlobSink for Sink<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
     use crate::codec::{Codec, Level};
 
@@ -216,5 +245,31 @@ mod tests {
         for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::StaleNetworkFileHandle] {
             assert!(matches!(told(kind), ServicingError::Changed { .. }), "{kind}");
         }
+    }
+
+    /// Much content; counts how much of it was read.
+    #[derive(Debug, Default)]
+    struct Endless(AtomicU64);
+
+    impl ReadAt for Endless {
+        fn size(&self) -> u64 {
+            1 << 40
+        }
+
+        fn read_exact_at(&self, _: u64, buffer: &mut [u8]) -> io::Result<()> {
+            self.0.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_taking_in_of_one_big_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let source = Endless::default();
+        let cancelled = || source.0.load(Ordering::Relaxed) > 1 << 20;
+        let settings = Settings { cancelled: &cancelled, ..Settings::default() };
+        put(&store, &settings, &source, &Blake3::of(b"known")).unwrap_err();
+        assert!(source.0.load(Ordering::Relaxed) < 1 << 30);
     }
 }
