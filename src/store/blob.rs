@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   0   8  "TRNSBLOB"
-//!   8   4  version of this header: 1
+//!   8   4  version of this header: 2
 //!  12   1  codec: 0 none, 1 XPRESS, 2 LZX, 3 LZMS
 //!  13   1  level: 0 fast
 //!  14   1  1 when the resource is compressed, 0 when it is the content as it is
-//!  15   1  0
+//!  15   1  version of the encoder that made the resource (`Codec::encoder_version`)
 //!  16   4  chunk size
 //!  20   4  0
 //!  24   8  size of the content
@@ -18,7 +18,8 @@
 //! 128  32  BLAKE3 of the 128 bytes above
 //! 160      the resource: chunk table and chunks
 //! ```
-//! Integers are little-endian. One blob may be there in several forms (codec, chunk size, level); the form is the name's suffix. Another form is made
+//! Integers are little-endian. One blob may be there in several forms (codec, chunk size, level); the form is the name's suffix. What an older encoder
+//! made is another form too: it is never copied into an output, whose bytes would then depend on the cache. Another form is made
 //! from one that is there when a commit asks for it, so a change of `[output] compression` needs no inputs.
 
 use std::{
@@ -45,7 +46,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"TRNSBLOB";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes in front of the resource.
 pub(super) const HEADER: usize = 160;
 /// Bytes that the header's own digest covers.
@@ -94,12 +95,17 @@ pub struct Resource {
 }
 
 impl ResourceSettings {
-    /// The suffix of object names in this form.
+    /// The suffix of object names in this form, as this version of the encoder makes it.
     fn suffix(&self) -> String {
+        self.suffix_by(self.codec.encoder_version())
+    }
+
+    /// The suffix of object names in this form, as `encoder` makes it.
+    fn suffix_by(&self, encoder: u8) -> String {
         let level = match self.level {
             Level::Fast => "fast",
         };
-        format!("{}-{}-{level}", codec_word(self.codec), self.chunk_size)
+        format!("{}-{}-{level}-{encoder}", codec_word(self.codec), self.chunk_size)
     }
 }
 
@@ -160,6 +166,7 @@ impl Store {
         let header = Header {
             blob,
             settings: *settings,
+            encoder: settings.codec.encoder_version(),
             compressed: coded.compressed,
             stored_size: coded.stored_size,
             stored,
@@ -286,7 +293,7 @@ impl Store {
         let sound = header.filter(|header| {
             header.blob.blake3 == *blake3
                 && header.file_size() == file.size()
-                && object(blake3, &header.settings.suffix()) == name
+                && object(blake3, &header.settings.suffix_by(header.encoder)) == name
         });
         if sound.is_none() {
             self.discard(name);
@@ -370,6 +377,8 @@ fn codec_word(codec: Codec) -> &'static str {
 struct Header {
     blob: StoredBlob,
     settings: ResourceSettings,
+    /// Version of the encoder that made it.
+    encoder: u8,
     compressed: bool,
     stored_size: u64,
     stored: Blake3,
@@ -389,7 +398,7 @@ impl Header {
         let level = match self.settings.level {
             Level::Fast => 0,
         };
-        writer.bytes(&[codec, level, u8::from(self.compressed), 0]);
+        writer.bytes(&[codec, level, u8::from(self.compressed), self.encoder]);
         writer.u32(self.settings.chunk_size);
         writer.u32(0);
         writer.u64(self.blob.size);
@@ -425,7 +434,7 @@ impl Header {
             _ => return Err(wrong("unknown level")),
         };
         let compressed = reader.u8()? == 1;
-        reader.bytes(1)?;
+        let encoder = reader.u8()?;
         let chunk_size = reader.u32()?;
         reader.u32()?;
         let size = reader.u64()?;
@@ -438,6 +447,7 @@ impl Header {
         Ok(Self {
             blob: StoredBlob { blake3, sha1, size },
             settings,
+            encoder,
             compressed,
             stored_size,
             stored,
@@ -706,5 +716,29 @@ mod tests {
         let result = store.put_known_blob(&content(), wrong, &form(Codec::None, 0));
         assert!(matches!(result, Err(StoreError::Changed)));
         assert!(!folder.path().join("blobs").exists());
+    }
+
+    #[test]
+    fn what_an_older_encoder_compressed_is_read_but_not_copied_into_an_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let settings = form(Codec::Xpress, 4096);
+        let blob = store.put_blob(&content(), &settings).unwrap();
+        let path = object_files(&store).remove(0);
+        let sound = fs::read(&path).unwrap();
+        // The same object, as an encoder of version 0 would have written it.
+        let mut header = Header::parse(sound[..HEADER].try_into().unwrap()).unwrap();
+        header.encoder = 0;
+        let old_name = object(&blob.blake3, &settings.suffix_by(0));
+        let older = [&header.to_bytes(), &sound[HEADER..]].concat();
+        fs::write(store.path_of(&old_name), &older).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(store.read(&blob).unwrap(), content());
+        store.resource(&blob, &settings).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), sound, "made anew");
+        // An old object under the name of the new one is not believed.
+        fs::write(&path, &older).unwrap();
+        store.resource(&blob, &settings).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), sound, "made anew");
     }
 }
