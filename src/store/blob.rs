@@ -32,7 +32,7 @@ use fs_err as fs;
 
 use super::{
     error::StoreError,
-    folder::{Store, fan_out},
+    folder::{Store, fan_out, is_unusable},
 };
 use crate::{
     base::{
@@ -261,6 +261,10 @@ impl Store {
             Ok(stored) => stored,
             // It was shortened or deleted a moment ago.
             Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) if is_unusable(name, &error) => {
+                self.discard(name);
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         if stored != header.stored || header.blob != *blob {
@@ -282,12 +286,13 @@ impl Store {
         let file = match FileSource::open(self.path_of(name)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_unusable(name, &error) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let mut bytes = [0; HEADER];
         let header = match file.read_exact_at(0, &mut bytes) {
             Ok(()) => Header::parse(&bytes).ok(),
-            Err(error) if is_gone(&error) => None,
+            Err(error) if is_gone(&error) || is_unusable(name, &error) => None,
             Err(error) => return Err(error.into()),
         };
         let sound = header.filter(|header| {
@@ -740,5 +745,20 @@ mod tests {
         fs::write(&path, &older).unwrap();
         store.resource(&blob, &settings).unwrap();
         assert_eq!(fs::read(&path).unwrap(), sound, "made anew");
+    }
+
+    #[test]
+    fn a_folder_under_the_name_of_a_blob_is_no_permanent_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let settings = form(Codec::Xpress, 4096);
+        let blob = store.put_blob(&content(), &settings).unwrap();
+        let path = object_files(&store).remove(0);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(store.read(&blob).unwrap_err().is_lost());
+        assert!(store.resource(&blob, &settings).unwrap_err().is_lost());
+        assert_eq!(store.put_blob(&content(), &settings).unwrap(), blob);
+        assert_eq!(store.read(&blob).unwrap(), content());
     }
 }

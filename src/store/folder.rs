@@ -113,6 +113,11 @@ impl Store {
                     }
                     file = error.file;
                 }
+                // An empty folder in the way is nobody's.
+                Err(error) if first && path.is_dir() => {
+                    fs::remove_dir(&path)?;
+                    file = error.file;
+                }
                 // Windows refuses to replace a file that someone has open: that file holds the same bytes.
                 Err(_) if cfg!(windows) && path.exists() => break,
                 Err(error) => {
@@ -141,6 +146,19 @@ impl Store {
 /// The name `ab/cdef…` of a digest, for fan-out folders.
 pub(super) fn fan_out(hex: &str) -> (&str, &str) {
     hex.split_at(2)
+}
+
+/// True when an object may as well not be there: it cannot be read, and asking again will not help. It is told as a warning, and made anew.
+pub(super) fn is_unusable(name: &str, error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, PermissionDenied};
+    // A failing disk (EIO) has no kind of its own, and fs_err keeps the system's number in the text only.
+    let failing = || cfg!(unix) && error.to_string().ends_with("(os error 5)");
+    let unusable =
+        matches!(error.kind(), IsADirectory | NotADirectory | PermissionDenied) || failing();
+    if unusable {
+        tracing::warn!("the cache's {name} cannot be read and is made anew: {error}");
+    }
+    unusable
 }
 
 /// Opens the lock file, making it when needed.
@@ -258,7 +276,12 @@ fn first_foreign_temporary(folder: &Path) -> Result<Option<String>, StoreError> 
 
 /// A new file in `folder` under a name by which [`sweep`] knows it.
 fn new_temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder)
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
+    // Objects are what the umask makes of them, as other files are: a cache may be shared by a group.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 fn is_temporary(name: &OsStr) -> bool {
@@ -384,6 +407,33 @@ mod tests {
                     });
                 }
             });
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn objects_have_the_mode_that_other_files_have() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.persist(store.temporary().unwrap(), "records/step/ab/object").unwrap();
+        let plain = folder.path().join("plain");
+        fs::write(&plain, b"").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        for name in ["records/step/ab/object", "format"] {
+            assert_eq!(mode(&folder.path().join(name)), mode(&plain), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_the_disk_or_the_system_refuses_is_as_good_as_absent() {
+        let eio = || io::Error::from_raw_os_error(5);
+        let named = io::Error::other(format!("failed to read from file `x`: {}", eio()));
+        for error in [eio(), named, io::ErrorKind::PermissionDenied.into()] {
+            assert!(is_unusable("x", &error), "{error}");
+        }
+        for error in [io::Error::from_raw_os_error(24), io::ErrorKind::OutOfMemory.into()] {
+            assert!(!is_unusable("x", &error), "{error}");
         }
     }
 }
