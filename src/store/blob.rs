@@ -249,6 +249,21 @@ impl Store {
         Err(StoreError::Lost(blob.blake3))
     }
 
+    /// Reads every blob that was used through this handle to the end and deletes those that are damaged, so that a build that met one does
+    /// not begin again once for each.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn discard_damaged(&self) -> Result<(), StoreError> {
+        for name in self.used().iter().filter(|name| name.starts_with("blobs/")) {
+            let Some(blake3) = named_digest(name) else { continue };
+            if let Some(header) = self.look(name, &blake3)? {
+                self.verified(name, &header.blob)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The object `name` with all its bytes checked; `None` when it is not there or was not sound.
     fn verified(
         &self,
@@ -355,6 +370,12 @@ fn object(blake3: &Blake3, suffix: &str) -> String {
     let hex = blake3.to_hex();
     let (fan, rest) = fan_out(&hex);
     format!("blobs/{fan}/{rest}.{suffix}")
+}
+
+/// The digest in an object's name: the reverse of [`object`].
+fn named_digest(name: &str) -> Option<Blake3> {
+    let (digest, _) = name.strip_prefix("blobs/")?.split_once('.')?;
+    Blake3::from_hex(&digest.replace('/', ""))
 }
 
 fn is_gone(error: &io::Error) -> bool {
@@ -760,5 +781,22 @@ mod tests {
         assert!(store.resource(&blob, &settings).unwrap_err().is_lost());
         assert_eq!(store.put_blob(&content(), &settings).unwrap(), blob);
         assert_eq!(store.read(&blob).unwrap(), content());
+    }
+
+    #[test]
+    fn all_damaged_blobs_are_found_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let settings = form(Codec::Xpress, 4096);
+        for number in 0..20_u8 {
+            store.put_blob(&vec![number; 10_000], &settings).unwrap();
+        }
+        for path in object_files(&store).iter().skip(1) {
+            let mut bytes = fs::read(path).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(path, bytes).unwrap();
+        }
+        store.discard_damaged().unwrap();
+        assert_eq!(object_files(&store).len(), 1);
     }
 }
