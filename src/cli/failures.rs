@@ -51,7 +51,9 @@ pub(crate) fn plan(error: PlanError) -> Failure {
 pub(crate) fn build(error: BuildError) -> Failure {
     let exit = exit_of(error.class());
     match error {
-        BuildError::Step(found) | BuildError::Input(found) => findings(&found, exit),
+        BuildError::Step(found) | BuildError::Input(found) | BuildError::Cache(found) => {
+            findings(&found, exit)
+        }
         BuildError::Cancelled => Failure::interrupted(),
         error => Failure::new(exit, error),
     }
@@ -181,9 +183,14 @@ pub(crate) fn store(folder: &Path, error: StoreError) -> Failure {
         StoreError::Format { .. } => {
             ("give another folder with --cache-dir, or delete this one", Exit::OutputFailed)
         }
+        StoreError::Foreign { .. } => (
+            "give an empty folder, or one that is not there yet, with --cache-dir or TRANSOM_CACHE_DIR",
+            Exit::OutputFailed,
+        ),
         StoreError::Lost(_) => {
             ("run the command again: what is lost is made anew", Exit::StepFailed)
         }
+        StoreError::Source(_) => ("see that the input can be read", Exit::BadInput),
         StoreError::Changed => {
             ("an input changed while it was read; run the command again", Exit::BadInput)
         }

@@ -121,10 +121,11 @@ pub fn build(
     loop {
         let content = Arc::new(Content { store: Arc::clone(store), lost: AtomicBool::new(false) });
         match attempt_build(plan, store, &content, &settings) {
-            // The object is gone now, so the next attempt makes it anew.
-            Err(Failure::Build(BuildError::Store(error)))
-                if error.is_lost() && attempt < ATTEMPTS => {}
-            Err(_) if content.lost.load(Ordering::Relaxed) && attempt < ATTEMPTS => {}
+            // The object is gone now, so the next attempt makes it anew. Where one was damaged there may be many.
+            Err(failure) if attempt < ATTEMPTS && is_lost(&failure, &content) => {
+                store.discard_damaged()?;
+                settings.no_cache |= attempt + 1 == ATTEMPTS;
+            }
             // The record is sound but does not fit: written by a version that saw the image otherwise.
             Err(Failure::Replay(_)) if !settings.no_cache => settings.no_cache = true,
             Err(Failure::Replay(error)) => return Err(BuildError::Base(error)),
@@ -136,6 +137,12 @@ pub fn build(
         }
         attempt += 1;
     }
+}
+
+/// True when an attempt failed because the store lost something it had promised.
+fn is_lost(failure: &Failure, content: &Content) -> bool {
+    content.lost.load(Ordering::Relaxed)
+        || matches!(failure, Failure::Build(BuildError::Store(error)) if error.is_lost())
 }
 
 /// Why an attempt failed.

@@ -23,6 +23,10 @@ pub enum BuildError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Input(Findings),
+    /// Content that a step needs cannot be put into the store; the finding points at the step in the recipe.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Cache(Findings),
     /// The base image cannot be read.
     #[error("the base image cannot be used")]
     #[diagnostic(
@@ -55,7 +59,8 @@ impl BuildError {
         match self {
             Self::Step(_) => FailureClass::Step,
             Self::Input(_) | Self::Base(_) => FailureClass::Input,
-            Self::Output(_) | Self::Store(_) => FailureClass::Output,
+            Self::Store(StoreError::Source(_) | StoreError::Changed) => FailureClass::Input,
+            Self::Output(_) | Self::Store(_) | Self::Cache(_) => FailureClass::Output,
             Self::Internal(_) => FailureClass::Internal,
             Self::Cancelled => FailureClass::Interrupted,
         }
@@ -64,7 +69,7 @@ impl BuildError {
     /// The findings, when it has places in the recipe.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         match self {
-            Self::Step(findings) | Self::Input(findings) => Some(findings),
+            Self::Step(findings) | Self::Input(findings) | Self::Cache(findings) => Some(findings),
             _ => None,
         }
         .into_iter()
@@ -74,14 +79,17 @@ impl BuildError {
     /// The failure of `step`.
     pub(super) fn of_step(step: &Step, error: &ServicingError) -> Self {
         let message = format!("step {} failed: {}", step.number, chain(error));
-        let is_input = matches!(error, ServicingError::Input { .. });
-        let code = if is_input { "input::unreadable" } else { "step::failed" };
+        let (code, class): (_, fn(Findings) -> Self) = match error {
+            ServicingError::Input { .. } => ("input::unreadable", Self::Input),
+            ServicingError::Changed { .. } => ("input::changed", Self::Input),
+            ServicingError::Store { .. } => ("cache::unusable", Self::Cache),
+            ServicingError::Refused { .. } | ServicingError::Image { .. } => {
+                ("step::failed", Self::Step)
+            }
+        };
         let label = step.title.clone();
         let finding = Finding::at(&step.origin, code, message, label, error.help().to_owned());
-        match is_input {
-            true => Self::Input(finding.into()),
-            false => Self::Step(finding.into()),
-        }
+        class(finding.into())
     }
 }
 

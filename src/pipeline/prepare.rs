@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{build::Settings, error::BuildError, event::Event};
 use crate::{
-    base::read_at::ReadAt,
+    base::{digest::Blake3, read_at::ReadAt},
     plan::{Plan, Step},
     servicing::{BlobSink, InputId, InputTree, Inputs, Prepared, ServicingError},
     store::{RecordKind, ResourceSettings, Store, StoreError, StoredBlob},
@@ -124,6 +124,32 @@ impl Inputs for PlanInputs<'_> {
     }
 }
 
+/// Content that cannot be read any more once the caller asked to stop: one big file must not keep it waiting.
+struct Interruptible<'a> {
+    source: &'a dyn ReadAt,
+    cancelled: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl fmt::Debug for Interruptible<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(formatter)
+    }
+}
+
+impl ReadAt for Interruptible<'_> {
+    fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if (self.cancelled)() {
+            // Not the kind `Interrupted`: that one is tried again.
+            return Err(io::Error::other("interrupted"));
+        }
+        self.source.read_exact_at(offset, buffer)
+    }
+}
+
 /// Takes content into the store in the output's own form.
 struct Sink<'a> {
     store: &'a Store,
@@ -134,17 +160,116 @@ struct Sink<'a> {
 }
 
 impl BlobSink for Sink<'_> {
-    fn put(&self, source: &dyn ReadAt) -> Result<StoredBlob, ServicingError> {
-        let failed = |source| ServicingError::Store { item: "its content".to_owned(), source };
+    fn put(
+        &self,
+        name: &str,
+        source: &dyn ReadAt,
+        blake3: &Blake3,
+    ) -> Result<StoredBlob, ServicingError> {
+        let failed = |source| ServicingError::Store { item: name.to_owned(), source };
         if (self.settings.cancelled)() {
             return Err(failed("interrupted".into()));
         }
-        let blob = self
-            .store
-            .put_blob(source, &self.resources)
-            .map_err(|error| failed(Box::new(error)))?;
+        // The plan knows the content by this digest; anything else under its name would be taken for it for ever.
+        let source = Interruptible { source, cancelled: self.settings.cancelled };
+        let stored = self.store.put_known_blob(&source, *blake3, &self.resources);
+        let blob = stored.map_err(|error| match error {
+            StoreError::Changed => ServicingError::Changed { input: name.to_owned() },
+            StoreError::Source(error) => ServicingError::input(name, error),
+            error => failed(Box::new(error)),
+        })?;
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(blob);
         (self.settings.events)(Event::StepContent { number: self.number, bytes: blob.size });
         Ok(blob)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::codec::{Codec, Level};
+
+    const FORM: ResourceSettings =
+        ResourceSettings { codec: Codec::Xpress, chunk_size: 4096, level: Level::Fast };
+
+    fn put(
+        store: &Store,
+        settings: &Settings<'_>,
+        source: &dyn ReadAt,
+        blake3: &Blake3,
+    ) -> Result<StoredBlob, ServicingError> {
+        let sink = Sink { store, resources: FORM, settings, number: 1, taken: Mutex::default() };
+        sink.put("drivers/a.sys", source, blake3)
+    }
+
+    #[test]
+    fn an_input_that_changed_after_it_was_hashed_does_not_get_into_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (old, new) = (b"old content".to_vec(), b"new content".to_vec());
+        let error = put(&store, &Settings::default(), &new, &Blake3::of(&old)).unwrap_err();
+        assert!(matches!(&error, ServicingError::Changed { input } if input == "drivers/a.sys"));
+        assert!(!folder.path().join("blobs").exists());
+        let blob = put(&store, &Settings::default(), &old, &Blake3::of(&old)).unwrap();
+        assert_eq!(store.read(&blob).unwrap(), old);
+    }
+
+    /// Content that cannot be read, as the system says it.
+    #[derive(Debug)]
+    struct Unreadable(io::ErrorKind);
+
+    impl ReadAt for Unreadable {
+        fn size(&self) -> u64 {
+            100_000
+        }
+
+        fn read_exact_at(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn an_input_that_vanished_after_the_plan_is_a_bad_input_and_not_a_broken_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let told = |kind| {
+            let source = Unreadable(kind);
+            put(&store, &Settings::default(), &source, &Blake3::of(b"known")).unwrap_err()
+        };
+        let vanished = told(io::ErrorKind::NotFound);
+        assert!(
+            matches!(&vanished, ServicingError::Input { input, .. } if input == "drivers/a.sys")
+        );
+        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::StaleNetworkFileHandle] {
+            assert!(matches!(told(kind), ServicingError::Changed { .. }), "{kind}");
+        }
+    }
+
+    /// Much content; counts how much of it was read.
+    #[derive(Debug, Default)]
+    struct Endless(AtomicU64);
+
+    impl ReadAt for Endless {
+        fn size(&self) -> u64 {
+            1 << 40
+        }
+
+        fn read_exact_at(&self, _: u64, buffer: &mut [u8]) -> io::Result<()> {
+            self.0.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_taking_in_of_one_big_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let source = Endless::default();
+        let cancelled = || source.0.load(Ordering::Relaxed) > 1 << 20;
+        let settings = Settings { cancelled: &cancelled, ..Settings::default() };
+        put(&store, &settings, &source, &Blake3::of(b"known")).unwrap_err();
+        assert!(source.0.load(Ordering::Relaxed) < 1 << 30);
     }
 }

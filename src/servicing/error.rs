@@ -46,8 +46,14 @@ pub enum ServicingError {
         /// What the system says.
         source: io::Error,
     },
+    /// An input is not what it was when the plan was made.
+    #[error("the input {input} changed while the build was reading it; run it again")]
+    Changed {
+        /// The input, as the recipe names it, and the file below it.
+        input: String,
+    },
     /// Content cannot be stored.
-    #[error("cannot store the content of {item}")]
+    #[error("cannot store the content of {item} in the cache")]
     Store {
         /// What was to be stored.
         item: String,
@@ -90,11 +96,23 @@ impl ServicingError {
         }
     }
 
+    /// That `input` cannot be read, or no longer is what it was.
+    pub(crate) fn input(input: &str, source: io::Error) -> Self {
+        let input = input.to_owned();
+        match source.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::StaleNetworkFileHandle => {
+                Self::Changed { input }
+            }
+            _ => Self::Input { input, source },
+        }
+    }
+
     /// What to do about it; empty when there is nothing to say.
     #[must_use]
     pub fn help(&self) -> &str {
         match self {
             Self::Refused { problem, .. } => &problem.help,
+            Self::Store { .. } => "make room, or give another folder with --cache-dir",
             _ => "",
         }
     }
@@ -106,6 +124,9 @@ impl ServicingError {
             Self::Refused { problem, .. } => problem,
             Self::Image { item, source, .. } => Problem::error(item, source.to_string(), ""),
             Self::Input { input, source } => Problem::error(input, source.to_string(), ""),
+            Self::Changed { input } => {
+                Problem::error(input, "it changed while the build was reading it", "run it again")
+            }
             Self::Store { item, source } => Problem::error(item, source.to_string(), ""),
         }
     }

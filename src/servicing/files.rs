@@ -148,7 +148,13 @@ impl FilesSpec {
             .map(|entry| {
                 let content = match &entry.kind {
                     InputKind::Directory => None,
-                    InputKind::File { content, .. } => Some(blobs.put(content.as_ref())?),
+                    InputKind::File { content, blake3, .. } => {
+                        let name = match entry.path.as_slice() {
+                            [] => input.0.clone(),
+                            names => format!("{input}/{}", names.join("/")),
+                        };
+                        Some(blobs.put(&name, content.as_ref(), blake3)?)
+                    }
                 };
                 Ok(PreparedEntry { path: entry.path.clone(), content })
             })

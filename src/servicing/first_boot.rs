@@ -85,8 +85,8 @@ impl FirstBootSpec {
                 );
                 return Err(ServicingError::refused(NAME, Problem::error(&id.0, cause, help)));
             }
-            let content = single_file(NAME, inputs, id)?;
-            Ok(Script { name, content: blobs.put(content.as_ref())? })
+            let (content, blake3) = single_file(NAME, inputs, id)?;
+            Ok(Script { name, content: blobs.put(&id.0, content.as_ref(), &blake3)? })
         };
         let scripts = self.scripts.iter().map(script).collect::<Result<_, _>>()?;
         Ok(PreparedFirstBoot { scripts })

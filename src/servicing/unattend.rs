@@ -14,7 +14,7 @@
 //! look at it any more when the image is laid down already.
 
 use crate::{
-    base::{name::Name, ntpath::NtPath},
+    base::{digest::Blake3, name::Name, ntpath::NtPath},
     image::{Architecture, Image, ImageFacts, NewNode},
     store::StoredBlob,
 };
@@ -74,7 +74,8 @@ impl UnattendSpec {
                 (component.name, component.architecture, place)
             })
             .collect();
-        Ok(PreparedUnattend { content: blobs.put(&bytes)?, warnings, components })
+        let content = blobs.put(&self.input.0, &bytes, &Blake3::of(&bytes))?;
+        Ok(PreparedUnattend { content, warnings, components })
     }
 
     pub(super) fn apply(

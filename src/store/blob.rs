@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   0   8  "TRNSBLOB"
-//!   8   4  version of this header: 1
+//!   8   4  version of this header: 2
 //!  12   1  codec: 0 none, 1 XPRESS, 2 LZX, 3 LZMS
 //!  13   1  level: 0 fast
 //!  14   1  1 when the resource is compressed, 0 when it is the content as it is
-//!  15   1  0
+//!  15   1  version of the encoder that made the resource (`Codec::encoder_version`)
 //!  16   4  chunk size
 //!  20   4  0
 //!  24   8  size of the content
@@ -18,20 +18,21 @@
 //! 128  32  BLAKE3 of the 128 bytes above
 //! 160      the resource: chunk table and chunks
 //! ```
-//! Integers are little-endian. One blob may be there in several forms (codec, chunk size, level); the form is the name's suffix. Another form is made
+//! Integers are little-endian. One blob may be there in several forms (codec, chunk size, level); the form is the name's suffix. What an older encoder
+//! made is another form too: it is never copied into an output, whose bytes would then depend on the cache. Another form is made
 //! from one that is there when a commit asks for it, so a change of `[output] compression` needs no inputs.
 
 use std::{
     io::{self, Seek as _, SeekFrom, Write as _},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use fs_err as fs;
 
 use super::{
     error::StoreError,
-    folder::{Store, fan_out},
+    folder::{Store, fan_out, is_unusable},
 };
 use crate::{
     base::{
@@ -45,7 +46,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"TRNSBLOB";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes in front of the resource.
 pub(super) const HEADER: usize = 160;
 /// Bytes that the header's own digest covers.
@@ -94,12 +95,17 @@ pub struct Resource {
 }
 
 impl ResourceSettings {
-    /// The suffix of object names in this form.
+    /// The suffix of object names in this form, as this version of the encoder makes it.
     fn suffix(&self) -> String {
+        self.suffix_by(self.codec.encoder_version())
+    }
+
+    /// The suffix of object names in this form, as `encoder` makes it.
+    fn suffix_by(&self, encoder: u8) -> String {
         let level = match self.level {
             Level::Fast => "fast",
         };
-        format!("{}-{}-{level}", codec_word(self.codec), self.chunk_size)
+        format!("{}-{}-{level}-{encoder}", codec_word(self.codec), self.chunk_size)
     }
 }
 
@@ -107,13 +113,15 @@ impl Store {
     /// Takes the content of `source` in. What is there already in this form is not compressed again.
     ///
     /// # Errors
-    /// When the content cannot be read or coded, changes meanwhile, or the object cannot be written.
+    /// [`StoreError::Source`] when the content cannot be read, [`StoreError::Changed`] when it changes meanwhile; otherwise when it cannot be
+    /// coded or the object cannot be written.
     pub fn put_blob(
         &self,
         source: &dyn ReadAt,
         settings: &ResourceSettings,
     ) -> Result<StoredBlob, StoreError> {
-        self.put_known_blob(source, hash(source, 0, source.size())?, settings)
+        let blake3 = hash(source, 0, source.size()).map_err(StoreError::Source)?;
+        self.put_known_blob(source, blake3, settings)
     }
 
     /// As [`Store::put_blob`] for content whose BLAKE3 is known: what is there already is not even read.
@@ -133,9 +141,16 @@ impl Store {
         }
         let mut file = self.temporary()?;
         let handle = file.as_file_mut();
-        handle.write_all(&[0; HEADER])?;
+        handle.write_all(&[0; HEADER]).map_err(|error| self.full(&error))?;
         let form = (settings.codec, settings.chunk_size, settings.level);
-        let coded = encode_resource_seek(source, form, handle).map_err(coding)?;
+        let source = Tagged { source, failure: Mutex::default() };
+        let coded = encode_resource_seek(&source, form, handle).map_err(|error| {
+            match (source.take_failure(), error) {
+                (Some(failure), _) => StoreError::Source(failure),
+                (None, WimError::Io(error)) => self.full(&error),
+                (None, error) => coding(error),
+            }
+        })?;
         let length = coded.stored_size.saturating_add(HEADER as u64);
         handle.set_len(length)?;
         if coded.blake3 != blake3 {
@@ -144,16 +159,21 @@ impl Store {
         let blob = StoredBlob { blake3, sha1: coded.sha1, size: coded.size };
         let written = ObjectFile { path: file.path().to_owned(), size: length };
         let stored = hash(&written, HEADER as u64, coded.stored_size)?;
+        // Content that does not get smaller is read a second time, and may have changed between.
+        if !coded.compressed && stored != blake3 {
+            return Err(StoreError::Changed);
+        }
         let header = Header {
             blob,
             settings: *settings,
+            encoder: settings.codec.encoder_version(),
             compressed: coded.compressed,
             stored_size: coded.stored_size,
             stored,
         };
         let handle = file.as_file_mut();
         handle.seek(SeekFrom::Start(0))?;
-        handle.write_all(&header.to_bytes())?;
+        handle.write_all(&header.to_bytes()).map_err(|error| self.full(&error))?;
         self.persist(file, &name)?;
         Ok(blob)
     }
@@ -191,7 +211,15 @@ impl Store {
         while let Some(other) = self.any_form(blob)? {
             if let Some((resource, header)) = self.verified(&other, blob)? {
                 let content = header.decoded(&resource)?;
-                self.put_known_blob(&*content, blob.blake3, settings)?;
+                match self.put_known_blob(&*content, blob.blake3, settings) {
+                    Ok(_) => {}
+                    // It decodes to something else, or not at all: it was damaged before it was written.
+                    Err(StoreError::Changed | StoreError::Source(_)) => {
+                        self.discard(&other);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
                 if let Some(resource) = self.verified(&name, blob)? {
                     return Ok(resource.0);
                 }
@@ -221,6 +249,21 @@ impl Store {
         Err(StoreError::Lost(blob.blake3))
     }
 
+    /// Reads every blob that was used through this handle to the end and deletes those that are damaged, so that a build that met one does
+    /// not begin again once for each.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn discard_damaged(&self) -> Result<(), StoreError> {
+        for name in self.used().iter().filter(|name| name.starts_with("blobs/")) {
+            let Some(blake3) = named_digest(name) else { continue };
+            if let Some(header) = self.look(name, &blake3)? {
+                self.verified(name, &header.blob)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The object `name` with all its bytes checked; `None` when it is not there or was not sound.
     fn verified(
         &self,
@@ -233,6 +276,10 @@ impl Store {
             Ok(stored) => stored,
             // It was shortened or deleted a moment ago.
             Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) if is_unusable(name, &error) => {
+                self.discard(name);
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         if stored != header.stored || header.blob != *blob {
@@ -254,18 +301,19 @@ impl Store {
         let file = match FileSource::open(self.path_of(name)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_unusable(name, &error) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let mut bytes = [0; HEADER];
         let header = match file.read_exact_at(0, &mut bytes) {
             Ok(()) => Header::parse(&bytes).ok(),
-            Err(error) if is_gone(&error) => None,
+            Err(error) if is_gone(&error) || is_unusable(name, &error) => None,
             Err(error) => return Err(error.into()),
         };
         let sound = header.filter(|header| {
             header.blob.blake3 == *blake3
                 && header.file_size() == file.size()
-                && object(blake3, &header.settings.suffix()) == name
+                && object(blake3, &header.settings.suffix_by(header.encoder)) == name
         });
         if sound.is_none() {
             self.discard(name);
@@ -324,6 +372,12 @@ fn object(blake3: &Blake3, suffix: &str) -> String {
     format!("blobs/{fan}/{rest}.{suffix}")
 }
 
+/// The digest in an object's name: the reverse of [`object`].
+fn named_digest(name: &str) -> Option<Blake3> {
+    let (digest, _) = name.strip_prefix("blobs/")?.split_once('.')?;
+    Blake3::from_hex(&digest.replace('/', ""))
+}
+
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }
@@ -349,6 +403,8 @@ fn codec_word(codec: Codec) -> &'static str {
 struct Header {
     blob: StoredBlob,
     settings: ResourceSettings,
+    /// Version of the encoder that made it.
+    encoder: u8,
     compressed: bool,
     stored_size: u64,
     stored: Blake3,
@@ -368,7 +424,7 @@ impl Header {
         let level = match self.settings.level {
             Level::Fast => 0,
         };
-        writer.bytes(&[codec, level, u8::from(self.compressed), 0]);
+        writer.bytes(&[codec, level, u8::from(self.compressed), self.encoder]);
         writer.u32(self.settings.chunk_size);
         writer.u32(0);
         writer.u64(self.blob.size);
@@ -404,7 +460,7 @@ impl Header {
             _ => return Err(wrong("unknown level")),
         };
         let compressed = reader.u8()? == 1;
-        reader.bytes(1)?;
+        let encoder = reader.u8()?;
         let chunk_size = reader.u32()?;
         reader.u32()?;
         let size = reader.u64()?;
@@ -417,6 +473,7 @@ impl Header {
         Ok(Self {
             blob: StoredBlob { blake3, sha1, size },
             settings,
+            encoder,
             compressed,
             stored_size,
             stored,
@@ -440,6 +497,33 @@ impl Header {
         let ResourceSettings { codec, chunk_size, .. } = self.settings;
         let decoded = DecodedResource::new(Arc::clone(&resource.source), header, codec, chunk_size);
         Ok(Arc::new(decoded.map_err(coding)?))
+    }
+}
+
+/// Content to be stored; keeps why it could not be read, so that this is not taken for a failure of the store.
+#[derive(Debug)]
+struct Tagged<'a> {
+    source: &'a dyn ReadAt,
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl Tagged<'_> {
+    fn take_failure(&self) -> Option<io::Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ReadAt for Tagged<'_> {
+    fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.source.read_exact_at(offset, buffer).map_err(|error| {
+            let kind = error.kind();
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            kind.into()
+        })
     }
 }
 
@@ -575,6 +659,81 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
     }
 
+    /// Incompressible content that is other content when it is read for the second time.
+    #[derive(Debug)]
+    struct ChangesWhenReadAgain(std::sync::atomic::AtomicBool);
+
+    impl ReadAt for ChangesWhenReadAgain {
+        fn size(&self) -> u64 {
+            4096
+        }
+
+        fn read_exact_at(&self, _: u64, buffer: &mut [u8]) -> io::Result<()> {
+            let again = self.0.swap(true, std::sync::atomic::Ordering::Relaxed);
+            buffer.copy_from_slice(&noise(u8::from(again))[..buffer.len()]);
+            Ok(())
+        }
+    }
+
+    fn noise(seed: u8) -> Vec<u8> {
+        (0..128_u8).flat_map(|number| Blake3::of(&[seed, number]).0).collect()
+    }
+
+    #[test]
+    fn content_that_changes_between_compressing_and_copying_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let source = ChangesWhenReadAgain(false.into());
+        let result =
+            store.put_known_blob(&source, Blake3::of(&noise(0)), &form(Codec::Xpress, 4096));
+        assert!(matches!(result, Err(StoreError::Changed)), "{result:?}");
+        assert!(!folder.path().join("blobs").exists());
+    }
+
+    /// Content that cannot be read.
+    #[derive(Debug)]
+    struct Vanished;
+
+    impl ReadAt for Vanished {
+        fn size(&self) -> u64 {
+            100_000
+        }
+
+        fn read_exact_at(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
+            Err(io::Error::new(io::ErrorKind::NotFound, "gone.sys is not there"))
+        }
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_read_is_not_a_failure_of_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let settings = form(Codec::Xpress, 4096);
+        for result in [
+            store.put_blob(&Vanished, &settings),
+            store.put_known_blob(&Vanished, Blake3::of(b"known"), &settings),
+        ] {
+            let Err(StoreError::Source(error)) = result else { panic!("{result:?}") };
+            assert_eq!(
+                (error.kind(), error.to_string().as_str()),
+                (io::ErrorKind::NotFound, "gone.sys is not there")
+            );
+        }
+        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_with_the_folder_of_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut full = fs::File::options().write(true).open("/dev/full").unwrap().into_parts().0;
+        let error = store.full(&full.write_all(b"?").unwrap_err());
+        let StoreError::Io(error) = error else { panic!("{error}") };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
+    }
+
     #[test]
     fn content_that_is_not_what_was_promised_is_refused() {
         let folder = tempfile::tempdir().unwrap();
@@ -583,5 +742,61 @@ mod tests {
         let result = store.put_known_blob(&content(), wrong, &form(Codec::None, 0));
         assert!(matches!(result, Err(StoreError::Changed)));
         assert!(!folder.path().join("blobs").exists());
+    }
+
+    #[test]
+    fn what_an_older_encoder_compressed_is_read_but_not_copied_into_an_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let settings = form(Codec::Xpress, 4096);
+        let blob = store.put_blob(&content(), &settings).unwrap();
+        let path = object_files(&store).remove(0);
+        let sound = fs::read(&path).unwrap();
+        // The same object, as an encoder of version 0 would have written it.
+        let mut header = Header::parse(sound[..HEADER].try_into().unwrap()).unwrap();
+        header.encoder = 0;
+        let old_name = object(&blob.blake3, &settings.suffix_by(0));
+        let older = [&header.to_bytes(), &sound[HEADER..]].concat();
+        fs::write(store.path_of(&old_name), &older).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(store.read(&blob).unwrap(), content());
+        store.resource(&blob, &settings).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), sound, "made anew");
+        // An old object under the name of the new one is not believed.
+        fs::write(&path, &older).unwrap();
+        store.resource(&blob, &settings).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), sound, "made anew");
+    }
+
+    #[test]
+    fn a_folder_under_the_name_of_a_blob_is_no_permanent_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let settings = form(Codec::Xpress, 4096);
+        let blob = store.put_blob(&content(), &settings).unwrap();
+        let path = object_files(&store).remove(0);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(store.read(&blob).unwrap_err().is_lost());
+        assert!(store.resource(&blob, &settings).unwrap_err().is_lost());
+        assert_eq!(store.put_blob(&content(), &settings).unwrap(), blob);
+        assert_eq!(store.read(&blob).unwrap(), content());
+    }
+
+    #[test]
+    fn all_damaged_blobs_are_found_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let settings = form(Codec::Xpress, 4096);
+        for number in 0..20_u8 {
+            store.put_blob(&vec![number; 10_000], &settings).unwrap();
+        }
+        for path in object_files(&store).iter().skip(1) {
+            let mut bytes = fs::read(path).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(path, bytes).unwrap();
+        }
+        store.discard_damaged().unwrap();
+        assert_eq!(object_files(&store).len(), 1);
     }
 }

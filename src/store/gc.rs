@@ -13,7 +13,8 @@ use fs_err as fs;
 
 use super::{
     error::StoreError,
-    folder::{FORMAT, open_lock},
+    folder::{Format, open_lock, other_format, read_format},
+    record::RecordKind,
     root::Root,
 };
 use crate::base::digest::Blake3;
@@ -90,14 +91,16 @@ pub fn statistics(folder: &Path) -> Result<Statistics, StoreError> {
 /// # Errors
 /// [`StoreError::Busy`] when a build uses the store; otherwise when it is of another format or files cannot be read or deleted.
 pub fn gc(folder: &Path, options: &GcOptions) -> Result<GcReport, StoreError> {
-    match fs::read_to_string(folder.join("format")) {
-        Ok(found) if found == FORMAT => {}
-        Ok(found) => {
-            let (expected, found) = (FORMAT.trim_end(), found.trim_end().to_owned());
-            return Err(StoreError::Format { path: folder.to_owned(), found, expected });
+    match read_format(folder)? {
+        Format::Ours => {}
+        Format::Absent | Format::Empty => return Ok(GcReport::default()),
+        Format::Other(found) => return Err(other_format(folder, found)),
+        Format::Foreign => {
+            return Err(StoreError::Foreign {
+                path: folder.to_owned(),
+                found: "format".to_owned(),
+            });
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(GcReport::default()),
-        Err(error) => return Err(error.into()),
     }
     let lock = open_lock(folder)?;
     match lock.file().try_lock() {
@@ -154,8 +157,7 @@ impl Object {
         let rest = self.name.strip_prefix("records/output/")?;
         let key = Blake3::from_hex(&rest.replace('/', ""))?;
         let bytes = fs::read(folder.join(&self.name)).ok()?;
-        let kind = super::record::RecordKind::Output;
-        super::record::is_sound(kind, &key, &bytes)
+        super::record::is_sound(RecordKind::Output, &key, &bytes)
             .then(|| serde_json::from_slice(&bytes[super::record::HEADER..]).ok())?
     }
 }
@@ -177,7 +179,7 @@ fn age_by_roots(folder: &Path, objects: &mut [Object]) {
     }
 }
 
-/// Every object of the store.
+/// Every object of the store. Files and folders that no store made are not counted, let alone deleted.
 fn objects(folder: &Path) -> Result<Vec<Object>, StoreError> {
     let mut objects = Vec::new();
     for part in ["blobs", "records"] {
@@ -185,19 +187,51 @@ fn objects(folder: &Path) -> Result<Vec<Object>, StoreError> {
         if !top.is_dir() {
             continue;
         }
-        for entry in walkdir::WalkDir::new(top) {
+        let named = |entry: &walkdir::DirEntry| object_name(folder, entry.path());
+        let ours = |entry: &walkdir::DirEntry| {
+            named(entry).is_some_and(|name| is_place(&name, entry.file_type().is_file()))
+        };
+        for entry in walkdir::WalkDir::new(&top).min_depth(1).into_iter().filter_entry(ours) {
             let entry = entry.map_err(io::Error::from)?;
-            if !entry.file_type().is_file() {
+            let Some(name) = named(&entry).filter(|_| entry.file_type().is_file()) else {
                 continue;
-            }
+            };
             let metadata = entry.metadata().map_err(io::Error::from)?;
-            let Ok(relative) = entry.path().strip_prefix(folder) else { continue };
-            let names: Vec<_> = relative.iter().map(|name| name.to_string_lossy()).collect();
-            let used = metadata.modified()?;
-            objects.push(Object { name: names.join("/"), size: metadata.len(), used });
+            objects.push(Object { name, size: metadata.len(), used: metadata.modified()? });
         }
     }
     Ok(objects)
+}
+
+/// The path of something in the store as object names are written; `None` when it is not Unicode.
+fn object_name(folder: &Path, path: &Path) -> Option<String> {
+    let relative = path.strip_prefix(folder).ok()?;
+    let names: Option<Vec<&str>> = relative.iter().map(std::ffi::OsStr::to_str).collect();
+    Some(names?.join("/"))
+}
+
+/// True when `name` is one that the store gives to an object (a file) or to a folder of objects.
+fn is_place(name: &str, is_file: bool) -> bool {
+    let hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let known = |kind: &str| RecordKind::ALL.iter().any(|known| known.folder() == kind);
+    let form = |text: &str| {
+        !text.is_empty()
+            && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'-'))
+    };
+    let parts: Vec<&str> = name.split('/').collect();
+    match (is_file, parts.as_slice()) {
+        (false, ["blobs", fan]) => hex(fan, 2),
+        (false, ["records", kind]) => known(kind),
+        (false, ["records", kind, fan]) => known(kind) && hex(fan, 2),
+        (true, ["blobs", fan, rest]) => {
+            hex(fan, 2)
+                && rest.split_once('.').is_some_and(|(rest, suffix)| hex(rest, 62) && form(suffix))
+        }
+        (true, ["records", kind, fan, rest]) => known(kind) && hex(fan, 2) && hex(rest, 62),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -282,5 +316,39 @@ mod tests {
         assert_eq!(gc(&path, &GcOptions::default()).unwrap(), GcReport::default());
         assert_eq!(statistics(&path).unwrap(), Statistics::default());
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn files_of_others_in_blobs_and_records_are_neither_counted_nor_deleted() {
+        let (folder, _) = filled();
+        let hex = "ab".repeat(31);
+        let ours = format!("blobs/ab/{hex}.lzx-32768-fast");
+        let foreign = [
+            "blobs/thesis.odt".to_owned(),
+            "blobs/ab/notes.lzx".to_owned(),
+            format!("blobs/ab/{hex}"),
+            format!("blobs/AB/{hex}.lzx-32768-fast"),
+            format!("blobs/{hex}.lzx-32768-fast"),
+            format!("blobs/ab/sub/{hex}.lzx-32768-fast"),
+            format!("blobs/ab/{hex}.My Notes"),
+            "records/vinyl/list.txt".to_owned(),
+            format!("records/vinyl/ab/{hex}"),
+            format!("records/step/ab/{hex}.txt"),
+        ];
+        let before = statistics(folder.path()).unwrap();
+        for name in foreign.iter().chain([&ours]) {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"mine").unwrap();
+        }
+        let after = statistics(folder.path()).unwrap();
+        assert_eq!(after.total.objects, before.total.objects + 1);
+        let options = GcOptions { max_bytes: Some(0), ..GcOptions::default() };
+        let report = gc(folder.path(), &options).unwrap();
+        assert_eq!((report.deleted, report.kept), (after.total.objects, 0));
+        assert!(!folder.path().join(ours).exists());
+        for name in foreign {
+            assert_eq!(fs::read(folder.path().join(&name)).unwrap(), b"mine", "{name}");
+        }
     }
 }

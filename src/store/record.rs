@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     error::StoreError,
-    folder::{Store, fan_out},
+    folder::{Store, fan_out, is_unusable},
 };
 use crate::base::digest::Blake3;
 
@@ -92,7 +92,7 @@ impl Store {
         bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&digest(kind, key, payload).0);
         bytes.extend_from_slice(payload);
-        file.write_all(&bytes)?;
+        file.write_all(&bytes).map_err(|error| self.full(&error))?;
         self.persist(file, &kind.object(key))
     }
 
@@ -105,6 +105,7 @@ impl Store {
         let mut bytes = match fs::read(self.path_of(&name)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_unusable(&name, &error) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         if !is_sound(kind, key, &bytes) {
@@ -212,5 +213,16 @@ mod tests {
         store.put_json(RecordKind::Check, &key, &vec![1_u32, 2]).unwrap();
         assert_eq!(store.json::<Vec<u32>>(RecordKind::Check, &key).unwrap(), Some(vec![1, 2]));
         assert_eq!(store.json::<String>(RecordKind::Check, &key).unwrap(), None);
+    }
+
+    #[test]
+    fn a_folder_under_the_name_of_a_record_is_no_permanent_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let key = Blake3::of(b"key");
+        fs::create_dir_all(folder.path().join(RecordKind::Step.object(&key))).unwrap();
+        assert_eq!(store.record(RecordKind::Step, &key).unwrap(), None);
+        store.put_record(RecordKind::Step, &key, b"payload").unwrap();
+        assert_eq!(store.record(RecordKind::Step, &key).unwrap().unwrap(), b"payload");
     }
 }

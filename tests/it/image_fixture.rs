@@ -10,7 +10,7 @@ use std::{
 use fs_err as fs;
 use transom::{
     base::{
-        digest::{Sha1, TeeHasher},
+        digest::{Blake3, Sha1, TeeHasher},
         filetime::FileTime,
         limits::Limits,
         name::Name,
@@ -58,7 +58,7 @@ impl StoredContent for MemoryStore {
 }
 
 impl BlobSink for MemoryStore {
-    fn put(&self, source: &dyn ReadAt) -> Result<StoredBlob, ServicingError> {
+    fn put(&self, _: &str, source: &dyn ReadAt, _: &Blake3) -> Result<StoredBlob, ServicingError> {
         let mut bytes = vec![0; usize::try_from(source.size()).unwrap()];
         source.read_exact_at(0, &mut bytes).unwrap();
         Ok(self.add(&bytes))
@@ -97,7 +97,7 @@ impl Inputs for MemoryInputs {
             } else {
                 InputKind::File {
                     size: bytes.len() as u64,
-                    blake3: transom::base::digest::Blake3::of(bytes),
+                    blake3: Blake3::of(bytes),
                     content: Arc::new(bytes.clone()),
                 }
             },

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    base::digest::TeeHasher,
+    base::digest::{Blake3, TeeHasher},
     base::read_at::ReadAt,
     cli::{
         app::Context,
@@ -136,9 +136,13 @@ impl Inputs for Present {
 struct Discard;
 
 impl BlobSink for Discard {
-    fn put(&self, source: &dyn ReadAt) -> Result<StoredBlob, ServicingError> {
-        let unreadable =
-            |error| ServicingError::Input { input: "content".to_owned(), source: error };
+    fn put(
+        &self,
+        name: &str,
+        source: &dyn ReadAt,
+        _: &Blake3,
+    ) -> Result<StoredBlob, ServicingError> {
+        let unreadable = |error| ServicingError::Input { input: name.to_owned(), source: error };
         let mut hasher = TeeHasher::new();
         let mut buffer = vec![0; 256 << 10];
         let mut offset = 0;
