@@ -188,7 +188,7 @@ fn attempt_build(
     content: &Arc<Content>,
     settings: &Settings<'_>,
 ) -> Result<Outcome, Failure> {
-    let output = PartialOutput::begin(&plan.output.path, Some(&plan.base.path))?;
+    let output = PartialOutput::begin(&plan.output.path, Some(&plan.base.path), &plan.inputs)?;
     let remembered = remembered(plan, store, settings)?;
     let missing: Vec<usize> =
         (0..plan.steps.len()).filter(|place| remembered[*place].is_none()).collect();

@@ -297,7 +297,12 @@ fn two_builds_at_once_share_a_store() {
 fn the_same_output_cannot_be_built_twice_at_once() {
     let place = Place::new(Codec::Xpress);
     let output = place.path("out/golden.wim");
-    let held = transom::pipeline::output::PartialOutput::begin(&output, None).unwrap();
+    let held = transom::pipeline::output::PartialOutput::begin(
+        &output,
+        None,
+        &transom::plan::inputs::ResolvedInputs::new(),
+    )
+    .unwrap();
     let (result, _) = place.try_build(&Settings::default(), usize::MAX);
     let error = result.unwrap_err();
     assert_eq!(error.class(), FailureClass::Output);
@@ -356,4 +361,18 @@ fn the_image_that_was_not_selected_is_not_changed_by_hive_edits() {
     let mut other = open(&place.path("out/golden.wim"), 1);
     assert_eq!(number(&mut other, TELEMETRY, "AllowTelemetry"), None);
     assert!(other.tree().lookup(&NtPath::parse("Data").unwrap()).is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_temporary_that_is_a_hard_link_of_the_base_or_an_input_leaves_it_whole() {
+    for name in ["base.wim", "files/tree/a.txt"] {
+        let place = Place::new(Codec::Xpress);
+        let before = place.read(name);
+        fs_err::create_dir_all(place.path("out")).unwrap();
+        fs_err::hard_link(place.path(name), place.path("out/.golden.wim.partial")).unwrap();
+        let (result, _) = place.try_build(&Settings::default(), usize::MAX);
+        assert_eq!(result.unwrap_err().class(), FailureClass::Output);
+        assert_eq!(place.read(name), before);
+    }
 }
