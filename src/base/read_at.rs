@@ -26,6 +26,7 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
 pub struct FileSource {
     file: fs::File,
     size: u64,
+    opened: std::fs::Metadata,
 }
 
 impl FileSource {
@@ -40,13 +41,27 @@ impl FileSource {
             let text = format!("{} is a directory", path.as_ref().display());
             return Err(io::Error::new(io::ErrorKind::IsADirectory, text));
         }
-        Ok(Self { file, size: metadata.len() })
+        Ok(Self { file, size: metadata.len(), opened: metadata })
     }
 
     /// The path it was opened by.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// What the system said of the file when it was opened, before a byte of it was read.
+    #[must_use]
+    pub fn opened(&self) -> &std::fs::Metadata {
+        &self.opened
+    }
+
+    /// What the system says of the open file now, whatever its path names by now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn metadata(&self) -> io::Result<std::fs::Metadata> {
+        self.file.metadata()
     }
 
     /// Appends `length` bytes from `offset` to `target` at its current position, inside the kernel where the system can.

@@ -20,7 +20,7 @@ use crate::{
     base::{digest::Blake3, guid::Guid, limits::Limits},
     image::{Change, Changeset, Image, StoredContent, changeset::FileContent},
     plan::{
-        Plan, Step, key,
+        Plan, Step, base_image, key,
         state::{self, BuiltStep, Chain, OutputRecord, StepRecord},
     },
     store::{RecordKind, Root, Store, StoreError, StoredBlob},
@@ -217,7 +217,12 @@ fn attempt_build(
     }
     let finished = image.finish().map_err(BuildError::Base)?;
     warnings.extend(finished.facts.warnings.iter().cloned());
-    let report = commit::write(plan, store, finished, output.file(), settings)?;
+    let report = commit::write(plan, store, finished, output.file(), settings);
+    // Whatever came of it: of a base that changed, nothing can be believed, no error either.
+    if !base_image::is_unchanged(&plan.base.wim, &plan.base.stamp) {
+        return Err(BuildError::BaseChanged(plan.base.path.clone()).into());
+    }
+    let report = report?;
     (settings.events)(Event::Flushing);
     let stamp = output.complete()?;
     let commit = state::commit_key(plan, &state);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -27,6 +28,9 @@ use crate::{
     store::{RecordKind, Stamp, Store},
 };
 
+/// How often a base that changes meanwhile is opened again.
+const ATTEMPTS: usize = 3;
+
 /// What planning depends on beside the recipe.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'a> {
@@ -34,6 +38,8 @@ pub struct Options<'a> {
     pub locked: bool,
     /// The time that the environment gives (`SOURCE_DATE_EPOCH`).
     pub source_date_epoch: Option<FileTime>,
+    /// Do not believe what is remembered of the base image.
+    pub no_cache: bool,
     /// What untrusted files may cost.
     pub limits: Limits,
     /// Progress and interruption.
@@ -50,6 +56,21 @@ pub fn make(
     store: &Store,
     options: &Options<'_>,
 ) -> Result<Plan, PlanError> {
+    for _ in 0..ATTEMPTS {
+        if let Some(plan) = attempt(recipe, recipe_path, store, options)? {
+            return Ok(plan);
+        }
+    }
+    Err(changed_base(recipe))
+}
+
+/// The plan; `None` when the base was changed or replaced between being opened and being hashed.
+fn attempt(
+    recipe: &Recipe,
+    recipe_path: &Path,
+    store: &Store,
+    options: &Options<'_>,
+) -> Result<Option<Plan>, PlanError> {
     let wim = base_image::open(&recipe.base, &options.limits)?;
     let index = base_image::select(&recipe.base, &wim)?;
     let output = output::plan(recipe, &wim, index)?;
@@ -58,6 +79,9 @@ pub fn make(
         || resolve_inputs(recipe, store, &options.control),
     );
     let (inputs, (stamp, blake3)) = (inputs?, base?);
+    if !base_image::is_unchanged(&wim, &stamp) {
+        return Ok(None);
+    }
     let metadata_error = |error: crate::format::wim::WimError| damaged_base(recipe, &error);
     let identity = base_image::identity(&wim, index).map_err(metadata_error)?;
     let base = PlannedBase {
@@ -70,7 +94,7 @@ pub fn make(
         identity,
     };
     let steps = order_steps(&recipe.entries, &inputs)?;
-    let warnings = check_image(recipe, &base, &steps, store, &options.limits)?;
+    let warnings = check_image(recipe, &base, &steps, store, options)?;
     let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);
     let lock = lock(recipe, recipe_path, &base, &inputs, epoch)?;
     let lock_path = lock_path(recipe_path);
@@ -86,7 +110,7 @@ pub fn make(
         description: text(&recipe.image.description),
         version: text(&recipe.image.version),
     };
-    Ok(Plan {
+    Ok(Some(Plan {
         base,
         image,
         steps,
@@ -98,7 +122,7 @@ pub fn make(
         lock_path,
         lock_state,
         warnings,
-    })
+    }))
 }
 
 /// Where the lock file of a recipe is: `NAME.lock` beside `NAME.toml`.
@@ -123,6 +147,14 @@ fn hash_base(
             PlanError::Inputs(finding.into())
         }
     })
+}
+
+fn changed_base(recipe: &Recipe) -> PlanError {
+    let wim = &recipe.base.wim;
+    let message = "the base image changed while it was being read";
+    let label = format!("{} is not what it was a moment ago", wim.value.display());
+    let help = "run the command again when nothing writes to it";
+    PlanError::Inputs(Finding::at(&wim.origin, "base::changed", message, label, help).into())
 }
 
 fn damaged_base(recipe: &Recipe, error: &dyn std::error::Error) -> PlanError {
@@ -278,15 +310,21 @@ fn check_image(
     base: &PlannedBase,
     steps: &[Step],
     store: &Store,
-    limits: &Limits,
+    options: &Options<'_>,
 ) -> Result<Vec<Finding>, PlanError> {
-    let mut image = LazyImage::new(&base.wim, base.index, base.identity, limits, store);
+    let fresh = options.no_cache || options.control.rehash;
+    let limits = &options.limits;
+    let mut image = LazyImage::new(&base.wim, base.index, base.identity, limits, store, fresh);
     let facts_error = |error: FactsError| match error {
         FactsError::Store(error) => PlanError::Store(error),
         FactsError::Image(error) => damaged_base(recipe, &error),
     };
     if recipe.base.expect != crate::recipe::Expect::default() {
         let facts = image.facts().map_err(facts_error)?;
+        // What cannot be read is not "not known": the image may well be the expected one.
+        if let Some(warning) = facts.warnings.first() {
+            return Err(damaged_base(recipe, &io::Error::other(warning.clone())));
+        }
         base_image::check_expectations(&recipe.base, &facts, base.wim.xml(), base.index)
             .map_err(PlanError::Refused)?;
     }
@@ -294,14 +332,14 @@ fn check_image(
     let version = env!("CARGO_PKG_VERSION").as_bytes();
     for step in steps {
         let parts = [&base.identity.0, &step.parts.prepared_key().0, version];
-        let key = key::key("transom check 1", &parts);
-        if store.record(RecordKind::Check, &key)?.is_some() {
+        let key = key::key("transom check 2", &parts);
+        if !fresh && store.record(RecordKind::Check, &key)?.is_some() {
             continue;
         }
         let facts = image.facts().map_err(facts_error)?;
         let opened = image.image().map_err(|error| damaged_base(recipe, &error))?;
         let found = step.operation.check_image(opened, &facts);
-        if found.is_empty() {
+        if found.is_empty() && facts.warnings.is_empty() {
             store.put_record(RecordKind::Check, &key, b"")?;
         }
         for problem in found {
@@ -371,7 +409,7 @@ fn lock(
 fn compare_lock(lock: &Lock, path: &Path) -> LockState {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return LockState::Missing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return LockState::Missing,
         Err(error) => return LockState::Unreadable(error.to_string()),
     };
     match Lock::parse(&text) {

@@ -4,7 +4,7 @@ use transom::{
     base::{limits::Limits, ntpath::NtPath},
     codec::Codec,
     format::wim::Wim,
-    pipeline::{BuildError, Settings, verify_output},
+    pipeline::{self, BuildError, Event, Settings, verify_output},
     plan::FailureClass,
 };
 
@@ -374,5 +374,34 @@ fn a_temporary_that_is_a_hard_link_of_the_base_or_an_input_leaves_it_whole() {
         let (result, _) = place.try_build(&Settings::default(), usize::MAX);
         assert_eq!(result.unwrap_err().class(), FailureClass::Output);
         assert_eq!(place.read(name), before);
+    }
+}
+
+#[test]
+fn a_base_that_changes_during_the_build_gives_no_output() {
+    use std::io::{Seek as _, Write as _};
+    for replaced in [false, true] {
+        let place = Place::new(Codec::Xpress);
+        let base = place.read("base.wim");
+        let plan = place.plan();
+        let events = |event: Event<'_>| {
+            if !matches!(event, Event::Writing { .. }) {
+                return;
+            }
+            if replaced {
+                place.write("new.wim", &base);
+                fs_err::rename(place.path("new.wim"), place.path("base.wim")).unwrap();
+            } else {
+                let path = place.path("base.wim");
+                let mut file = fs_err::OpenOptions::new().write(true).open(path).unwrap();
+                file.seek(std::io::SeekFrom::Start(300)).unwrap();
+                file.write_all(&[0x5A; 64]).unwrap();
+            }
+        };
+        let settings = Settings { events: &events, ..Settings::default() };
+        let error = pipeline::build(&plan, &place.store(), &settings).unwrap_err();
+        assert_eq!(error.class(), FailureClass::Input);
+        assert!(error.to_string().contains("changed while it was being read"), "{error}");
+        assert!(!place.path("out/golden.wim").exists());
     }
 }

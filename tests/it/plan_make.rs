@@ -4,7 +4,7 @@ use transom::{
     base::filetime::FileTime,
     codec::Codec,
     plan::{
-        FailureClass, Options, PlanError,
+        self, FailureClass, Options, PlanError,
         state::{StepStatus, status},
         view::{self, GraphLanguage},
     },
@@ -225,4 +225,50 @@ fn the_views_show_every_step() {
     assert_eq!(json["lock"], "missing");
     assert!(text.contains("5 steps, 0 cached, 1 to run, 4 depending on those"), "{text}");
     assert_eq!(dot.matches("cluster_").count(), 4 + 3 * 2, "{dot}");
+}
+
+#[test]
+fn a_base_replaced_between_opening_and_hashing_is_not_what_was_opened() {
+    use transom::{base::limits::Limits, format::wim::Wim, plan::base_image, plan::inputs};
+    let place = Place::new(Codec::Xpress);
+    let (path, store) = (place.path("base.wim"), place.store());
+    let hash = || inputs::digest_of_file(&path, &store, &plan::Control::default()).unwrap().0;
+    let wim = Wim::open_path(&path, &Limits::default()).unwrap();
+    assert!(base_image::is_unchanged(&wim, &hash()));
+    // Another file under its name.
+    fs_err::copy(&path, place.path("other.wim")).unwrap();
+    fs_err::rename(place.path("other.wim"), &path).unwrap();
+    assert!(!base_image::is_unchanged(&wim, &hash()));
+    // The same file, written to after its header was read.
+    let wim = Wim::open_path(&path, &Limits::default()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let content = fs_err::read(&path).unwrap();
+    fs_err::write(&path, content).unwrap();
+    assert!(!base_image::is_unchanged(&wim, &hash()));
+}
+
+#[test]
+fn a_hive_that_could_not_be_read_once_is_read_again_and_damage_is_no_plan_error() {
+    let place = Place::new(Codec::None);
+    place.edit(
+        "edition = \"ServerCore\"",
+        "edition = \"ServerCore\"\nexpect = { build = \"26100\" }",
+    );
+    let good = place.read("base.wim");
+    let mut bad = good.clone();
+    let hives: Vec<usize> = (0..bad.len() - 4).filter(|at| &bad[*at..*at + 4] == b"regf").collect();
+    assert!(!hives.is_empty());
+    for at in hives {
+        bad[at..at + 4].copy_from_slice(b"gone");
+    }
+    // The image's identity is its metadata, which both have.
+    place.write("base.wim", &bad);
+    let (class, findings) = refused(&place, &Options::default());
+    assert_eq!((class, findings[0].0.as_str()), (FailureClass::Input, "base::damaged"));
+    place.write("base.wim", &good);
+    place.plan();
+    // Remembered from the good file; asked to look again, it finds the damage.
+    place.write("base.wim", &bad);
+    let again = Options { no_cache: true, ..Options::default() };
+    assert_eq!(refused(&place, &again).0, FailureClass::Input);
 }
