@@ -41,6 +41,19 @@ pub enum OutputError {
         /// What it is.
         why: &'static str,
     },
+    /// It does not fit on its disk.
+    #[error(
+        "{} cannot be written: {} MB are free there, and {} MB are needed",
+        .path.display(), .free / 1_000_000, .needed.div_ceil(1_000_000)
+    )]
+    NoRoom {
+        /// The output.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that will be written at least.
+        needed: u64,
+    },
     /// The system refuses.
     #[error("{} cannot be written: {source}", .path.display())]
     Io {
@@ -158,6 +171,19 @@ impl Drop for PartialOutput {
             }
             drop(file);
         }
+    }
+}
+
+/// Refuses an output of `needed` bytes where only `free` are free; where that is not known, nothing is refused.
+///
+/// # Errors
+/// [`OutputError::NoRoom`].
+pub(super) fn check_room(path: &Path, free: Option<u64>, needed: u64) -> Result<(), OutputError> {
+    match free {
+        Some(free) if free < needed => {
+            Err(OutputError::NoRoom { path: path.to_owned(), free, needed })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -346,6 +372,15 @@ mod tests {
         assert_eq!(names(output.parent().unwrap()), ["out.wim"]);
         assert_eq!(fs::read(&output).unwrap(), b"whole");
         assert_eq!(stamp, stamp_of(&output).unwrap());
+    }
+
+    #[test]
+    fn an_output_that_cannot_fit_is_refused_before_it_is_written() {
+        let path = Path::new("out.wim");
+        check_room(path, Some(10), 10).unwrap();
+        check_room(path, None, u64::MAX).unwrap();
+        let error = check_room(path, Some(5_000_000), 7_000_001).unwrap_err().to_string();
+        assert!(error.ends_with("5 MB are free there, and 8 MB are needed"), "{error}");
     }
 
     #[test]

@@ -93,14 +93,23 @@ fn attempt(
         blake3,
         identity,
     };
+    let lock_path = lock_path(recipe_path);
+    output::refuse_own_files(recipe, recipe_path, &lock_path, &inputs)?;
     let steps = order_steps(&recipe.entries, &inputs)?;
     let warnings = check_image(recipe, &base, &steps, store, options)?;
     let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);
     let lock = lock(recipe, recipe_path, &base, &inputs, epoch)?;
-    let lock_path = lock_path(recipe_path);
     let lock_state = compare_lock(&lock, &lock_path);
     if options.locked {
         refuse_unless_current(&lock_state, &lock_path)?;
+    }
+    if matches!(lock_state, LockState::Unreadable(_)) && !is_our_lock(&lock_path) {
+        let message = "another file has the lock file's name";
+        let label = format!("{} was not written by transom", lock_path.display());
+        let help = "move it away, or rename the recipe: the lock file of NAME.toml is NAME.lock";
+        let origin = &recipe.output.path.origin;
+        let finding = Finding::at(origin, "lock::foreign", message, label, help);
+        return Err(PlanError::Output(finding.into()));
     }
     let text = |located: &Option<crate::recipe::Located<String>>| {
         located.as_ref().map(|located| located.value.clone())
@@ -419,6 +428,12 @@ fn compare_lock(lock: &Lock, path: &Path) -> LockState {
         },
         Err(what) => LockState::Unreadable(what),
     }
+}
+
+/// True when the file begins as every lock file does, of whatever version and with whatever damage behind that.
+fn is_our_lock(path: &Path) -> bool {
+    fs::read(path)
+        .is_ok_and(|bytes| bytes.is_empty() || bytes.starts_with(Lock::FIRST_LINE.as_bytes()))
 }
 
 fn refuse_unless_current(state: &LockState, path: &Path) -> Result<(), LockError> {

@@ -272,3 +272,52 @@ fn a_hive_that_could_not_be_read_once_is_read_again_and_damage_is_no_plan_error(
     let again = Options { no_cache: true, ..Options::default() };
     assert_eq!(refused(&place, &again).0, FailureClass::Input);
 }
+
+#[test]
+fn an_output_that_replaces_what_the_build_reads_is_refused() {
+    let cases = [
+        ("files/one.txt", "output::is-input"),
+        ("files/tree/golden.wim", "output::in-input"),
+        ("files/tree/deep/down/golden.wim", "output::in-input"),
+        ("recipe.toml", "output::is-recipe"),
+        ("recipe.lock", "output::is-lock"),
+        ("files/../recipe.lock", "output::is-lock"),
+    ];
+    for (output, expected) in cases {
+        let place = Place::new(Codec::Xpress);
+        place.edit("out/golden.wim", output);
+        let (class, findings) = refused(&place, &Options::default());
+        assert_eq!((class, findings[0].0.as_str()), (FailureClass::Output, expected), "{output}");
+    }
+}
+
+#[test]
+fn a_lock_file_that_is_not_ours_is_not_overwritten() {
+    let place = Place::new(Codec::Xpress);
+    for foreign in [&b"format = 7\n"[..], &[0xFF, 0xFE]] {
+        place.write("recipe.lock", foreign);
+        assert_eq!(refused(&place, &Options::default()).1[0].0, "lock::foreign");
+    }
+    // Ours, but damaged or of another version.
+    let text = place_lock_text(&place);
+    place.write("recipe.lock", text.replace("format = 1", "format = 9").as_bytes());
+    assert!(place.plan().write_lock().unwrap());
+    fs_err::rename(place.path("recipe.toml"), place.path("my.lock")).unwrap();
+    let path = place.path("my.lock");
+    let recipe = transom::recipe::load(&path, &[]).unwrap_or_else(|_| panic!("it is valid"));
+    let error = plan::make(&recipe, &path, &place.store(), &Options::default()).unwrap_err();
+    assert_eq!(error.findings().next().unwrap().code(), "lock::is-recipe");
+}
+
+fn place_lock_text(place: &Place) -> String {
+    fs_err::remove_file(place.path("recipe.lock")).unwrap();
+    place.plan().lock.to_text()
+}
+
+#[cfg(unix)]
+#[test]
+fn an_output_that_is_a_pipe_or_a_device_is_refused() {
+    let place = Place::new(Codec::Xpress);
+    place.edit("out/golden.wim", "/dev/null");
+    assert_eq!(refused(&place, &Options::default()).1[0].0, "output::special");
+}
