@@ -21,6 +21,17 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     }
 }
 
+/// Which side of a copy failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The source.
+    #[error(transparent)]
+    Read(io::Error),
+    /// The target.
+    #[error(transparent)]
+    Write(io::Error),
+}
+
 /// A host file opened for positioned reading. Its length is taken once, when it is opened.
 #[derive(Debug)]
 pub struct FileSource {
@@ -67,14 +78,15 @@ impl FileSource {
     /// Appends `length` bytes from `offset` to `target` at its current position, inside the kernel where the system can.
     ///
     /// # Errors
-    /// `UnexpectedEof` when this file is shorter than that; otherwise what the system says.
+    /// [`CopyError::Read`] when this file is shorter than that or cannot be read; [`CopyError::Write`] when `target` cannot be written.
     pub fn copy_range_to(
         &self,
         offset: u64,
         length: u64,
         target: &std::fs::File,
-    ) -> io::Result<()> {
-        let done = copy_in_kernel(self.file.file(), offset, length, target)?;
+    ) -> Result<(), CopyError> {
+        let done =
+            copy_in_kernel(self.file.file(), offset, length, target).map_err(CopyError::Write)?;
         copy_through_buffer(self, offset + done, length - done, target)
     }
 }
@@ -99,6 +111,8 @@ fn copy_in_kernel(
                 rustix::io::Errno::XDEV
                 | rustix::io::Errno::NOSYS
                 | rustix::io::Errno::INVAL
+                // The kernel does not say which side it was; the buffer finds out.
+                | rustix::io::Errno::IO
                 | rustix::io::Errno::OPNOTSUPP,
             ) => break,
             Err(rustix::io::Errno::INTR) => {}
@@ -119,14 +133,14 @@ fn copy_through_buffer(
     mut offset: u64,
     length: u64,
     mut target: &std::fs::File,
-) -> io::Result<()> {
+) -> Result<(), CopyError> {
     use io::Write as _;
     let end = offset + length;
     let mut buffer = vec![0; usize::try_from(length.min(1 << 20)).unwrap_or(1 << 20)];
     while offset < end {
         let step = usize::try_from((end - offset).min(buffer.len() as u64)).unwrap_or(buffer.len());
-        source.read_exact_at(offset, &mut buffer[..step])?;
-        target.write_all(&buffer[..step])?;
+        source.read_exact_at(offset, &mut buffer[..step]).map_err(CopyError::Read)?;
+        target.write_all(&buffer[..step]).map_err(CopyError::Write)?;
         offset += step as u64;
     }
     Ok(())
@@ -231,6 +245,13 @@ mod tests {
         let target = tempfile::NamedTempFile::new().unwrap();
         source.copy_range_to(2, 5, target.as_file()).unwrap();
         assert_eq!(fs::read(target.path()).unwrap(), b"23456");
-        assert!(source.copy_range_to(8, 5, target.as_file()).is_err());
+        let short = source.copy_range_to(8, 5, target.as_file());
+        assert!(
+            matches!(short, Err(CopyError::Read(_))),
+            "a source that is too short is no failed write"
+        );
+        let read_only = fs::File::open(target.path()).unwrap();
+        let refused = source.copy_range_to(2, 5, read_only.file());
+        assert!(matches!(refused, Err(CopyError::Write(_))));
     }
 }

@@ -110,6 +110,10 @@ fn write_error(plan: &Plan, error: WimError) -> BuildError {
     match error {
         WimError::Cancelled => BuildError::Cancelled,
         WimError::Io(source) => OutputError::Io { path: plan.output.path.clone(), source }.into(),
+        // Content comes from the base or from the store.
+        WimError::Source { file: Some(file), source } if file != plan.base.path => {
+            BuildError::Store(StoreError::Io(source))
+        }
         error @ WimError::Plan { .. } => BuildError::Internal(error),
         error => BuildError::Base(error.into()),
     }

@@ -405,3 +405,60 @@ fn a_base_that_changes_during_the_build_gives_no_output() {
         assert!(!place.path("out/golden.wim").exists());
     }
 }
+
+#[test]
+fn a_base_cut_short_while_it_is_copied_is_an_input_error_and_no_output_error() {
+    let place = Place::new(Codec::Xpress);
+    let plan = place.plan();
+    let events = |event: Event<'_>| {
+        if matches!(event, Event::Writing { .. }) {
+            let path = place.path("base.wim");
+            let file = fs_err::OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(500).unwrap();
+        }
+    };
+    let settings = Settings { events: &events, ..Settings::default() };
+    let error = pipeline::build(&plan, &place.store(), &settings).unwrap_err();
+    assert_eq!(error.class(), FailureClass::Input, "{error}");
+}
+
+#[test]
+fn content_that_only_another_image_lacks_is_named_before_a_wim_without_it_is_written() {
+    use transom::format::wim::{
+        BlobSource, BlobToWrite, MetadataToWrite, WriteSettings, write_wim,
+    };
+    let place = Place::new(Codec::Xpress);
+    let base =
+        std::sync::Arc::new(Wim::open_path(&place.path("base.wim"), &Limits::default()).unwrap());
+    // The base again, without one file of image 1.
+    let lost = transom::base::digest::Sha1::of(b"this is Client");
+    let blobs = base.blobs().iter().filter(|blob| blob.sha1 != lost).map(|blob| BlobToWrite {
+        sha1: blob.sha1,
+        size: blob.size,
+        reference_count: blob.reference_count,
+        source: BlobSource::Wim { wim: std::sync::Arc::clone(&base), blob: *blob },
+    });
+    let images = [1, 2]
+        .map(|index| MetadataToWrite::Copy { wim: std::sync::Arc::clone(&base), index })
+        .into();
+    let settings = WriteSettings {
+        codec: Codec::Xpress,
+        chunk_size: base.chunk_size(),
+        level: transom::codec::Level::Fast,
+        integrity: false,
+        boot_index: 2,
+        rp_fix: true,
+    };
+    let file = fs_err::File::create(place.path("delta.wim")).unwrap();
+    let xml = base.xml().clone();
+    let blobs = blobs.collect();
+    write_wim(file.file(), &settings, blobs, images, xml, &|_| (), &|| false).unwrap();
+    place.edit("base.wim", "delta.wim");
+    place.build();
+    place.edit("path = \"out/golden.wim\"", "path = \"out/all.wim\"\nimages = \"all\"");
+    let error = place.try_build(&Settings::default(), usize::MAX).0.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Input);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains(&lost.to_string()) && cause.contains("image 1 \"Client\""), "{cause}");
+    assert!(!place.path("out/all.wim").exists());
+}
