@@ -24,7 +24,7 @@ use crate::{
     base::{digest::Blake3, filetime::FileTime, limits::Limits},
     format::wim::Wim,
     recipe::{Entry, Finding, Findings, Recipe},
-    servicing::Problem,
+    servicing::{Operation, Problem},
     store::{RecordKind, Stamp, Store},
 };
 
@@ -250,9 +250,13 @@ fn order_steps(entries: &[Entry], inputs: &ResolvedInputs) -> Result<Vec<Step>, 
             let digest = inputs.get(&id)?.digest;
             Some((id, digest))
         });
-        let reasons = ordered.reasons[listed]
-            .iter()
-            .map(|reason| explain_reason(reason, vertices[listed].phase, &vertices, &numbers));
+        let reasons = ordered.reasons[listed].iter().map(|reason| match reason {
+            Reason::SameSubject { after, what } => StepReason {
+                after: vec![numbers[*after]],
+                why: same_subject(&entries[*after].operation, &entry.operation, what),
+            },
+            reason => explain_reason(reason, vertices[listed].phase, &vertices, &numbers),
+        });
         Step {
             number: numbers[listed],
             listed: listed + 1,
@@ -267,6 +271,22 @@ fn order_steps(entries: &[Entry], inputs: &ResolvedInputs) -> Result<Vec<Step>, 
         }
     });
     Ok(steps.collect())
+}
+
+/// Why two steps that meet keep the recipe's order; `what` is where, folded.
+fn same_subject(first: &Operation, second: &Operation, what: &str) -> String {
+    let meet = match (first, second) {
+        (Operation::RegistryFile(_), _) | (_, Operation::RegistryFile(_)) => {
+            "a .reg file may write any key".to_owned()
+        }
+        // The shorter path of the two is where they meet, as it stands in the recipe.
+        (Operation::RegistryKey(one), Operation::RegistryKey(other)) => {
+            let shorter = if other.path.keys().len() < one.path.keys().len() { other } else { one };
+            format!("both write {}", shorter.path)
+        }
+        _ => format!("both write {what}"),
+    };
+    format!("{meet}; the recipe names this one later")
 }
 
 fn explain_reason(
@@ -286,7 +306,7 @@ fn explain_reason(
         }
         Reason::SameSubject { after, what } => StepReason {
             after: vec![numbers[*after]],
-            why: format!("both write {what}, and the recipe names this one later"),
+            why: format!("both write {what}; the recipe names this one later"),
         },
         Reason::Requires { after, what } => {
             StepReason { after: vec![numbers[*after]], why: format!("needs {what}") }

@@ -321,3 +321,32 @@ fn an_output_that_is_a_pipe_or_a_device_is_refused() {
     place.edit("out/golden.wim", "/dev/null");
     assert_eq!(refused(&place, &Options::default()).1[0].0, "output::special");
 }
+
+#[test]
+fn the_plan_does_not_say_that_a_reg_file_writes_what_it_may_not_write() {
+    let place = Place::new(Codec::Xpress);
+    place.write("files/a.reg", b"Windows Registry Editor Version 5.00\r\n");
+    let key = "[registry.'HKLM\\SOFTWARE\\Policies\\Telemetry']\nAllowTelemetry = 0\n";
+    place.edit(key, &format!("{key}[[registry-files]]\nfile = \"files/a.reg\"\n"));
+    let plan = place.plan();
+    let step = plan.steps.iter().find(|step| step.title.contains("a.reg")).unwrap();
+    let whys: Vec<&str> = step.reasons.iter().map(|reason| reason.why.as_str()).collect();
+    assert!(
+        whys.contains(&"a .reg file may write any key; the recipe names this one later"),
+        "{whys:?}"
+    );
+    let key = plan.steps.iter().find(|step| step.title.contains("Telemetry")).unwrap();
+    assert!(key.title.ends_with(": 1 value"), "{}", key.title);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_lock_file_that_is_a_link_stays_one() {
+    let place = Place::new(Codec::Xpress);
+    place.write("locks/real.lock", b"");
+    std::os::unix::fs::symlink("locks/real.lock", place.path("recipe.lock")).unwrap();
+    let plan = place.plan();
+    assert!(plan.write_lock().unwrap());
+    assert!(fs_err::symlink_metadata(place.path("recipe.lock")).unwrap().is_symlink());
+    assert_eq!(place.read("locks/real.lock"), plan.lock.to_text().as_bytes());
+}
