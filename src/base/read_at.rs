@@ -21,11 +21,23 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     }
 }
 
+/// Which side of a copy failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The source.
+    #[error(transparent)]
+    Read(io::Error),
+    /// The target.
+    #[error(transparent)]
+    Write(io::Error),
+}
+
 /// A host file opened for positioned reading. Its length is taken once, when it is opened.
 #[derive(Debug)]
 pub struct FileSource {
     file: fs::File,
     size: u64,
+    opened: std::fs::Metadata,
 }
 
 impl FileSource {
@@ -40,7 +52,7 @@ impl FileSource {
             let text = format!("{} is a directory", path.as_ref().display());
             return Err(io::Error::new(io::ErrorKind::IsADirectory, text));
         }
-        Ok(Self { file, size: metadata.len() })
+        Ok(Self { file, size: metadata.len(), opened: metadata })
     }
 
     /// The path it was opened by.
@@ -49,17 +61,32 @@ impl FileSource {
         self.file.path()
     }
 
+    /// What the system said of the file when it was opened, before a byte of it was read.
+    #[must_use]
+    pub fn opened(&self) -> &std::fs::Metadata {
+        &self.opened
+    }
+
+    /// What the system says of the open file now, whatever its path names by now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn metadata(&self) -> io::Result<std::fs::Metadata> {
+        self.file.metadata()
+    }
+
     /// Appends `length` bytes from `offset` to `target` at its current position, inside the kernel where the system can.
     ///
     /// # Errors
-    /// `UnexpectedEof` when this file is shorter than that; otherwise what the system says.
+    /// [`CopyError::Read`] when this file is shorter than that or cannot be read; [`CopyError::Write`] when `target` cannot be written.
     pub fn copy_range_to(
         &self,
         offset: u64,
         length: u64,
         target: &std::fs::File,
-    ) -> io::Result<()> {
-        let done = copy_in_kernel(self.file.file(), offset, length, target)?;
+    ) -> Result<(), CopyError> {
+        let done =
+            copy_in_kernel(self.file.file(), offset, length, target).map_err(CopyError::Write)?;
         copy_through_buffer(self, offset + done, length - done, target)
     }
 }
@@ -84,6 +111,8 @@ fn copy_in_kernel(
                 rustix::io::Errno::XDEV
                 | rustix::io::Errno::NOSYS
                 | rustix::io::Errno::INVAL
+                // The kernel does not say which side it was; the buffer finds out.
+                | rustix::io::Errno::IO
                 | rustix::io::Errno::OPNOTSUPP,
             ) => break,
             Err(rustix::io::Errno::INTR) => {}
@@ -104,14 +133,14 @@ fn copy_through_buffer(
     mut offset: u64,
     length: u64,
     mut target: &std::fs::File,
-) -> io::Result<()> {
+) -> Result<(), CopyError> {
     use io::Write as _;
     let end = offset + length;
     let mut buffer = vec![0; usize::try_from(length.min(1 << 20)).unwrap_or(1 << 20)];
     while offset < end {
         let step = usize::try_from((end - offset).min(buffer.len() as u64)).unwrap_or(buffer.len());
-        source.read_exact_at(offset, &mut buffer[..step])?;
-        target.write_all(&buffer[..step])?;
+        source.read_exact_at(offset, &mut buffer[..step]).map_err(CopyError::Read)?;
+        target.write_all(&buffer[..step]).map_err(CopyError::Write)?;
         offset += step as u64;
     }
     Ok(())
@@ -216,6 +245,13 @@ mod tests {
         let target = tempfile::NamedTempFile::new().unwrap();
         source.copy_range_to(2, 5, target.as_file()).unwrap();
         assert_eq!(fs::read(target.path()).unwrap(), b"23456");
-        assert!(source.copy_range_to(8, 5, target.as_file()).is_err());
+        let short = source.copy_range_to(8, 5, target.as_file());
+        assert!(
+            matches!(short, Err(CopyError::Read(_))),
+            "a source that is too short is no failed write"
+        );
+        let read_only = fs::File::open(target.path()).unwrap();
+        let refused = source.copy_range_to(2, 5, read_only.file());
+        assert!(matches!(refused, Err(CopyError::Write(_))));
     }
 }

@@ -106,6 +106,9 @@ pub(crate) fn wim_write(path: &Path, error: WimError) -> Failure {
         // Inputs and outputs meet in one call here.
         WimError::Io(error) if is_input(&error) => input("a captured file", error),
         WimError::Io(error) => output(path, error),
+        error @ WimError::Source { .. } => {
+            Problem::new("input", "an input cannot be read").cause(error).exit(Exit::BadInput)
+        }
         WimError::Plan { .. } => Problem::new("bug", message).cause(error).exit(Exit::Internal),
         error @ WimError::HashMismatch { .. } => Problem::new("input::changed", message)
             .cause(error)
@@ -242,7 +245,9 @@ fn wim_code(error: &WimError) -> &'static str {
         WimError::MissingBlob { .. } => "wim::missing-blob",
         WimError::NoSuchImage { .. } => "wim::no-such-image",
         WimError::Unsupported { .. } => "wim::unsupported",
-        WimError::Plan { .. } | WimError::Io(_) | WimError::Cancelled => "wim::read",
+        WimError::Plan { .. } | WimError::Source { .. } | WimError::Io(_) | WimError::Cancelled => {
+            "wim::read"
+        }
     }
 }
 

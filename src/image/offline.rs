@@ -266,12 +266,12 @@ impl Image {
     /// Where content lies; `None` when it is nowhere, or empty.
     #[must_use]
     pub fn location(&self, blob: &BlobRef) -> Option<BlobLocation> {
-        if let Some(wim) = &self.base
-            && let Some(found) = wim.blob(&blob.sha1)
-        {
-            return Some(BlobLocation::Base(Arc::clone(wim), *found));
+        // What is new first: the base's copy of the same content is copied unread and may be damaged.
+        if let Some(new) = self.blobs.get(&blob.sha1) {
+            return Some(new.clone());
         }
-        self.blobs.get(&blob.sha1).cloned()
+        let wim = self.base.as_ref()?;
+        wim.blob(&blob.sha1).map(|found| BlobLocation::Base(Arc::clone(wim), *found))
     }
 
     /// Begins the record of a step. What an earlier record holds is dropped.

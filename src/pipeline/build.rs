@@ -20,10 +20,10 @@ use crate::{
     base::{digest::Blake3, guid::Guid, limits::Limits},
     image::{Change, Changeset, Image, StoredContent, changeset::FileContent},
     plan::{
-        Plan, Step, key,
+        Plan, Step, base_image, key,
         state::{self, BuiltStep, Chain, OutputRecord, StepRecord},
     },
-    store::{RecordKind, Root, Store, StoreError, StoredBlob},
+    store::{RecordKind, Root, Stamp, Store, StoreError, StoredBlob},
 };
 
 /// How often a build begins again because the store lost something it had promised.
@@ -195,7 +195,7 @@ fn attempt_build(
     content: &Arc<Content>,
     settings: &Settings<'_>,
 ) -> Result<Outcome, Failure> {
-    let output = PartialOutput::begin(&plan.output.path, Some(&plan.base.path))?;
+    let output = PartialOutput::begin(&plan.output.path, Some(&plan.base.path), &plan.inputs)?;
     let remembered = remembered(plan, store, settings)?;
     let missing: Vec<usize> =
         (0..plan.steps.len()).filter(|place| remembered[*place].is_none()).collect();
@@ -224,11 +224,17 @@ fn attempt_build(
     }
     let finished = image.finish().map_err(BuildError::Base)?;
     warnings.extend(finished.facts.warnings.iter().cloned());
-    let report = commit::write(plan, store, finished, output.file(), settings)?;
+    let report = commit::write(plan, store, finished, output.file(), settings);
+    // Whatever came of it: of a base that changed, nothing can be believed, no error either.
+    if !base_image::is_unchanged(&plan.base.wim, &plan.base.stamp) {
+        return Err(BuildError::BaseChanged(plan.base.path.clone()).into());
+    }
+    let report = report?;
     (settings.events)(Event::Flushing);
     let stamp = output.complete()?;
     let commit = state::commit_key(plan, &state);
-    let details = OutputRecord { commit, stamp, steps: built };
+    let racy = is_racy(&stamp, store.file_system_time()?);
+    let details = OutputRecord { commit, stamp, racy, steps: built };
     let details =
         serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;
     let path = std::path::absolute(&plan.output.path).unwrap_or_else(|_| plan.output.path.clone());
@@ -246,6 +252,11 @@ fn attempt_build(
         encoded_bytes: report.encoded_bytes,
         warnings,
     })
+}
+
+/// True when the file may change after `now` and keep its stamp: on a file system that counts whole seconds, as FAT and old ones do.
+fn is_racy(stamp: &Stamp, now: std::time::SystemTime) -> bool {
+    stamp.changed.1 == 0 && !stamp.is_at_rest(now)
 }
 
 fn guid_text(guid: &Guid) -> String {
@@ -363,5 +374,22 @@ impl StoredContent for Content {
             }
             io::Error::other(error)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn a_stamp_of_whole_seconds_is_not_believed_right_after_the_build() {
+        let stamp = |changed| Stamp { size: 1, modified: (1, 0), changed, inode: 1, device: 1 };
+        let now = UNIX_EPOCH + Duration::from_secs(1000);
+        assert!(is_racy(&stamp((1000, 0)), now));
+        assert!(is_racy(&stamp((998, 0)), now));
+        assert!(!is_racy(&stamp((997, 0)), now));
+        assert!(!is_racy(&stamp((1000, 5)), now));
     }
 }

@@ -10,7 +10,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use rayon::prelude::*;
 
-use super::{build::Settings, error::BuildError, event::Event, flush, output::OutputError};
+use super::{
+    build::Settings,
+    error::BuildError,
+    event::Event,
+    flush,
+    output::{OutputError, check_room},
+};
 use crate::{
     base::digest::Sha1,
     format::wim::{
@@ -18,7 +24,7 @@ use crate::{
         WriteSettings, write_wim,
     },
     image::{self, BlobLocation, FinishedBlob, FinishedImage},
-    plan::{Plan, key},
+    plan::{self, Plan, key},
     recipe::OutputImages,
     store::{RecordKind, Store, StoreError, StoredBlob},
 };
@@ -70,6 +76,8 @@ pub(super) fn write(
         true => with_other_images(plan, store, blobs)?,
     };
     let blobs = sources(plan, store, blobs, settings)?;
+    let needed = blobs.iter().map(|blob| stored_size(blob, wim, &write_settings)).sum();
+    check_room(&plan.output.path, plan::output::free_space(&plan.output.path), needed)?;
     let total = blobs.iter().map(|blob| blob.size).sum();
     (settings.events)(Event::Writing { total });
     let (report, flushed) = flush::while_writing(file, |flush| {
@@ -84,10 +92,28 @@ pub(super) fn write(
     Ok(report)
 }
 
+/// Bytes that the blob takes in the output at least: what is compressed anew may become next to nothing.
+fn stored_size(blob: &BlobToWrite, base: &Wim, settings: &WriteSettings) -> u64 {
+    match &blob.source {
+        BlobSource::Resource { stored_size, .. } => *stored_size,
+        BlobSource::Wim { blob, .. }
+            if base.codec() == settings.codec
+                && base.header().chunk_size == settings.chunk_size =>
+        {
+            blob.resource.stored_size
+        }
+        BlobSource::Wim { .. } | BlobSource::Bytes { .. } => 0,
+    }
+}
+
 fn write_error(plan: &Plan, error: WimError) -> BuildError {
     match error {
         WimError::Cancelled => BuildError::Cancelled,
         WimError::Io(source) => OutputError::Io { path: plan.output.path.clone(), source }.into(),
+        // Content comes from the base or from the store.
+        WimError::Source { file: Some(file), source } if file != plan.base.path => {
+            BuildError::Store(StoreError::Io(source))
+        }
         error @ WimError::Plan { .. } => BuildError::Internal(error),
         error => BuildError::Base(error.into()),
     }
@@ -124,14 +150,15 @@ fn with_other_images(
     blobs: Vec<FinishedBlob>,
 ) -> Result<Vec<FinishedBlob>, BuildError> {
     let wim = &plan.base.wim;
-    let mut others: HashMap<Sha1, u32> = HashMap::new();
+    // Each with its count and the first image that names it.
+    let mut others: HashMap<Sha1, (u32, u32)> = HashMap::new();
     for index in (1..=wim.image_count()).filter(|index| *index != plan.base.index) {
         for (sha1, count) in references(wim, index, store)? {
-            let sum = others.entry(sha1).or_default();
+            let (sum, _) = others.entry(sha1).or_insert((0, index));
             *sum = sum.saturating_add(count);
         }
     }
-    let (in_base, new): (Vec<_>, Vec<_>) =
+    let (in_base, mut new): (Vec<_>, Vec<_>) =
         blobs.into_iter().partition(|blob| wim.blob(&blob.sha1).is_some());
     let mut of_built: HashMap<Sha1, FinishedBlob> =
         in_base.into_iter().map(|blob| (blob.sha1, blob)).collect();
@@ -140,7 +167,7 @@ fn with_other_images(
     let mut base: Vec<_> = wim.blobs().iter().collect();
     base.sort_by_key(|blob| (blob.part, blob.resource.offset));
     for blob in base {
-        let elsewhere = others.get(&blob.sha1).copied().unwrap_or(0);
+        let elsewhere = others.remove(&blob.sha1).map_or(0, |(count, _)| count);
         match of_built.remove(&blob.sha1) {
             Some(mut finished) => {
                 finished.references = finished.references.saturating_add(elsewhere);
@@ -155,8 +182,19 @@ fn with_other_images(
             None => {}
         }
     }
+    for blob in &mut new {
+        let elsewhere = others.remove(&blob.sha1).map_or(0, |(count, _)| count);
+        blob.references = blob.references.saturating_add(elsewhere);
+    }
     all.extend(new);
-    Ok(all)
+    match others.into_iter().map(|(sha1, (_, index))| (index, sha1)).min() {
+        None => Ok(all),
+        Some((index, sha1)) => {
+            let name = wim.xml().image_name(index).unwrap_or_default();
+            let needed_by = format!("image {index} \"{name}\"");
+            Err(BuildError::Base(WimError::MissingBlob { sha1, needed_by }.into()))
+        }
+    }
 }
 
 /// How often each blob is named by image `index` of the base, sorted by SHA-1.

@@ -1,6 +1,6 @@
 //! Why a build failed.
 
-use std::error::Error;
+use std::{error::Error, path::PathBuf};
 
 use super::output::OutputError;
 use crate::{
@@ -34,6 +34,13 @@ pub enum BuildError {
         help("`transom wim verify` says what is damaged; get the file again")
     )]
     Base(#[source] ImageError),
+    /// The base image is no longer what was planned with.
+    #[error("{} changed while it was being read", .0.display())]
+    #[diagnostic(
+        code("base::changed"),
+        help("run the command again when nothing writes to the base image")
+    )]
+    BaseChanged(PathBuf),
     /// The output cannot be written.
     #[error(transparent)]
     #[diagnostic(code("output::failed"))]
@@ -58,7 +65,7 @@ impl BuildError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Step(_) => FailureClass::Step,
-            Self::Input(_) | Self::Base(_) => FailureClass::Input,
+            Self::Input(_) | Self::Base(_) | Self::BaseChanged(_) => FailureClass::Input,
             Self::Store(StoreError::Source(_) | StoreError::Changed) => FailureClass::Input,
             Self::Output(_) | Self::Store(_) | Self::Cache(_) => FailureClass::Output,
             Self::Internal(_) => FailureClass::Internal,

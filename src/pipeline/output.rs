@@ -4,6 +4,9 @@
 //! only build of this output. It is opened without truncation and emptied only after it is locked, and after locking it is checked
 //! that the path still names the locked file: a build that finished in between has renamed it away. A killed build leaves a temporary
 //! that the next build empties and uses.
+//!
+//! Something else may bear the temporary's name: a link, a hard link to a precious file, the base itself. Links are not followed, nothing is emptied
+//! that has another name too, and base and inputs are refused by what they are, not by what they are called.
 
 use std::{
     ffi::OsString,
@@ -13,7 +16,10 @@ use std::{
 
 use fs_err as fs;
 
-use crate::{plan::output::is_same_file, store::Stamp};
+use crate::{
+    plan::{inputs::ResolvedInputs, output::is_same_file},
+    store::Stamp,
+};
 
 /// Why the output cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +30,9 @@ pub enum OutputError {
     /// The output is the base image.
     #[error("{} is the base image, which is never written", .0.display())]
     IsBase(PathBuf),
+    /// The output or its temporary is a file that the build reads.
+    #[error("{} is an input of this build, which is never written", .0.display())]
+    IsInput(PathBuf),
     /// The path cannot be a file.
     #[error("{} cannot be an output: {why}", .path.display())]
     NotAFile {
@@ -31,6 +40,19 @@ pub enum OutputError {
         path: PathBuf,
         /// What it is.
         why: &'static str,
+    },
+    /// It does not fit on its disk.
+    #[error(
+        "{} cannot be written: {} MB are free there, and {} MB are needed",
+        .path.display(), .free / 1_000_000, .needed.div_ceil(1_000_000)
+    )]
+    NoRoom {
+        /// The output.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that will be written at least.
+        needed: u64,
     },
     /// The system refuses.
     #[error("{} cannot be written: {source}", .path.display())]
@@ -51,11 +73,15 @@ pub struct PartialOutput {
 }
 
 impl PartialOutput {
-    /// Makes the folder of `output` and takes its lock. `base` is refused as the output, under any name.
+    /// Makes the folder of `output` and takes its lock. `base` and `inputs` are refused as output and as temporary, under any name.
     ///
     /// # Errors
     /// [`OutputError::InUse`] when another build holds the lock; otherwise when the file cannot be made.
-    pub fn begin(output: &Path, base: Option<&Path>) -> Result<Self, OutputError> {
+    pub fn begin(
+        output: &Path,
+        base: Option<&Path>,
+        inputs: &ResolvedInputs,
+    ) -> Result<Self, OutputError> {
         let failed = |source| OutputError::Io { path: output.to_owned(), source };
         let Some(name) = output.file_name() else {
             return Err(OutputError::NotAFile { path: output.to_owned(), why: "it has no name" });
@@ -63,8 +89,11 @@ impl PartialOutput {
         if output.is_dir() {
             return Err(OutputError::NotAFile { path: output.to_owned(), why: "it is a folder" });
         }
-        if base.is_some_and(|base| is_same_file(base, output)) {
-            return Err(OutputError::IsBase(output.to_owned()));
+        if let Ok(there) = fs::metadata(output)
+            && !there.is_file()
+        {
+            let why = "it is a device, a pipe or a socket";
+            return Err(OutputError::NotAFile { path: output.to_owned(), why });
         }
         let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(|| Path::new("."));
@@ -73,10 +102,17 @@ impl PartialOutput {
         partial_name.push(name);
         partial_name.push(".partial");
         let partial = folder.join(partial_name);
+        for path in [output, &partial] {
+            refuse_read_files(path, base, inputs)?;
+        }
         let file = loop {
-            let mut options = fs::OpenOptions::new();
-            options.create(true).truncate(false).read(true).write(true);
-            let file = options.open(&partial).map_err(failed)?;
+            remove_foreign(&partial).map_err(failed)?;
+            let file = match open_temporary(&partial) {
+                Ok(file) => file,
+                // Another build renamed it away, or something was put there, since it was looked at.
+                Err(error) if is_link_error(&error) => continue,
+                Err(error) => return Err(failed(error)),
+            };
             match file.file().try_lock() {
                 Ok(()) => {}
                 Err(std::fs::TryLockError::WouldBlock) => {
@@ -84,10 +120,12 @@ impl PartialOutput {
                 }
                 Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
             }
-            if names_file(&partial, &file) {
+            if names_file(&partial, &file) && is_ours(&file.metadata().map_err(failed)?) {
                 break file;
             }
         };
+        // It may have become one while it was opened.
+        refuse_read_files(&partial, base, inputs)?;
         let started = Self { output: output.to_owned(), partial, file: Some(file) };
         started.file().set_len(0).map_err(failed)?;
         Ok(started)
@@ -109,11 +147,17 @@ impl PartialOutput {
     pub fn complete(mut self) -> Result<Stamp, OutputError> {
         let failed = |path: &Path, source| OutputError::Io { path: path.to_owned(), source };
         self.file().sync_all().map_err(|source| failed(&self.output, source))?;
+        if !self.file.as_ref().is_some_and(|file| names_file(&self.partial, file)) {
+            let text = format!("{} was replaced while it was written", self.partial.display());
+            return Err(failed(&self.output, io::Error::other(text)));
+        }
         fs::rename(&self.partial, &self.output).map_err(|source| failed(&self.output, source))?;
         // It is the output now: nothing of it may be deleted.
-        let file = self.file.take();
-        let metadata = fs::metadata(&self.output).map_err(|source| failed(&self.output, source))?;
-        drop(file);
+        let Some(file) = self.file.take() else {
+            return Err(failed(&self.output, io::ErrorKind::NotFound.into()));
+        };
+        // By the handle: the path may name another file by now, and that must not be taken for this one.
+        let metadata = file.metadata().map_err(|source| failed(&self.output, source))?;
         Ok(Stamp::of(&metadata))
     }
 }
@@ -122,9 +166,24 @@ impl Drop for PartialOutput {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
             // Under the lock, so that it cannot be another build's. When it cannot be deleted, the next build empties it.
-            drop(fs::remove_file(&self.partial));
+            if names_file(&self.partial, &file) {
+                drop(fs::remove_file(&self.partial));
+            }
             drop(file);
         }
+    }
+}
+
+/// Refuses an output of `needed` bytes where only `free` are free; where that is not known, nothing is refused.
+///
+/// # Errors
+/// [`OutputError::NoRoom`].
+pub(super) fn check_room(path: &Path, free: Option<u64>, needed: u64) -> Result<(), OutputError> {
+    match free {
+        Some(free) if free < needed => {
+            Err(OutputError::NoRoom { path: path.to_owned(), free, needed })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -136,13 +195,80 @@ pub fn stamp_of(path: &Path) -> io::Result<Stamp> {
     Ok(Stamp::of(&fs::metadata(path)?))
 }
 
-/// True when `path` still names the open `file`.
+/// Refuses `path` when it leads to a file that the build reads.
+fn refuse_read_files(
+    path: &Path,
+    base: Option<&Path>,
+    inputs: &ResolvedInputs,
+) -> Result<(), OutputError> {
+    if base.is_some_and(|base| is_same_file(base, path)) {
+        return Err(OutputError::IsBase(path.to_owned()));
+    }
+    match inputs.values().any(|input| input.has_file(path)) {
+        true => Err(OutputError::IsInput(path.to_owned())),
+        false => Ok(()),
+    }
+}
+
+/// Opens the temporary without following a link, waiting for a reader, or emptying it.
+fn open_temporary(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    {
+        use fs_err::os::unix::fs::OpenOptionsExt as _;
+        use rustix::fs::OFlags;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
+    }
+    options.open(path)
+}
+
+/// What opening a link without following it gives.
+fn is_link_error(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        // The kind has no stable name yet.
+        error.kind() == io::Error::from(rustix::io::Errno::LOOP).kind()
+    }
+    #[cfg(not(unix))]
+    {
+        let _: &io::Error = error;
+        false
+    }
+}
+
+/// Takes the temporary's name from what is no file of an earlier build: a link, a pipe, a file that has another name too.
+fn remove_foreign(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if !is_ours(&there) => match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// True for a regular file that has no other name.
+fn is_ours(metadata: &std::fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        metadata.is_file() && metadata.nlink() == 1
+    }
+    #[cfg(not(unix))]
+    metadata.is_file()
+}
+
+/// True when `path` itself, and no link there, still names the open `file`.
 fn names_file(path: &Path, file: &fs::File) -> bool {
     if cfg!(not(unix)) {
         return path.exists();
     }
-    let (Ok(open), Ok(named)) = (file.metadata(), stamp_of(path)) else { return false };
-    let open = Stamp::of(&open);
+    let (Ok(open), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    let (open, named) = (Stamp::of(&open), Stamp::of(&named));
     (open.device, open.inode) == (named.device, named.inode)
 }
 
@@ -151,6 +277,74 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+
+    fn begin(output: &Path, base: Option<&Path>) -> Result<PartialOutput, OutputError> {
+        PartialOutput::begin(output, base, &ResolvedInputs::new())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_hard_link_of_the_base_under_the_temporarys_name_does_not_empty_the_base() {
+        let folder = tempfile::tempdir().unwrap();
+        let (base, output) = (folder.path().join("base.wim"), folder.path().join("out.wim"));
+        let partial = folder.path().join(".out.wim.partial");
+        fs::write(&base, b"base").unwrap();
+        fs::hard_link(&base, &partial).unwrap();
+        assert!(matches!(begin(&output, Some(&base)), Err(OutputError::IsBase(_))));
+        assert_eq!(fs::read(&base).unwrap(), b"base");
+        // Of another file: the name is taken from it, and its content stays.
+        begin(&output, None).unwrap().complete().unwrap();
+        assert_eq!(fs::read(&base).unwrap(), b"base");
+        assert_eq!(fs::read(&output).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_base_with_the_temporarys_name_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join(".z.wim.partial");
+        fs::write(&base, b"base").unwrap();
+        let refused = begin(&folder.path().join("z.wim"), Some(&base));
+        assert!(matches!(refused, Err(OutputError::IsBase(_))));
+        assert_eq!(fs::read(&base).unwrap(), b"base");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_under_the_temporarys_name_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (other, output) = (folder.path().join("other"), folder.path().join("out.wim"));
+        let partial = folder.path().join(".out.wim.partial");
+        fs::write(&other, b"precious").unwrap();
+        for target in ["other", "nowhere"] {
+            std::os::unix::fs::symlink(target, &partial).unwrap();
+            let begun = begin(&output, None).unwrap();
+            begun.file().write_all(b"new").unwrap();
+            begun.complete().unwrap();
+            assert_eq!(fs::read(&other).unwrap(), b"precious");
+            assert!(fs::symlink_metadata(&output).unwrap().is_file());
+            assert_eq!(names(folder.path()), ["other", "out.wim"]);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_was_put_in_the_temporarys_place_is_neither_renamed_nor_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.wim");
+        let partial = folder.path().join(".out.wim.partial");
+        for complete in [true, false] {
+            let begun = begin(&output, None).unwrap();
+            fs::remove_file(&partial).unwrap();
+            fs::write(&partial, b"of someone else").unwrap();
+            if complete {
+                begun.complete().unwrap_err();
+            } else {
+                drop(begun);
+            }
+            assert_eq!(fs::read(&partial).unwrap(), b"of someone else");
+            assert_eq!(names(folder.path()), [".out.wim.partial"]);
+        }
+    }
 
     fn names(folder: &Path) -> Vec<String> {
         let names = fs::read_dir(folder).unwrap();
@@ -164,7 +358,7 @@ mod tests {
     fn it_appears_complete_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("deep/down/out.wim");
-        let begun = PartialOutput::begin(&output, None).unwrap();
+        let begun = begin(&output, None).unwrap();
         begun.file().write_all(b"half").unwrap();
         assert_eq!(names(output.parent().unwrap()), [".out.wim.partial"]);
         drop(begun);
@@ -172,7 +366,7 @@ mod tests {
         // What a killed build leaves is emptied.
         fs::write(output.parent().unwrap().join(".out.wim.partial"), b"longer than before")
             .unwrap();
-        let begun = PartialOutput::begin(&output, None).unwrap();
+        let begun = begin(&output, None).unwrap();
         begun.file().write_all(b"whole").unwrap();
         let stamp = begun.complete().unwrap();
         assert_eq!(names(output.parent().unwrap()), ["out.wim"]);
@@ -181,15 +375,24 @@ mod tests {
     }
 
     #[test]
+    fn an_output_that_cannot_fit_is_refused_before_it_is_written() {
+        let path = Path::new("out.wim");
+        check_room(path, Some(10), 10).unwrap();
+        check_room(path, None, u64::MAX).unwrap();
+        let error = check_room(path, Some(5_000_000), 7_000_001).unwrap_err().to_string();
+        assert!(error.ends_with("5 MB are free there, and 8 MB are needed"), "{error}");
+    }
+
+    #[test]
     fn two_builds_of_one_output_do_not_mix() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("out.wim");
-        let first = PartialOutput::begin(&output, None).unwrap();
-        let second = PartialOutput::begin(&output, None);
+        let first = begin(&output, None).unwrap();
+        let second = begin(&output, None);
         assert!(matches!(second, Err(OutputError::InUse(_))));
-        PartialOutput::begin(&folder.path().join("other.wim"), None).unwrap();
+        begin(&folder.path().join("other.wim"), None).unwrap();
         first.complete().unwrap();
-        PartialOutput::begin(&output, None).unwrap();
+        begin(&output, None).unwrap();
         assert_eq!(names(folder.path()), ["out.wim"]);
     }
 
@@ -203,7 +406,7 @@ mod tests {
                 scope.spawn(move || {
                     let mut completed = 0;
                     for _ in 0..50 {
-                        let Ok(begun) = PartialOutput::begin(output, None) else { continue };
+                        let Ok(begun) = begin(output, None) else { continue };
                         begun.file().write_all(&[number; 1000]).unwrap();
                         begun.complete().unwrap();
                         completed += 1;
@@ -226,16 +429,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().join("base.wim");
         fs::write(&base, b"base").unwrap();
-        let refused = PartialOutput::begin(&base, Some(&base));
+        let refused = begin(&base, Some(&base));
         assert!(matches!(refused, Err(OutputError::IsBase(_))));
         #[cfg(unix)]
         {
             let link = folder.path().join("link.wim");
             fs::hard_link(&base, &link).unwrap();
-            let refused = PartialOutput::begin(&link, Some(&base));
+            let refused = begin(&link, Some(&base));
             assert!(matches!(refused, Err(OutputError::IsBase(_))));
         }
-        let refused = PartialOutput::begin(folder.path(), Some(&base));
+        let refused = begin(folder.path(), Some(&base));
         assert!(matches!(refused, Err(OutputError::NotAFile { .. })));
         assert_eq!(fs::read(&base).unwrap(), b"base");
     }

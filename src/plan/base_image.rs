@@ -8,7 +8,7 @@ use crate::{
     format::wim::{Wim, WimXml},
     image::{Architecture, Image, ImageFacts},
     recipe::{BaseSection, Finding, Findings, ImageSelect, finding::nearest},
-    store::{RecordKind, Store},
+    store::{RecordKind, Stamp, Store},
 };
 
 /// Opens the base WIM.
@@ -33,6 +33,19 @@ pub fn open(base: &BaseSection, limits: &Limits) -> Result<Arc<Wim>, PlanError> 
             Finding::at(&base.wim.origin, "base::unreadable", message, label, help).into(),
         )
     })
+}
+
+/// True when the open file was at `stamp` from its opening until now, and its path still names it: then all that was read of it is
+/// what was hashed. A WIM that is no file never changes.
+#[must_use]
+pub fn is_unchanged(wim: &Wim, stamp: &Stamp) -> bool {
+    let Some(file) = wim.source().as_file() else { return true };
+    let is_same = |metadata: std::io::Result<std::fs::Metadata>| {
+        metadata.is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
+    };
+    Stamp::of(file.opened()) == *stamp
+        && is_same(file.metadata())
+        && is_same(fs_err::metadata(file.path()))
 }
 
 /// The number of the image that the recipe selects, from 1.
@@ -122,6 +135,7 @@ pub struct LazyImage<'a> {
     limits: &'a Limits,
     store: &'a Store,
     identity: Blake3,
+    fresh: bool,
     image: Option<Image>,
     facts: Option<ImageFacts>,
 }
@@ -133,7 +147,7 @@ impl std::fmt::Debug for LazyImage<'_> {
 }
 
 impl<'a> LazyImage<'a> {
-    /// Image `index` of `wim`, not opened yet.
+    /// Image `index` of `wim`, not opened yet. `fresh`: what is remembered of it is not believed.
     #[must_use]
     pub fn new(
         wim: &'a Arc<Wim>,
@@ -141,8 +155,9 @@ impl<'a> LazyImage<'a> {
         identity: Blake3,
         limits: &'a Limits,
         store: &'a Store,
+        fresh: bool,
     ) -> Self {
-        Self { wim, index, limits, store, identity, image: None, facts: None }
+        Self { wim, index, limits, store, identity, fresh, image: None, facts: None }
     }
 
     /// The image.
@@ -157,7 +172,8 @@ impl<'a> LazyImage<'a> {
         Ok(self.image.insert(image))
     }
 
-    /// What is known of the image: remembered in the store, so that an unchanged base is not looked into again.
+    /// What is known of the image: remembered in the store, so that an unchanged base is not looked into again. What could not be read
+    /// whole is not remembered: a failed read may succeed next time.
     ///
     /// # Errors
     /// When the image or the store cannot be read.
@@ -166,12 +182,18 @@ impl<'a> LazyImage<'a> {
             return Ok(facts.clone());
         }
         let version = env!("CARGO_PKG_VERSION").as_bytes();
-        let key = key::key("transom image facts 1", &[&self.identity.0, version]);
-        let facts = match self.store.json(RecordKind::Check, &key)? {
+        let key = key::key("transom image facts 2", &[&self.identity.0, version]);
+        let known = match self.fresh {
+            true => None,
+            false => self.store.json(RecordKind::Check, &key)?,
+        };
+        let facts = match known {
             Some(facts) => facts,
             None => {
                 let facts = self.image()?.facts();
-                self.store.put_json(RecordKind::Check, &key, &facts)?;
+                if facts.warnings.is_empty() {
+                    self.store.put_json(RecordKind::Check, &key, &facts)?;
+                }
                 facts
             }
         };

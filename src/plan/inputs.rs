@@ -149,6 +149,22 @@ impl ResolvedInput {
         })
     }
 
+    /// True when `path` leads to one of the files.
+    #[must_use]
+    pub fn has_file(&self, path: &Path) -> bool {
+        let Ok(real) = fs::canonicalize(path) else { return false };
+        let Ok(stamp) = fs::metadata(&real).map(|metadata| Stamp::of(&metadata)) else {
+            return false;
+        };
+        let is_it = |entry: &ResolvedEntry, known: &Stamp| {
+            entry.host == real
+                || (cfg!(unix) && (known.device, known.inode) == (stamp.device, stamp.inode))
+        };
+        self.entries
+            .iter()
+            .any(|entry| entry.file.as_ref().is_some_and(|(known, _)| is_it(entry, known)))
+    }
+
     /// The input as operations see it. A file whose stamp is no longer the same fails when it is read.
     #[must_use]
     pub fn tree(&self) -> InputTree {

@@ -144,6 +144,9 @@ struct Document {
 }
 
 impl Lock {
+    /// How every lock file begins.
+    pub const FIRST_LINE: &str = "# What the recipe beside this file was resolved to.";
+
     /// Reads the text of a lock file.
     ///
     /// # Errors
@@ -164,8 +167,9 @@ impl Lock {
     /// The text of the lock file. Equal locks give equal text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = String::from(
-            "# What the recipe beside this file was resolved to. Written by `transom lock` and `transom build`;\n\
+        let mut text = String::from(Self::FIRST_LINE);
+        text.push_str(
+            " Written by `transom lock` and `transom build`;\n\
              # check it in with the recipe. `--locked` refuses to build when anything here is no longer so.\n",
         );
         let mut line = |parts: std::fmt::Arguments<'_>| {

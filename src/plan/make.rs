@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,9 +24,12 @@ use crate::{
     base::{digest::Blake3, filetime::FileTime, limits::Limits},
     format::wim::Wim,
     recipe::{Entry, Finding, Findings, Recipe},
-    servicing::Problem,
+    servicing::{Operation, Problem},
     store::{RecordKind, Stamp, Store},
 };
+
+/// How often a base that changes meanwhile is opened again.
+const ATTEMPTS: usize = 3;
 
 /// What planning depends on beside the recipe.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,6 +38,8 @@ pub struct Options<'a> {
     pub locked: bool,
     /// The time that the environment gives (`SOURCE_DATE_EPOCH`).
     pub source_date_epoch: Option<FileTime>,
+    /// Do not believe what is remembered of the base image.
+    pub no_cache: bool,
     /// What untrusted files may cost.
     pub limits: Limits,
     /// Progress and interruption.
@@ -50,6 +56,21 @@ pub fn make(
     store: &Store,
     options: &Options<'_>,
 ) -> Result<Plan, PlanError> {
+    for _ in 0..ATTEMPTS {
+        if let Some(plan) = attempt(recipe, recipe_path, store, options)? {
+            return Ok(plan);
+        }
+    }
+    Err(changed_base(recipe))
+}
+
+/// The plan; `None` when the base was changed or replaced between being opened and being hashed.
+fn attempt(
+    recipe: &Recipe,
+    recipe_path: &Path,
+    store: &Store,
+    options: &Options<'_>,
+) -> Result<Option<Plan>, PlanError> {
     let wim = base_image::open(&recipe.base, &options.limits)?;
     let index = base_image::select(&recipe.base, &wim)?;
     let output = output::plan(recipe, &wim, index)?;
@@ -58,6 +79,9 @@ pub fn make(
         || resolve_inputs(recipe, store, &options.control),
     );
     let (inputs, (stamp, blake3)) = (inputs?, base?);
+    if !base_image::is_unchanged(&wim, &stamp) {
+        return Ok(None);
+    }
     let metadata_error = |error: crate::format::wim::WimError| damaged_base(recipe, &error);
     let identity = base_image::identity(&wim, index).map_err(metadata_error)?;
     let base = PlannedBase {
@@ -69,14 +93,23 @@ pub fn make(
         blake3,
         identity,
     };
+    let lock_path = lock_path(recipe_path);
+    output::refuse_own_files(recipe, recipe_path, &lock_path, &inputs)?;
     let steps = order_steps(&recipe.entries, &inputs)?;
-    let warnings = check_image(recipe, &base, &steps, store, &options.limits)?;
+    let warnings = check_image(recipe, &base, &steps, store, options)?;
     let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);
     let lock = lock(recipe, recipe_path, &base, &inputs, epoch)?;
-    let lock_path = lock_path(recipe_path);
     let lock_state = compare_lock(&lock, &lock_path);
     if options.locked {
         refuse_unless_current(&lock_state, &lock_path)?;
+    }
+    if matches!(lock_state, LockState::Unreadable(_)) && !is_our_lock(&lock_path) {
+        let message = "another file has the lock file's name";
+        let label = format!("{} was not written by transom", lock_path.display());
+        let help = "move it away, or rename the recipe: the lock file of NAME.toml is NAME.lock";
+        let origin = &recipe.output.path.origin;
+        let finding = Finding::at(origin, "lock::foreign", message, label, help);
+        return Err(PlanError::Output(finding.into()));
     }
     let text = |located: &Option<crate::recipe::Located<String>>| {
         located.as_ref().map(|located| located.value.clone())
@@ -86,7 +119,7 @@ pub fn make(
         description: text(&recipe.image.description),
         version: text(&recipe.image.version),
     };
-    Ok(Plan {
+    Ok(Some(Plan {
         base,
         image,
         steps,
@@ -98,7 +131,7 @@ pub fn make(
         lock_path,
         lock_state,
         warnings,
-    })
+    }))
 }
 
 /// Where the lock file of a recipe is: `NAME.lock` beside `NAME.toml`.
@@ -123,6 +156,14 @@ fn hash_base(
             PlanError::Inputs(finding.into())
         }
     })
+}
+
+fn changed_base(recipe: &Recipe) -> PlanError {
+    let wim = &recipe.base.wim;
+    let message = "the base image changed while it was being read";
+    let label = format!("{} is not what it was a moment ago", wim.value.display());
+    let help = "run the command again when nothing writes to it";
+    PlanError::Inputs(Finding::at(&wim.origin, "base::changed", message, label, help).into())
 }
 
 fn damaged_base(recipe: &Recipe, error: &dyn std::error::Error) -> PlanError {
@@ -209,9 +250,13 @@ fn order_steps(entries: &[Entry], inputs: &ResolvedInputs) -> Result<Vec<Step>, 
             let digest = inputs.get(&id)?.digest;
             Some((id, digest))
         });
-        let reasons = ordered.reasons[listed]
-            .iter()
-            .map(|reason| explain_reason(reason, vertices[listed].phase, &vertices, &numbers));
+        let reasons = ordered.reasons[listed].iter().map(|reason| match reason {
+            Reason::SameSubject { after, what } => StepReason {
+                after: vec![numbers[*after]],
+                why: same_subject(&entries[*after].operation, &entry.operation, what),
+            },
+            reason => explain_reason(reason, vertices[listed].phase, &vertices, &numbers),
+        });
         Step {
             number: numbers[listed],
             listed: listed + 1,
@@ -226,6 +271,22 @@ fn order_steps(entries: &[Entry], inputs: &ResolvedInputs) -> Result<Vec<Step>, 
         }
     });
     Ok(steps.collect())
+}
+
+/// Why two steps that meet keep the recipe's order; `what` is where, folded.
+fn same_subject(first: &Operation, second: &Operation, what: &str) -> String {
+    let meet = match (first, second) {
+        (Operation::RegistryFile(_), _) | (_, Operation::RegistryFile(_)) => {
+            "a .reg file may write any key".to_owned()
+        }
+        // The shorter path of the two is where they meet, as it stands in the recipe.
+        (Operation::RegistryKey(one), Operation::RegistryKey(other)) => {
+            let shorter = if other.path.keys().len() < one.path.keys().len() { other } else { one };
+            format!("both write {}", shorter.path)
+        }
+        _ => format!("both write {what}"),
+    };
+    format!("{meet}; the recipe names this one later")
 }
 
 fn explain_reason(
@@ -245,7 +306,7 @@ fn explain_reason(
         }
         Reason::SameSubject { after, what } => StepReason {
             after: vec![numbers[*after]],
-            why: format!("both write {what}, and the recipe names this one later"),
+            why: format!("both write {what}; the recipe names this one later"),
         },
         Reason::Requires { after, what } => {
             StepReason { after: vec![numbers[*after]], why: format!("needs {what}") }
@@ -278,15 +339,21 @@ fn check_image(
     base: &PlannedBase,
     steps: &[Step],
     store: &Store,
-    limits: &Limits,
+    options: &Options<'_>,
 ) -> Result<Vec<Finding>, PlanError> {
-    let mut image = LazyImage::new(&base.wim, base.index, base.identity, limits, store);
+    let fresh = options.no_cache || options.control.rehash;
+    let limits = &options.limits;
+    let mut image = LazyImage::new(&base.wim, base.index, base.identity, limits, store, fresh);
     let facts_error = |error: FactsError| match error {
         FactsError::Store(error) => PlanError::Store(error),
         FactsError::Image(error) => damaged_base(recipe, &error),
     };
     if recipe.base.expect != crate::recipe::Expect::default() {
         let facts = image.facts().map_err(facts_error)?;
+        // What cannot be read is not "not known": the image may well be the expected one.
+        if let Some(warning) = facts.warnings.first() {
+            return Err(damaged_base(recipe, &io::Error::other(warning.clone())));
+        }
         base_image::check_expectations(&recipe.base, &facts, base.wim.xml(), base.index)
             .map_err(PlanError::Refused)?;
     }
@@ -294,14 +361,14 @@ fn check_image(
     let version = env!("CARGO_PKG_VERSION").as_bytes();
     for step in steps {
         let parts = [&base.identity.0, &step.parts.prepared_key().0, version];
-        let key = key::key("transom check 1", &parts);
-        if store.record(RecordKind::Check, &key)?.is_some() {
+        let key = key::key("transom check 2", &parts);
+        if !fresh && store.record(RecordKind::Check, &key)?.is_some() {
             continue;
         }
         let facts = image.facts().map_err(facts_error)?;
         let opened = image.image().map_err(|error| damaged_base(recipe, &error))?;
         let found = step.operation.check_image(opened, &facts);
-        if found.is_empty() {
+        if found.is_empty() && facts.warnings.is_empty() {
             store.put_record(RecordKind::Check, &key, b"")?;
         }
         for problem in found {
@@ -371,7 +438,7 @@ fn lock(
 fn compare_lock(lock: &Lock, path: &Path) -> LockState {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return LockState::Missing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return LockState::Missing,
         Err(error) => return LockState::Unreadable(error.to_string()),
     };
     match Lock::parse(&text) {
@@ -381,6 +448,12 @@ fn compare_lock(lock: &Lock, path: &Path) -> LockState {
         },
         Err(what) => LockState::Unreadable(what),
     }
+}
+
+/// True when the file begins as every lock file does, of whatever version and with whatever damage behind that.
+fn is_our_lock(path: &Path) -> bool {
+    fs::read(path)
+        .is_ok_and(|bytes| bytes.is_empty() || bytes.starts_with(Lock::FIRST_LINE.as_bytes()))
 }
 
 fn refuse_unless_current(state: &LockState, path: &Path) -> Result<(), LockError> {

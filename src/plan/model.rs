@@ -171,13 +171,15 @@ impl Plan {
         if fs::read_to_string(&self.lock_path).is_ok_and(|found| found == text) {
             return Ok(false);
         }
-        let folder = self.lock_path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        // A link stays a link: the file that it leads to is written.
+        let path = fs::canonicalize(&self.lock_path).unwrap_or_else(|_| self.lock_path.clone());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut file = tempfile::Builder::new()
             .prefix(".lock-")
-            .permissions_like(&self.lock_path)
+            .permissions_like(&path)
             .tempfile_in(folder.unwrap_or_else(|| Path::new(".")))?;
         std::io::Write::write_all(&mut file, text.as_bytes())?;
-        file.persist(&self.lock_path).map_err(|error| error.error)?;
+        file.persist(&path).map_err(|error| error.error)?;
         Ok(true)
     }
 }

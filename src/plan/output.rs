@@ -1,10 +1,10 @@
 //! The output: its settings, and what can be refused about it before anything is done.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::{error::PlanError, model::PlannedOutput};
+use super::{error::PlanError, inputs::ResolvedInputs, model::PlannedOutput};
 use crate::{
     codec::{Codec, Level},
     format::wim::Wim,
@@ -12,10 +12,7 @@ use crate::{
     store::{ResourceSettings, Stamp},
 };
 
-/// Free space that must be left beside a second copy of the base: for the store and what is new.
-const MARGIN: u64 = 64 << 20;
-
-/// Decides codec and chunk size; refuses an output that is the base, a folder, or cannot fit.
+/// Decides codec and chunk size; refuses an output that is the base or no file.
 ///
 /// # Errors
 /// One finding that says which.
@@ -40,24 +37,90 @@ pub fn plan(recipe: &Recipe, wim: &Wim, index: u32) -> Result<PlannedOutput, Pla
         let label = format!("{} is a folder", path.display());
         return Err(refuse("output::folder", "the output is a folder", label, "name a file in it"));
     }
-    let resources = settings(recipe, wim)?;
-    check_name(recipe, wim, index)?;
-    let needed = wim.source().size().saturating_add(MARGIN);
-    if let Some(free) = free_space(&path)
-        && free < needed
-    {
+    if path.exists() && !path.is_file() {
+        let label = format!("{} is a device, a pipe or a socket", path.display());
         return Err(refuse(
-            "output::disk-full",
-            "there is too little space for the output",
-            format!(
-                "{} MB are free, and about {} MB are needed",
-                free / 1_000_000,
-                needed / 1_000_000
-            ),
-            "make room, or put the output on another disk",
+            "output::special",
+            "the output is not a regular file",
+            label,
+            "give the output another path",
         ));
     }
+    let resources = settings(recipe, wim)?;
+    check_name(recipe, wim, index)?;
     Ok(PlannedOutput { path, resources, integrity: output.integrity, images: output.images })
+}
+
+/// Refuses an output or a lock file that would replace, or get into, what the build reads.
+///
+/// # Errors
+/// One finding that says which.
+pub fn refuse_own_files(
+    recipe: &Recipe,
+    recipe_path: &Path,
+    lock_path: &Path,
+    inputs: &ResolvedInputs,
+) -> Result<(), PlanError> {
+    let output = &recipe.output.path;
+    let refuse = |code: &'static str, message: &str, label: String, help: &str| {
+        PlanError::Output(Finding::at(&output.origin, code, message, label, help).into())
+    };
+    let place = real_place(&output.value);
+    let shown = output.value.display();
+    if is_one_place(lock_path, recipe_path) {
+        let label = format!("{} is the recipe and would be its own lock", recipe_path.display());
+        let help = "name the recipe NAME.toml: its lock file is NAME.lock beside it";
+        return Err(refuse("lock::is-recipe", "the lock file is the recipe", label, help));
+    }
+    let help = "give the output another path";
+    for input in inputs.values() {
+        if input.is_folder && place.starts_with(&input.path) {
+            let label = format!("{shown} lies in the input folder {}", input.path.display());
+            let message = "the output lies in a folder that the build reads";
+            return Err(refuse("output::in-input", message, label, help));
+        }
+        if input.has_file(&output.value) || input.has_file(&place) {
+            let label = format!("{shown} is read as the input {}", input.id);
+            return Err(refuse("output::is-input", "the output is an input", label, help));
+        }
+        if input.has_file(lock_path) {
+            let label = format!("{} is read as the input {}", lock_path.display(), input.id);
+            let help = "let the input leave the lock file out: it changes with every input";
+            return Err(refuse("lock::is-input", "the lock file is an input", label, help));
+        }
+    }
+    let sources = recipe.sources.iter().filter_map(|source| {
+        // `--set 1` is no file, and none of its name is there.
+        Some(source.folder.join(source.name.rsplit('/').next()?))
+    });
+    for file in sources.chain([recipe_path.to_owned()]).filter(|file| file.is_file()) {
+        if is_one_place(&output.value, &file) || is_same_file(&output.value, &file) {
+            let label = format!("{shown} is the recipe, or a file it extends");
+            return Err(refuse("output::is-recipe", "the output is the recipe", label, help));
+        }
+    }
+    if is_one_place(&output.value, lock_path) {
+        let label = format!("{shown} is the lock file of this recipe");
+        return Err(refuse("output::is-lock", "the output is the lock file", label, help));
+    }
+    Ok(())
+}
+
+/// True when both paths are one place, whether something is there or not.
+fn is_one_place(one: &Path, other: &Path) -> bool {
+    real_place(one) == real_place(other)
+}
+
+/// Where a file written as `path` would be: links in its folder followed, as far as the folders exist.
+fn real_place(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut folders = absolute.ancestors().skip(1);
+    folders
+        .find_map(|folder| {
+            let rest = absolute.strip_prefix(folder).ok()?;
+            Some(fs::canonicalize(folder).ok()?.join(rest))
+        })
+        .unwrap_or(absolute.clone())
 }
 
 fn settings(recipe: &Recipe, wim: &Wim) -> Result<ResourceSettings, PlanError> {
@@ -125,7 +188,8 @@ pub fn is_same_file(one: &Path, other: &Path) -> bool {
 
 /// Bytes that an ordinary user may still write where `path` is to be; `None` where the system does not say.
 #[cfg(unix)]
-fn free_space(path: &Path) -> Option<u64> {
+#[must_use]
+pub fn free_space(path: &Path) -> Option<u64> {
     let there = path.ancestors().skip(1).map(|folder| match folder.as_os_str().is_empty() {
         true => Path::new("."),
         false => folder,
@@ -135,8 +199,10 @@ fn free_space(path: &Path) -> Option<u64> {
     status.f_bavail.checked_mul(status.f_frsize)
 }
 
+/// Bytes that an ordinary user may still write where `path` is to be; this system does not say.
 #[cfg(not(unix))]
-fn free_space(_: &Path) -> Option<u64> {
+#[must_use]
+pub fn free_space(_: &Path) -> Option<u64> {
     None
 }
 

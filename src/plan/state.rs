@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Raised when the same image and settings are written as other bytes.
-const COMMIT_VERSION: u32 = 1;
+const COMMIT_VERSION: u32 = 2;
 
 /// What is remembered of a step under its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct OutputRecord {
     pub commit: Blake3,
     /// The file as it was when it was written.
     pub stamp: Stamp,
+    /// True when the stamp is too coarse to tell a change right after the build: it is then not believed.
+    #[serde(default)]
+    pub racy: bool,
     /// Its steps in order.
     pub steps: Vec<BuiltStep>,
 }
@@ -168,6 +171,7 @@ pub fn last_build(plan: &Plan, store: &Store) -> Result<Option<OutputRecord>, St
 #[must_use]
 pub fn is_current(plan: &Plan, state: &Blake3, last: &OutputRecord) -> bool {
     last.commit == commit_key(plan, state)
+        && !last.racy
         && fs_err::metadata(&plan.output.path)
             .is_ok_and(|metadata| Stamp::of(&metadata) == last.stamp)
 }

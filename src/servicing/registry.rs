@@ -91,7 +91,12 @@ impl KeySpec {
         match &self.action {
             KeyAction::Absent => format!("registry {}: absent", self.path),
             KeyAction::Values(values) => {
-                format!("registry {}: {} value(s)", self.path, values.len())
+                format!(
+                    "registry {}: {} value{}",
+                    self.path,
+                    values.len(),
+                    if values.len() == 1 { "" } else { "s" }
+                )
             }
         }
     }

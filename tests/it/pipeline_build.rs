@@ -4,7 +4,7 @@ use transom::{
     base::{limits::Limits, ntpath::NtPath},
     codec::Codec,
     format::wim::Wim,
-    pipeline::{BuildError, Settings, verify_output},
+    pipeline::{self, BuildError, Event, Settings, verify_output},
     plan::FailureClass,
 };
 
@@ -297,7 +297,12 @@ fn two_builds_at_once_share_a_store() {
 fn the_same_output_cannot_be_built_twice_at_once() {
     let place = Place::new(Codec::Xpress);
     let output = place.path("out/golden.wim");
-    let held = transom::pipeline::output::PartialOutput::begin(&output, None).unwrap();
+    let held = transom::pipeline::output::PartialOutput::begin(
+        &output,
+        None,
+        &transom::plan::inputs::ResolvedInputs::new(),
+    )
+    .unwrap();
     let (result, _) = place.try_build(&Settings::default(), usize::MAX);
     let error = result.unwrap_err();
     assert_eq!(error.class(), FailureClass::Output);
@@ -356,4 +361,104 @@ fn the_image_that_was_not_selected_is_not_changed_by_hive_edits() {
     let mut other = open(&place.path("out/golden.wim"), 1);
     assert_eq!(number(&mut other, TELEMETRY, "AllowTelemetry"), None);
     assert!(other.tree().lookup(&NtPath::parse("Data").unwrap()).is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_temporary_that_is_a_hard_link_of_the_base_or_an_input_leaves_it_whole() {
+    for name in ["base.wim", "files/tree/a.txt"] {
+        let place = Place::new(Codec::Xpress);
+        let before = place.read(name);
+        fs_err::create_dir_all(place.path("out")).unwrap();
+        fs_err::hard_link(place.path(name), place.path("out/.golden.wim.partial")).unwrap();
+        let (result, _) = place.try_build(&Settings::default(), usize::MAX);
+        assert_eq!(result.unwrap_err().class(), FailureClass::Output);
+        assert_eq!(place.read(name), before);
+    }
+}
+
+#[test]
+fn a_base_that_changes_during_the_build_gives_no_output() {
+    use std::io::{Seek as _, Write as _};
+    for replaced in [false, true] {
+        let place = Place::new(Codec::Xpress);
+        let base = place.read("base.wim");
+        let plan = place.plan();
+        let events = |event: Event<'_>| {
+            if !matches!(event, Event::Writing { .. }) {
+                return;
+            }
+            if replaced {
+                place.write("new.wim", &base);
+                fs_err::rename(place.path("new.wim"), place.path("base.wim")).unwrap();
+            } else {
+                let path = place.path("base.wim");
+                let mut file = fs_err::OpenOptions::new().write(true).open(path).unwrap();
+                file.seek(std::io::SeekFrom::Start(300)).unwrap();
+                file.write_all(&[0x5A; 64]).unwrap();
+            }
+        };
+        let settings = Settings { events: &events, ..Settings::default() };
+        let error = pipeline::build(&plan, &place.store(), &settings).unwrap_err();
+        assert_eq!(error.class(), FailureClass::Input);
+        assert!(error.to_string().contains("changed while it was being read"), "{error}");
+        assert!(!place.path("out/golden.wim").exists());
+    }
+}
+
+#[test]
+fn a_base_cut_short_while_it_is_copied_is_an_input_error_and_no_output_error() {
+    let place = Place::new(Codec::Xpress);
+    let plan = place.plan();
+    let events = |event: Event<'_>| {
+        if matches!(event, Event::Writing { .. }) {
+            let path = place.path("base.wim");
+            let file = fs_err::OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(500).unwrap();
+        }
+    };
+    let settings = Settings { events: &events, ..Settings::default() };
+    let error = pipeline::build(&plan, &place.store(), &settings).unwrap_err();
+    assert_eq!(error.class(), FailureClass::Input, "{error}");
+}
+
+#[test]
+fn content_that_only_another_image_lacks_is_named_before_a_wim_without_it_is_written() {
+    use transom::format::wim::{
+        BlobSource, BlobToWrite, MetadataToWrite, WriteSettings, write_wim,
+    };
+    let place = Place::new(Codec::Xpress);
+    let base =
+        std::sync::Arc::new(Wim::open_path(&place.path("base.wim"), &Limits::default()).unwrap());
+    // The base again, without one file of image 1.
+    let lost = transom::base::digest::Sha1::of(b"this is Client");
+    let blobs = base.blobs().iter().filter(|blob| blob.sha1 != lost).map(|blob| BlobToWrite {
+        sha1: blob.sha1,
+        size: blob.size,
+        reference_count: blob.reference_count,
+        source: BlobSource::Wim { wim: std::sync::Arc::clone(&base), blob: *blob },
+    });
+    let images = [1, 2]
+        .map(|index| MetadataToWrite::Copy { wim: std::sync::Arc::clone(&base), index })
+        .into();
+    let settings = WriteSettings {
+        codec: Codec::Xpress,
+        chunk_size: base.chunk_size(),
+        level: transom::codec::Level::Fast,
+        integrity: false,
+        boot_index: 2,
+        rp_fix: true,
+    };
+    let file = fs_err::File::create(place.path("delta.wim")).unwrap();
+    let xml = base.xml().clone();
+    let blobs = blobs.collect();
+    write_wim(file.file(), &settings, blobs, images, xml, &|_| (), &|| false).unwrap();
+    place.edit("base.wim", "delta.wim");
+    place.build();
+    place.edit("path = \"out/golden.wim\"", "path = \"out/all.wim\"\nimages = \"all\"");
+    let error = place.try_build(&Settings::default(), usize::MAX).0.unwrap_err();
+    assert_eq!(error.class(), FailureClass::Input);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains(&lost.to_string()) && cause.contains("image 1 \"Client\""), "{cause}");
+    assert!(!place.path("out/all.wim").exists());
 }

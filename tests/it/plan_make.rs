@@ -4,7 +4,7 @@ use transom::{
     base::filetime::FileTime,
     codec::Codec,
     plan::{
-        FailureClass, Options, PlanError,
+        self, FailureClass, Options, PlanError,
         state::{StepStatus, status},
         view::{self, GraphLanguage},
     },
@@ -225,4 +225,128 @@ fn the_views_show_every_step() {
     assert_eq!(json["lock"], "missing");
     assert!(text.contains("5 steps, 0 cached, 1 to run, 4 depending on those"), "{text}");
     assert_eq!(dot.matches("cluster_").count(), 4 + 3 * 2, "{dot}");
+}
+
+#[test]
+fn a_base_replaced_between_opening_and_hashing_is_not_what_was_opened() {
+    use transom::{base::limits::Limits, format::wim::Wim, plan::base_image, plan::inputs};
+    let place = Place::new(Codec::Xpress);
+    let (path, store) = (place.path("base.wim"), place.store());
+    let hash = || inputs::digest_of_file(&path, &store, &plan::Control::default()).unwrap().0;
+    let wim = Wim::open_path(&path, &Limits::default()).unwrap();
+    assert!(base_image::is_unchanged(&wim, &hash()));
+    // Another file under its name.
+    fs_err::copy(&path, place.path("other.wim")).unwrap();
+    fs_err::rename(place.path("other.wim"), &path).unwrap();
+    assert!(!base_image::is_unchanged(&wim, &hash()));
+    // The same file, written to after its header was read.
+    let wim = Wim::open_path(&path, &Limits::default()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let content = fs_err::read(&path).unwrap();
+    fs_err::write(&path, content).unwrap();
+    assert!(!base_image::is_unchanged(&wim, &hash()));
+}
+
+#[test]
+fn a_hive_that_could_not_be_read_once_is_read_again_and_damage_is_no_plan_error() {
+    let place = Place::new(Codec::None);
+    place.edit(
+        "edition = \"ServerCore\"",
+        "edition = \"ServerCore\"\nexpect = { build = \"26100\" }",
+    );
+    let good = place.read("base.wim");
+    let mut bad = good.clone();
+    let hives: Vec<usize> = (0..bad.len() - 4).filter(|at| &bad[*at..*at + 4] == b"regf").collect();
+    assert!(!hives.is_empty());
+    for at in hives {
+        bad[at..at + 4].copy_from_slice(b"gone");
+    }
+    // The image's identity is its metadata, which both have.
+    place.write("base.wim", &bad);
+    let (class, findings) = refused(&place, &Options::default());
+    assert_eq!((class, findings[0].0.as_str()), (FailureClass::Input, "base::damaged"));
+    place.write("base.wim", &good);
+    place.plan();
+    // Remembered from the good file; asked to look again, it finds the damage.
+    place.write("base.wim", &bad);
+    let again = Options { no_cache: true, ..Options::default() };
+    assert_eq!(refused(&place, &again).0, FailureClass::Input);
+}
+
+#[test]
+fn an_output_that_replaces_what_the_build_reads_is_refused() {
+    let cases = [
+        ("files/one.txt", "output::is-input"),
+        ("files/tree/golden.wim", "output::in-input"),
+        ("files/tree/deep/down/golden.wim", "output::in-input"),
+        ("recipe.toml", "output::is-recipe"),
+        ("recipe.lock", "output::is-lock"),
+        ("files/../recipe.lock", "output::is-lock"),
+    ];
+    for (output, expected) in cases {
+        let place = Place::new(Codec::Xpress);
+        place.edit("out/golden.wim", output);
+        let (class, findings) = refused(&place, &Options::default());
+        assert_eq!((class, findings[0].0.as_str()), (FailureClass::Output, expected), "{output}");
+    }
+}
+
+#[test]
+fn a_lock_file_that_is_not_ours_is_not_overwritten() {
+    let place = Place::new(Codec::Xpress);
+    for foreign in [&b"format = 7\n"[..], &[0xFF, 0xFE]] {
+        place.write("recipe.lock", foreign);
+        assert_eq!(refused(&place, &Options::default()).1[0].0, "lock::foreign");
+    }
+    // Ours, but damaged or of another version.
+    let text = place_lock_text(&place);
+    place.write("recipe.lock", text.replace("format = 1", "format = 9").as_bytes());
+    assert!(place.plan().write_lock().unwrap());
+    fs_err::rename(place.path("recipe.toml"), place.path("my.lock")).unwrap();
+    let path = place.path("my.lock");
+    let recipe = transom::recipe::load(&path, &[]).unwrap_or_else(|_| panic!("it is valid"));
+    let error = plan::make(&recipe, &path, &place.store(), &Options::default()).unwrap_err();
+    assert_eq!(error.findings().next().unwrap().code(), "lock::is-recipe");
+}
+
+fn place_lock_text(place: &Place) -> String {
+    fs_err::remove_file(place.path("recipe.lock")).unwrap();
+    place.plan().lock.to_text()
+}
+
+#[cfg(unix)]
+#[test]
+fn an_output_that_is_a_pipe_or_a_device_is_refused() {
+    let place = Place::new(Codec::Xpress);
+    place.edit("out/golden.wim", "/dev/null");
+    assert_eq!(refused(&place, &Options::default()).1[0].0, "output::special");
+}
+
+#[test]
+fn the_plan_does_not_say_that_a_reg_file_writes_what_it_may_not_write() {
+    let place = Place::new(Codec::Xpress);
+    place.write("files/a.reg", b"Windows Registry Editor Version 5.00\r\n");
+    let key = "[registry.'HKLM\\SOFTWARE\\Policies\\Telemetry']\nAllowTelemetry = 0\n";
+    place.edit(key, &format!("{key}[[registry-files]]\nfile = \"files/a.reg\"\n"));
+    let plan = place.plan();
+    let step = plan.steps.iter().find(|step| step.title.contains("a.reg")).unwrap();
+    let whys: Vec<&str> = step.reasons.iter().map(|reason| reason.why.as_str()).collect();
+    assert!(
+        whys.contains(&"a .reg file may write any key; the recipe names this one later"),
+        "{whys:?}"
+    );
+    let key = plan.steps.iter().find(|step| step.title.contains("Telemetry")).unwrap();
+    assert!(key.title.ends_with(": 1 value"), "{}", key.title);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_lock_file_that_is_a_link_stays_one() {
+    let place = Place::new(Codec::Xpress);
+    place.write("locks/real.lock", b"");
+    std::os::unix::fs::symlink("locks/real.lock", place.path("recipe.lock")).unwrap();
+    let plan = place.plan();
+    assert!(plan.write_lock().unwrap());
+    assert!(fs_err::symlink_metadata(place.path("recipe.lock")).unwrap().is_symlink());
+    assert_eq!(place.read("locks/real.lock"), plan.lock.to_text().as_bytes());
 }

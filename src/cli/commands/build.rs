@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
     let store = session::store(context)?;
     let environment = context.settings.continuous_integration && !arguments.no_locked;
     let locked = arguments.locked || environment;
-    let planning = Planning { locked, rehash: arguments.rehash };
+    let planning = Planning { locked, rehash: arguments.rehash, no_cache: arguments.no_cache };
     let plan = session::plan(&recipe, &arguments.recipe.recipe, &store, planning, context)?;
     if !locked {
         let written =

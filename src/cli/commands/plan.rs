@@ -56,7 +56,7 @@ pub(crate) enum GraphChoice {
 pub(crate) fn run(arguments: &PlanArguments, context: &Context) -> Result<(), Failure> {
     let recipe = arguments.recipe.load()?;
     let store = session::store(context)?;
-    let planning = Planning { locked: arguments.locked, rehash: arguments.rehash };
+    let planning = Planning { locked: arguments.locked, rehash: arguments.rehash, no_cache: false };
     let plan = session::plan(&recipe, &arguments.recipe.recipe, &store, planning, context)?;
     if let Some(graph) = arguments.graph {
         let language = match graph {

@@ -37,6 +37,8 @@ pub(crate) struct Planning {
     pub(crate) locked: bool,
     /// Hash base and inputs again, whatever their stamps say.
     pub(crate) rehash: bool,
+    /// Do not believe what is remembered of the base image.
+    pub(crate) no_cache: bool,
 }
 
 /// Opens the store.
@@ -59,6 +61,7 @@ pub(crate) fn plan(
     let cancelled = || context.interrupt.pressed();
     let options = plan::Options {
         locked: planning.locked,
+        no_cache: planning.no_cache,
         source_date_epoch: context.settings.epoch,
         control: Control {
             cancelled: &cancelled,

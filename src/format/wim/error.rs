@@ -1,9 +1,9 @@
 //! What can go wrong with a WIM.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use crate::{
-    base::{digest::Sha1, malformed::Malformed},
+    base::{digest::Sha1, malformed::Malformed, read_at::ReadAt},
     codec::{DecodeError, Unsupported},
 };
 
@@ -79,6 +79,14 @@ pub enum WimError {
         /// What is wrong with it.
         what: String,
     },
+    /// Content that is to be written cannot be read: the fault of its source, not of the output.
+    #[error("cannot read {}: {source}", .file.as_ref().map_or_else(|| "content".to_owned(), |file| file.display().to_string()))]
+    Source {
+        /// The file it comes from, if it is one.
+        file: Option<PathBuf>,
+        /// What the system says.
+        source: io::Error,
+    },
     /// What the system says; file errors name the path.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -96,6 +104,12 @@ impl From<Unsupported> for WimError {
 }
 
 impl WimError {
+    /// A failed read of content that is to be written.
+    pub(super) fn of_source(source: &dyn ReadAt, error: io::Error) -> Self {
+        let file = source.as_file().map(|file| file.path().to_owned());
+        Self::Source { file, source: error }
+    }
+
     /// Something this version does not do; `what` ends with its verb.
     pub(super) fn unsupported(what: &str) -> Self {
         Self::Unsupported { what: what.to_owned() }

@@ -24,7 +24,10 @@ use super::{
     resource::to_usize,
     write::WriteSettings,
 };
-use crate::base::{digest::Sha1, read_at::ReadAt};
+use crate::base::{
+    digest::Sha1,
+    read_at::{CopyError, ReadAt},
+};
 
 /// Bytes copied with one call; between two, the caller may cancel.
 const MAX_COPY: u64 = 64 << 20;
@@ -64,8 +67,13 @@ impl Content {
 
     fn read(&self, start: u64, output: &mut [u8]) -> Result<(), WimError> {
         match self {
-            Self::Wim(wim, blob) => wim.resource(&blob.resource)?.read(start, output),
-            Self::Bytes(source) => Ok(source.read_exact_at(start, output)?),
+            Self::Wim(wim, blob) => match wim.resource(&blob.resource)?.read(start, output) {
+                Err(WimError::Io(error)) => Err(WimError::of_source(&**wim.source(), error)),
+                result => result,
+            },
+            Self::Bytes(source) => source
+                .read_exact_at(start, output)
+                .map_err(|error| WimError::of_source(&**source, error)),
         }
     }
 }
@@ -191,13 +199,18 @@ impl<'a> ItemWriter<'a> {
         while start < range.end {
             let length = (range.end - start).min(MAX_COPY);
             if let Some(file) = source.as_file() {
-                file.copy_range_to(start, length, self.output)?;
+                file.copy_range_to(start, length, self.output).map_err(|error| match error {
+                    CopyError::Read(error) => WimError::of_source(source, error),
+                    CopyError::Write(error) => error.into(),
+                })?;
             } else {
                 let mut buffer = vec![0; to_usize(length.min(1 << 20))?];
                 let mut done = 0;
                 while done < length {
                     let step = to_usize((length - done).min(buffer.len() as u64))?;
-                    source.read_exact_at(start + done, &mut buffer[..step])?;
+                    source
+                        .read_exact_at(start + done, &mut buffer[..step])
+                        .map_err(|error| WimError::of_source(source, error))?;
                     self.output.write_all(&buffer[..step])?;
                     done += step as u64;
                 }
@@ -321,17 +334,28 @@ impl<'a> ItemWriter<'a> {
 
     fn write_raw(&mut self, item: &Item) -> Result<(), WimError> {
         match &item.source {
-            ItemSource::Encode(Content::Wim(wim, blob)) => wim.stream_blob(blob, &mut |bytes| {
-                self.position += bytes.len() as u64;
-                self.output.write_all(bytes)
-            }),
+            ItemSource::Encode(Content::Wim(wim, blob)) => {
+                let mut written = true;
+                let result = wim.stream_blob(blob, &mut |bytes| {
+                    self.position += bytes.len() as u64;
+                    self.output.write_all(bytes).inspect_err(|_| written = false)
+                });
+                match result {
+                    Err(WimError::Io(error)) if written => {
+                        Err(WimError::of_source(&**wim.source(), error))
+                    }
+                    result => result,
+                }
+            }
             ItemSource::Encode(Content::Bytes(source)) => {
                 let mut hasher = sha1::Sha1::new();
                 let mut buffer = vec![0; to_usize(item.size.min(1 << 20))?];
                 let mut start = 0;
                 while start < item.size {
                     let length = to_usize((item.size - start).min(buffer.len() as u64))?;
-                    source.read_exact_at(start, &mut buffer[..length])?;
+                    source
+                        .read_exact_at(start, &mut buffer[..length])
+                        .map_err(|error| WimError::of_source(&**source, error))?;
                     hasher.update(&buffer[..length]);
                     self.append(&buffer[..length])?;
                     start += length as u64;
