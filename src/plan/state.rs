@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Raised when the same image and settings are written as other bytes.
-const COMMIT_VERSION: u32 = 1;
+const COMMIT_VERSION: u32 = 2;
 
 /// What is remembered of a step under its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
