@@ -62,14 +62,9 @@ pub(crate) struct GlobalArguments {
     )]
     pub(crate) progress: ProgressChoice,
 
-    /// Folder of the cache [default: the platform's cache folder]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "TRANSOM_CACHE_DIR",
-        hide_env_values = true
-    )]
+    /// Folder of the cache [default: the platform's cache folder] [env: TRANSOM_CACHE_DIR]
+    // The environment is read with all else of it in `settings.rs`: as an `env` of clap, usage lines would show it as required.
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
 
     /// Number of threads [default: one per processor]

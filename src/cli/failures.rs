@@ -1,19 +1,22 @@
 //! Which error of the library means which exit code, and the words around it. Decided here, once.
 
-use std::{io, path::Path};
+use std::{error::Error, fmt, io, path::Path};
 
 use miette::Report;
 
 use crate::{
     format::wim::WimError,
     image::{ImageError, export::ExtractError, import::HostFileError},
-    pipeline::BuildError,
-    plan::{FailureClass, PlanError},
+    pipeline::{BuildError, output::OutputError},
+    plan::{FailureClass, PlanError, base_image},
     recipe::Findings,
     store::StoreError,
 };
 
-use super::exit::{Exit, Failure, Problem};
+use super::{
+    exit::{Exit, Failure, Problem},
+    text,
+};
 
 /// How many findings are shown; of more, only the number.
 const SHOWN: usize = 30;
@@ -29,8 +32,10 @@ pub(crate) fn findings(found: &Findings, exit: Exit) -> Failure {
         found.iter().take(SHOWN).map(|finding| Report::new(finding.clone())).collect();
     if found.iter().len() > SHOWN {
         let more = found.iter().len() - SHOWN;
-        reports
-            .push(Report::new(Problem::new("recipe::more", format!("and {more} more mistakes"))));
+        reports.push(Report::new(Problem::new(
+            "recipe::more",
+            format!("and {}", text::count(more as u64, "more mistake", "more mistakes")),
+        )));
     }
     Failure { exit, reports }
 }
@@ -43,18 +48,50 @@ pub(crate) fn plan(error: PlanError) -> Failure {
             findings(&found, exit)
         }
         PlanError::Cancelled => Failure::interrupted(),
+        PlanError::Store(error) => Problem::new("cache::unusable", text::chain(&error))
+            .help(store_help(&error).0)
+            .exit(exit),
         error => Failure::new(exit, error),
     }
 }
 
-/// A build failed.
-pub(crate) fn build(error: BuildError) -> Failure {
+/// An error and its causes, each told once.
+#[derive(Debug)]
+struct Told(String);
+
+impl fmt::Display for Told {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Error for Told {}
+
+/// A build on the base image `base` failed.
+pub(crate) fn build(base: &Path, error: BuildError) -> Failure {
     let exit = exit_of(error.class());
     match error {
         BuildError::Step(found) | BuildError::Input(found) | BuildError::Cache(found) => {
             findings(&found, exit)
         }
         BuildError::Cancelled => Failure::interrupted(),
+        BuildError::Output(error @ OutputError::InUse(_)) => {
+            Problem::new("output::in-use", error.to_string())
+                .help("wait for it, or give this build another output: --set output.path=OTHER.wim")
+                .exit(exit)
+        }
+        BuildError::Output(OutputError::Io { path, source }) => output(&path, source),
+        BuildError::Store(error) => build_store(error),
+        BuildError::Base(error) => Problem::new(
+            "base::damaged",
+            format!("the base image {} cannot be used", base.display()),
+        )
+        .cause(Told(text::chain(&error)))
+        .help(format!(
+            "`transom wim verify {}` says what is damaged; get the file again",
+            base.display()
+        ))
+        .exit(exit),
         error => Failure::new(exit, error),
     }
 }
@@ -181,7 +218,16 @@ pub(crate) fn patterns(error: ImageError) -> Failure {
 
 /// The store cannot be used.
 pub(crate) fn store(folder: &Path, error: StoreError) -> Failure {
-    let (help, exit) = match &error {
+    let (help, exit) = store_help(&error);
+    Problem::new("cache", format!("the cache in {} failed", folder.display()))
+        .cause(Told(text::chain(&error)))
+        .help(help)
+        .exit(exit)
+}
+
+/// What to do about the store, and the exit code.
+fn store_help(error: &StoreError) -> (&'static str, Exit) {
+    match error {
         StoreError::Busy(_) => ("wait for the build to end, then try again", Exit::OutputFailed),
         StoreError::Format { .. } => {
             ("give another folder with --cache-dir, or delete this one", Exit::OutputFailed)
@@ -200,11 +246,7 @@ pub(crate) fn store(folder: &Path, error: StoreError) -> Failure {
         StoreError::Io(_) | StoreError::Coding(_) => {
             ("give another folder with --cache-dir, or make room", Exit::OutputFailed)
         }
-    };
-    Problem::new("cache", format!("the cache in {} failed", folder.display()))
-        .cause(error)
-        .help(help)
-        .exit(exit)
+    }
 }
 
 /// An output that cannot be written.
@@ -218,8 +260,8 @@ pub(crate) fn output(path: &Path, error: io::Error) -> Failure {
         }
         _ => None,
     };
-    let mut problem =
-        Problem::new("output", format!("{} cannot be written", path.display())).cause(error);
+    let mut problem = Problem::new("output", format!("{} cannot be written", path.display()))
+        .cause(Told(text::chain(&error)));
     if let Some(help) = help {
         problem = problem.help(help);
     }
@@ -259,13 +301,10 @@ fn wim_help(error: &WimError) -> Option<&'static str> {
         | WimError::Damaged { .. } => Some(
             "the file is damaged or was cut short: get it again and compare its checksum with the publisher's",
         ),
-        WimError::Unsupported { .. } => Some(
-            "`wimlib-imagex export IN.esd all OUT.wim --compress=LZX` makes a WIM that can be read",
-        ),
-        WimError::NotAWim { .. } => Some(
-            "give the .wim file itself; in installation media it is sources/install.wim or sources/boot.wim",
-        ),
-        _ => None,
+        WimError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Some("this user may not read it: change its permissions, or run as a user who may")
+        }
+        error => base_image::remedy(error),
     }
 }
 
@@ -315,6 +354,52 @@ mod tests {
         let full = WimError::Io(io::ErrorKind::StorageFull.into());
         assert_eq!(wim_write(path, full).exit, Exit::OutputFailed);
         assert_eq!(wim_write(path, WimError::Cancelled).exit, Exit::Interrupted);
+    }
+
+    fn said(failure: &Failure) -> String {
+        let report = &failure.reports[0];
+        let help = report.help().map(|help| help.to_string()).unwrap_or_default();
+        format!("{}: {} | {help}", report, text::chain(report.as_ref()))
+    }
+
+    #[test]
+    fn a_split_wim_is_joined_not_exported() {
+        let split = |part: u16| WimError::Unsupported {
+            what: format!("split WIM files (this is part {part} of 3) are"),
+        };
+        let first = said(&wim_read(Path::new("a.swm"), split(1)));
+        assert!(first.contains("wimlib-imagex join OUT.wim *.swm"), "{first}");
+        let second = said(&wim_read(Path::new("a2.swm"), split(2)));
+        assert!(second.contains("name part 1"), "{second}");
+        let solid = WimError::Unsupported { what: "solid resources are".to_owned() };
+        assert!(said(&wim_read(Path::new("a.esd"), solid)).contains("export"));
+    }
+
+    #[test]
+    fn failures_of_a_build_say_what_to_do() {
+        let base = Path::new("media/base.wim");
+        let busy = BuildError::Output(OutputError::InUse("out.wim".into()));
+        let busy = said(&build(base, busy));
+        assert!(busy.contains("wait for it") && busy.contains("another output"), "{busy}");
+        let damaged =
+            BuildError::Base(ImageError::Wim(WimError::Unsupported { what: "x is".to_owned() }));
+        let damaged = said(&build(base, damaged));
+        assert!(damaged.contains("transom wim verify media/base.wim"), "{damaged}");
+        let denied =
+            || io::Error::new(io::ErrorKind::PermissionDenied, "no entry: /x/.out.partial");
+        let output = OutputError::Io { path: "out.wim".into(), source: denied() };
+        let output = build(base, BuildError::Output(output));
+        assert_eq!(text::chain(output.reports[0].as_ref()).matches("no entry").count(), 1);
+        let cache = store(Path::new("cache"), StoreError::Io(denied()));
+        assert_eq!(format!("{:?}", cache.reports[0]).matches("no entry").count(), 1);
+    }
+
+    #[test]
+    fn one_more_mistake_is_one() {
+        let finding = crate::recipe::Finding::nowhere("x", "x", "");
+        let found = Findings::check(vec![finding; SHOWN + 1]).unwrap_err();
+        let failure = recipe(&found);
+        assert_eq!(failure.reports[SHOWN].to_string(), "and 1 more mistake");
     }
 
     #[test]

@@ -46,6 +46,7 @@ impl Settings {
             cache_directory: arguments
                 .cache_dir
                 .clone()
+                .or_else(|| named_cache(environment))
                 .or_else(|| platform_cache(std::env::consts::OS, environment)),
             epoch,
             continuous_integration,
@@ -65,6 +66,11 @@ impl Settings {
             )
         })
     }
+}
+
+/// The folder that `TRANSOM_CACHE_DIR` names.
+fn named_cache(environment: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    environment("TRANSOM_CACHE_DIR").filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// The platform's folder for caches.

@@ -62,6 +62,10 @@ pub struct Outcome {
     pub output: PathBuf,
     /// True when it was there already and nothing was done.
     pub up_to_date: bool,
+    /// The image's name in the output.
+    pub name: Option<String>,
+    /// The version that the recipe gives it.
+    pub version: Option<String>,
     /// Size of the output in bytes.
     pub size: u64,
     /// The output's GUID, which comes from its content; `None` when it was up to date.
@@ -113,6 +117,7 @@ pub fn build(
     if !settings.no_cache
         && let Some(outcome) = already_there(plan, store)?
     {
+        tracing::info!("{}: up to date, commit {}", outcome.output.display(), outcome.commit);
         (settings.events)(Event::UpToDate);
         return Ok(outcome);
     }
@@ -161,11 +166,21 @@ impl<E: Into<BuildError>> From<E> for Failure {
 /// The outcome, when the output is there already: by the chain of remembered steps and the output's stamp.
 fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreError> {
     let key = state::output_key(plan);
-    let Some(root) = store.root(&key)? else { return Ok(None) };
+    let Some(root) = store.root(&key)? else {
+        tracing::info!("{}: never built with this cache", plan.output.path.display());
+        return Ok(None);
+    };
     let Ok(last) = serde_json::from_str::<OutputRecord>(&root.details) else { return Ok(None) };
     let chain = state::follow(plan, store)?;
-    let Some(state) = chain.last else { return Ok(None) };
+    let Some(state) = chain.last else {
+        tracing::info!("{}: a step has to run", plan.output.path.display());
+        return Ok(None);
+    };
     if !state::is_current(plan, &state, &last) {
+        tracing::info!(
+            "{}: not what the last build wrote, or changed since",
+            plan.output.path.display()
+        );
         return Ok(None);
     }
     // Written again, it counts as used now.
@@ -178,6 +193,8 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
     Ok(Some(Outcome {
         output: plan.output.path.clone(),
         up_to_date: true,
+        name: plan.image.name.clone().or_else(|| plan.base.name.clone()),
+        version: plan.image.version.clone(),
         size: last.stamp.size,
         guid: None,
         state,
@@ -199,6 +216,11 @@ fn attempt_build(
     let remembered = remembered(plan, store, settings)?;
     let missing: Vec<usize> =
         (0..plan.steps.len()).filter(|place| remembered[*place].is_none()).collect();
+    tracing::info!(
+        "{} of {} steps are remembered",
+        plan.steps.len() - missing.len(),
+        plan.steps.len()
+    );
     let prepared = prepare::prepare(plan, &missing, store, settings)?;
     let mut image = Image::open(Arc::clone(&plan.base.wim), plan.base.index, &settings.limits)
         .map_err(BuildError::Base)?;
@@ -232,6 +254,12 @@ fn attempt_build(
     let report = report?;
     (settings.events)(Event::Flushing);
     let stamp = output.complete()?;
+    tracing::info!(
+        "commit: {} bytes in all, {} raw bytes copied, {} bytes encoded",
+        stamp.size,
+        report.copied_bytes,
+        report.encoded_bytes
+    );
     let commit = state::commit_key(plan, &state);
     let racy = is_racy(&stamp, store.file_system_time()?);
     let details = OutputRecord { commit, stamp, racy, steps: built };
@@ -243,6 +271,8 @@ fn attempt_build(
     Ok(Outcome {
         output: plan.output.path.clone(),
         up_to_date: false,
+        name: plan.image.name.clone().or_else(|| plan.base.name.clone()),
+        version: plan.image.version.clone(),
         size: stamp.size,
         guid: Some(guid_text(&report.guid)),
         state,
@@ -328,10 +358,19 @@ impl Run<'_> {
             },
         };
         if let Some((record, changeset)) = self.known.or(recalled.as_ref()) {
+            tracing::info!(
+                "step {number}: cached, state and inputs are those of key {} ({title})",
+                step.parts.step_key(state)
+            );
             (self.settings.events)(Event::StepCached { number, title });
             image.replay(changeset).map_err(Failure::Replay)?;
             return Ok((true, record.clone()));
         }
+        let why = if self.settings.no_cache { "--no-cache" } else { "nothing sound is remembered" };
+        tracing::info!(
+            "step {number}: applying, {why} for key {} ({title})",
+            step.parts.step_key(state)
+        );
         (self.settings.events)(Event::StepApplying { number, title });
         let late;
         let prepared = match self.prepared.get(&place) {
@@ -354,6 +393,10 @@ impl Run<'_> {
             warnings.iter().map(|problem| format!("{}: {}", problem.item, problem.cause));
         let record = StepRecord { changeset: digest, warnings: warnings.collect() };
         self.store.put_json(RecordKind::Step, &step.parts.step_key(state), &record)?;
+        tracing::info!(
+            "step {number}: applied, {} changes, changeset {digest:?}",
+            changeset.0.len()
+        );
         (self.settings.events)(Event::StepApplied { number, changes: changeset.0.len() });
         Ok((false, record))
     }

@@ -133,7 +133,13 @@ fn xml(plan: &Plan, finished: &FinishedImage, built: u32) -> WimXml {
         if finished.changed {
             image::xml::update(element, finished, plan.epoch);
         }
-        let names = [("NAME", &plan.image.name), ("DESCRIPTION", &plan.image.description)];
+        // What Setup shows is the name; without a DISPLAYNAME it shows NAME.
+        let shown = plan.image.name.clone().filter(|_| element.text(&["DISPLAYNAME"]).is_some());
+        let names = [
+            ("NAME", &plan.image.name),
+            ("DISPLAYNAME", &shown),
+            ("DESCRIPTION", &plan.image.description),
+        ];
         for (path, text) in names {
             if let Some(text) = text {
                 element.set_text(&[path], text);

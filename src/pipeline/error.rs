@@ -90,6 +90,10 @@ impl BuildError {
             ServicingError::Input { .. } => ("input::unreadable", Self::Input),
             ServicingError::Changed { .. } => ("input::changed", Self::Input),
             ServicingError::Store { .. } => ("cache::unusable", Self::Cache),
+            // Content of the base that the step had to read.
+            ServicingError::Image { source: ImageError::Wim(_), .. } => {
+                ("base::damaged", Self::Input)
+            }
             ServicingError::Refused { .. } | ServicingError::Image { .. } => {
                 ("step::failed", Self::Step)
             }

@@ -61,6 +61,7 @@ fn prepare_step(
         && let Some(record) = store.json::<PreparedRecord>(RecordKind::Prepared, &key)?
         && all_there(store, &record.blobs, &plan.output.resources)?
     {
+        tracing::info!("step {}: prepared before, key {key}", step.number);
         return Ok(record.prepared);
     }
     if (settings.cancelled)() {
@@ -84,6 +85,7 @@ fn prepare_step(
         }
     })?;
     if !has_inputs {
+        tracing::debug!("step {}: prepared, it has no inputs", step.number);
         return Ok(prepared);
     }
     let mut blobs = sink.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -91,6 +93,7 @@ fn prepare_step(
     blobs.dedup();
     let record = PreparedRecord { prepared, blobs };
     store.put_json(RecordKind::Prepared, &key, &record)?;
+    tracing::info!("step {}: prepared, {} blobs, key {key}", step.number, record.blobs.len());
     (settings.events)(Event::StepPrepared { number: step.number });
     Ok(record.prepared)
 }

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use super::{error::PlanError, key};
 use crate::{
     base::{digest::Blake3, limits::Limits},
-    format::wim::{Wim, WimXml},
+    format::wim::{Wim, WimError, WimXml},
     image::{Architecture, Image, ImageFacts},
     recipe::{BaseSection, Finding, Findings, ImageSelect, finding::nearest},
     store::{RecordKind, Stamp, Store},
@@ -18,15 +18,20 @@ use crate::{
 pub fn open(base: &BaseSection, limits: &Limits) -> Result<Arc<Wim>, PlanError> {
     let path: &Path = &base.wim.value;
     Wim::open_path(path, limits).map(Arc::new).map_err(|error| {
-        let (label, help) = match path.exists() {
-            true => (
+        let (shown, tried) = (path.display(), super::inputs::absolute(path));
+        let damaged = || {
+            format!("a build only reads the base; `transom wim verify {shown}` may say more, or get the file again")
+        };
+        let (label, help) = match &error {
+            _ if matches!(path.try_exists(), Ok(false)) => (
+                format!("{} is not there", tried.display()),
+                "paths are relative to the file that holds them".to_owned(),
+            ),
+            WimError::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => (
                 error.to_string(),
-                "the file is not changed by a build; get it again, or `transom wim verify` it",
+                "this user may not read it: change its permissions, or build as a user who may".to_owned(),
             ),
-            false => (
-                format!("{} is not there", path.display()),
-                "paths are relative to the file that holds them",
-            ),
+            error => (error.to_string(), remedy(error).map_or_else(damaged, str::to_owned)),
         };
         let message = "the base image cannot be opened";
         PlanError::Inputs(
@@ -46,6 +51,27 @@ pub fn is_unchanged(wim: &Wim, stamp: &Stamp) -> bool {
     Stamp::of(file.opened()) == *stamp
         && is_same(file.metadata())
         && is_same(fs_err::metadata(file.path()))
+}
+
+/// What another tool can do about a WIM of a kind that this version does not read.
+#[must_use]
+pub fn remedy(error: &WimError) -> Option<&'static str> {
+    match error {
+        WimError::Unsupported { what } if what.starts_with("split WIM") => {
+            Some(if what.contains("this is part 1 of") {
+                "`wimlib-imagex join OUT.wim *.swm` makes one WIM of all parts, which can be read"
+            } else {
+                "name part 1, and all others with it, when you join them: `wimlib-imagex join OUT.wim *.swm` makes one WIM, which can be read"
+            })
+        }
+        WimError::Unsupported { .. } => Some(
+            "`wimlib-imagex export IN.esd all OUT.wim --compress=LZX` makes a WIM that can be read",
+        ),
+        WimError::NotAWim { .. } => Some(
+            "give the .wim file itself; in installation media it is sources/install.wim or sources/boot.wim",
+        ),
+        _ => None,
+    }
 }
 
 /// The number of the image that the recipe selects, from 1.
@@ -123,7 +149,7 @@ fn describe(xml: &WimXml, index: u32) -> String {
 ///
 /// # Errors
 /// When there is no such image.
-pub fn identity(wim: &Wim, index: u32) -> Result<Blake3, crate::format::wim::WimError> {
+pub fn identity(wim: &Wim, index: u32) -> Result<Blake3, WimError> {
     let metadata = wim.metadata_blob(index)?.sha1;
     Ok(key::key("transom base image 1", &[&metadata.0]))
 }
@@ -188,8 +214,15 @@ impl<'a> LazyImage<'a> {
             false => self.store.json(RecordKind::Check, &key)?,
         };
         let facts = match known {
-            Some(facts) => facts,
+            Some(facts) => {
+                tracing::debug!("facts of image {}: remembered as {key}", self.index);
+                facts
+            }
             None => {
+                tracing::debug!(
+                    "facts of image {}: not remembered, looking into it ({key})",
+                    self.index
+                );
                 let facts = self.image()?.facts();
                 if facts.warnings.is_empty() {
                     self.store.put_json(RecordKind::Check, &key, &facts)?;

@@ -61,7 +61,7 @@ impl Default for Control<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// Nothing is there.
-    #[error("{} does not exist", .0.display())]
+    #[error("{} does not exist", absolute(.0).display())]
     Missing(PathBuf),
     /// The system refuses; the text names the path.
     #[error("{0}")]
@@ -103,6 +103,11 @@ pub enum InputError {
     /// The caller asked to stop.
     #[error("interrupted")]
     Cancelled,
+}
+
+/// The path that was tried, from the root.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// A file or folder of the host with its digest.
@@ -204,8 +209,18 @@ pub fn resolve(
             let file = match found.file {
                 None => None,
                 Some(stamp) => match known.digest(&name, &stamp) {
-                    Some(digest) => Some((stamp, digest)),
-                    None => Some((stamp, hash_file(&found.host, &stamp, control)?)),
+                    Some(digest) => {
+                        tracing::debug!("input {id}: {name:?} trusted by its stamp, {digest}");
+                        Some((stamp, digest))
+                    }
+                    None => {
+                        let digest = hash_file(&found.host, &stamp, control)?;
+                        tracing::debug!(
+                            "input {id}: {name:?} hashed, {} bytes, {digest}",
+                            stamp.size
+                        );
+                        Some((stamp, digest))
+                    }
                 },
             };
             Ok(ResolvedEntry { path: found.path, host: found.host, file })
@@ -223,6 +238,7 @@ pub fn resolve(
     let size = entries.iter().filter_map(|entry| entry.file.as_ref()).map(|(stamp, _)| stamp.size);
     let size = size.sum();
     let digest = tree_digest(is_folder, &entries);
+    tracing::info!("input {id}: {}, {size} bytes, {digest}", root.display());
     Ok(ResolvedInput { id: id.clone(), path: root, is_folder, entries, size, digest })
 }
 
@@ -240,10 +256,12 @@ pub fn digest_of_file(
     if !control.rehash
         && let Some(digest) = store.stamps(&path)?.digest("", &stamp)
     {
+        tracing::info!("{}: trusted by its stamp, {digest}", path.display());
         return Ok((stamp, digest));
     }
     let now = store.file_system_time()?;
     let digest = hash_file(&path, &stamp, control)?;
+    tracing::info!("{}: hashed, {} bytes, {digest}", path.display(), stamp.size);
     let mut stamps = Stamps::default();
     stamps.remember("", stamp, digest, now);
     if !stamps.is_empty() {

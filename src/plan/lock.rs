@@ -96,7 +96,7 @@ pub enum LockError {
         what: String,
     },
     /// It says something else than what is there.
-    #[error("the lock file {path} is out of date: {}", list(.differences))]
+    #[error("the lock file {path} is out of date:{}", list(.differences))]
     OutOfDate {
         /// Its path.
         path: String,

@@ -95,11 +95,24 @@ fn attempt(
     };
     let lock_path = lock_path(recipe_path);
     output::refuse_own_files(recipe, recipe_path, &lock_path, &inputs)?;
+    tracing::info!("base image {index} {:?}: identity {identity}", base.name);
     let steps = order_steps(&recipe.entries, &inputs)?;
     let warnings = check_image(recipe, &base, &steps, store, options)?;
     let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);
     let lock = lock(recipe, recipe_path, &base, &inputs, epoch)?;
     let lock_state = compare_lock(&lock, &lock_path);
+    tracing::info!(
+        "plan: {} steps, epoch {epoch} ({epoch_source:?}), lock {lock_state:?}",
+        steps.len()
+    );
+    steps.iter().for_each(|step| {
+        tracing::debug!(
+            "step {}: {}, prepared key {}",
+            step.number,
+            step.title,
+            step.parts.prepared_key()
+        )
+    });
     if options.locked {
         refuse_unless_current(&lock_state, &lock_path)?;
     }
@@ -152,7 +165,8 @@ fn hash_base(
         error => {
             let message = "the base image cannot be read";
             let label = error.to_string();
-            let finding = Finding::at(&wim.origin, "base::unreadable", message, label, "");
+            let help = explain(&error).1;
+            let finding = Finding::at(&wim.origin, "base::unreadable", message, label, help);
             PlanError::Inputs(finding.into())
         }
     })
@@ -171,10 +185,15 @@ fn damaged_base(recipe: &Recipe, error: &dyn std::error::Error) -> PlanError {
     let mut label = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
-        label = format!("{label}: {inner}");
+        let text = inner.to_string();
+        if !label.contains(&text) {
+            label = format!("{label}: {text}");
+        }
         source = inner.source();
     }
-    let help = "`transom wim verify` says what is damaged; get the file again";
+    let path = recipe.base.wim.value.display();
+    let label = format!("{path}: {label}");
+    let help = format!("`transom wim verify {path}` says what is damaged; get the file again");
     let finding = Finding::at(&recipe.base.wim.origin, "base::damaged", message, label, help);
     PlanError::Inputs(finding.into())
 }
@@ -212,7 +231,8 @@ fn resolve_inputs(
 }
 
 /// Code and help for an input that cannot be used.
-fn explain(error: &InputError) -> (&'static str, &'static str) {
+#[must_use]
+pub fn explain(error: &InputError) -> (&'static str, &'static str) {
     match error {
         InputError::Missing(_) => {
             ("input::missing", "paths are relative to the file that holds them")
@@ -228,6 +248,10 @@ fn explain(error: &InputError) -> (&'static str, &'static str) {
         InputError::Changed(_) => ("input::changed", "build again when nothing writes to it"),
         InputError::Endless(_) => ("input::endless", "remove the link that leads back"),
         InputError::Special(_) => ("input::special", "only files and folders can go into an image"),
+        InputError::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied => (
+            "input::unreadable",
+            "this user may not read it: change its permissions, or build as a user who may",
+        ),
         InputError::Unreadable(_) | InputError::Store(_) | InputError::Cancelled => {
             ("input::unreadable", "")
         }

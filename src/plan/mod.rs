@@ -30,7 +30,7 @@ pub mod view;
 
 pub use error::{FailureClass, PlanError};
 pub use inputs::Control;
-pub use make::{Options, lock_path, make};
+pub use make::{Options, explain, lock_path, make};
 pub use model::{
     EpochSource, ImageNames, LockState, Plan, PlannedBase, PlannedOutput, Step, StepReason,
 };

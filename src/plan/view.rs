@@ -155,7 +155,12 @@ pub fn text(plan: &Plan, status: &Status, out: &mut dyn fmt::Write) -> fmt::Resu
     let cached = count(|status| matches!(status, StepStatus::Cached));
     let open = count(|status| matches!(status, StepStatus::DependsOn(_)));
     let total = status.steps.len();
-    write!(out, "\n{total} steps, {cached} cached, {} to run", total - cached - open)?;
+    write!(
+        out,
+        "\n{total} {}, {cached} cached, {} to run",
+        if total == 1 { "step" } else { "steps" },
+        total - cached - open
+    )?;
     if open > 0 {
         write!(out, ", {open} depending on those")?;
     }

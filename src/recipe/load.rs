@@ -345,6 +345,13 @@ impl<'a> Loader<'a> {
     }
 }
 
+/// True for `{ env = "NAME" }`, which is no text, though text is expected.
+fn is_secret(source: &Arc<Source>, span: &std::ops::Range<usize>) -> bool {
+    source.text[span.clone()].starts_with('{')
+        && read_value(source, span.clone())
+            .is_ok_and(|node| node.table().is_some_and(|table| table.get("env").is_some()))
+}
+
 /// Reads `key.path=value`. The value is TOML; where text is expected, or when it is no TOML, it need not be quoted.
 fn read_set(source: &Arc<Source>) -> Result<Table, Vec<Finding>> {
     let text = &source.text;
@@ -375,7 +382,7 @@ fn read_set(source: &Arc<Source>) -> Result<Table, Vec<Finding>> {
     let quoted = text[span.clone()].starts_with(['"', '\'']);
     let structured = quoted || text[span.clone()].starts_with(['[', '{']);
     let mut node = match shape {
-        Some(shape) if shape.is_text() && !quoted => raw(),
+        Some(shape) if shape.is_text() && !quoted && !is_secret(source, &span) => raw(),
         _ => match read_value(source, span.clone()) {
             Ok(node) => node,
             Err(findings) if structured => return Err(findings),

@@ -30,4 +30,5 @@ pub use model::{
     BaseSection, Entry, Expect, ImageSection, ImageSelect, InputDecl, OutputImages, OutputSection,
     PolicySection, Recipe, WhenNotNative,
 };
+pub(crate) use paths::same as same_path;
 pub use source::{Located, Origin, Source, Sources};

@@ -16,11 +16,11 @@ const fn required(name: &'static str, shape: &'static Shape, about: &'static str
 }
 
 const fn word(text: &'static str, about: &'static str) -> Word {
-    Word { text, about, later: false }
+    Word { text, about, later: false, number: None, also: &[] }
 }
 
 const fn later(text: &'static str) -> Word {
-    Word { text, about: "", later: true }
+    Word { text, about: "", later: true, number: None, also: &[] }
 }
 
 /// A table whose keys merge one by one.
@@ -204,13 +204,13 @@ static REGISTRY_VALUE: Shape = Shape::OneOf(&[
 ]);
 static REGISTRY_TYPE: Shape = Shape::Choice {
     words: &[
-        word("sz", "REG_SZ: text"),
-        word("expand-sz", "REG_EXPAND_SZ: text with %variables%"),
-        word("multi-sz", "REG_MULTI_SZ: a list of texts"),
-        word("dword", "REG_DWORD: a number of 32 bits"),
-        word("qword", "REG_QWORD: a number of 64 bits"),
-        word("binary", "REG_BINARY: bytes"),
-        word("none", "REG_NONE: bytes of no type"),
+        word("sz", "REG_SZ: text").also(None, &["REG_SZ", "string"]),
+        word("expand-sz", "REG_EXPAND_SZ: text with %variables%").also(None, &["REG_EXPAND_SZ"]),
+        word("multi-sz", "REG_MULTI_SZ: a list of texts").also(None, &["REG_MULTI_SZ"]),
+        word("dword", "REG_DWORD: a number of 32 bits").also(None, &["REG_DWORD"]),
+        word("qword", "REG_QWORD: a number of 64 bits").also(None, &["REG_QWORD"]),
+        word("binary", "REG_BINARY: bytes").also(None, &["REG_BINARY", "hex"]),
+        word("none", "REG_NONE: bytes of no type").also(None, &["REG_NONE"]),
     ],
     other: Some(&Pattern {
         regex: "^0[xX][0-9a-fA-F]{1,8}$",
@@ -267,12 +267,13 @@ static SERVICE: Shape = Shape::OneOf(&[
 static START: Shape = START_SHAPE;
 const START_SHAPE: Shape = Shape::Choice {
     words: &[
-        word("boot", "by the boot loader (drivers)"),
-        word("system", "while the kernel starts (drivers)"),
-        word("auto", "at boot"),
-        word("delayed", "some minutes after boot"),
-        word("manual", "when something asks for it"),
-        word("disabled", "never"),
+        word("boot", "by the boot loader (drivers)").also(Some(0), &[]),
+        word("system", "while the kernel starts (drivers)").also(Some(1), &[]),
+        word("auto", "at boot").also(Some(2), &["automatic", "enabled"]),
+        word("delayed", "some minutes after boot")
+            .also(None, &["delayed-auto", "automatic-delayed"]),
+        word("manual", "when something asks for it").also(Some(3), &["demand"]),
+        word("disabled", "never").also(Some(4), &["disable"]),
     ],
     other: None,
 };

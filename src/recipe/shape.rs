@@ -55,6 +55,22 @@ pub(crate) struct Word {
     pub(crate) about: &'static str,
     /// True: known, but not in this version.
     pub(crate) later: bool,
+    /// What Windows writes for it, where that is a number.
+    pub(crate) number: Option<u8>,
+    /// Other words that people know it by.
+    pub(crate) also: &'static [&'static str],
+}
+
+impl Word {
+    /// The word, as Windows writes this number and as people may call it.
+    pub(crate) const fn also(self, number: Option<u8>, also: &'static [&'static str]) -> Self {
+        Self { number, also, ..self }
+    }
+
+    /// True when people call it so.
+    fn is_called(&self, text: &str) -> bool {
+        !self.later && self.also.iter().any(|name| name.eq_ignore_ascii_case(text))
+    }
 }
 
 /// A table with known keys.
@@ -245,7 +261,7 @@ fn check_text(node: &Node, text: &str, key: &str, shape: &Shape, findings: &mut 
         Shape::Path if text.trim().is_empty() || text.contains('\0') => findings.push(Finding::at(
             &node.origin,
             "recipe::wrong-value",
-            format!("`{key}` is not a path"),
+            format!("the text of `{}` is not a path", shown(key)),
             "names no file or folder",
             "paths are relative to the folder of the file that holds them",
         )),
@@ -266,7 +282,10 @@ fn check_text(node: &Node, text: &str, key: &str, shape: &Shape, findings: &mut 
                     "recipe::wrong-value",
                     format!("`{}` is not a value of `{}`", shown(text), shown(key)),
                     format!("expected {}", shape.expected()),
-                    did_you_mean(text, words.iter().map(|word| word.text)),
+                    match words.iter().find(|word| word.is_called(text)) {
+                        Some(word) => format!("did you mean `{}`?", word.text),
+                        None => did_you_mean(text, words.iter().map(|word| word.text)),
+                    },
                 ));
             }
         }
@@ -291,7 +310,9 @@ fn wrong_kind(node: &Node, key: &str, shape: &Shape) -> Finding {
         Shape::OneOf(shapes) => shapes.iter().any(Shape::is_text),
         _ => shape.is_text(),
     };
-    let help = if scalar && text {
+    let help = if let Some(help) = meant(key, &node.value, shape) {
+        help
+    } else if scalar && text {
         format!("put it in quotes: \"{}\"", node.origin.text())
     } else if matches!(shape, Shape::List { .. }) && !matches!(node.value, Value::Table(_)) {
         format!("put it in brackets: [{}]", shown(node.origin.text()))
@@ -305,6 +326,53 @@ fn wrong_kind(node: &Node, key: &str, shape: &Shape) -> Finding {
         format!("expected {}, found {}", shape.expected(), node.value.kind()),
         help,
     )
+}
+
+/// What a value of the wrong kind was probably meant to be, where quotes would only lead to the next mistake.
+fn meant(key: &str, value: &Value, shape: &Shape) -> Option<String> {
+    let single = std::slice::from_ref(shape);
+    let shapes = if let Shape::OneOf(shapes) = shape { *shapes } else { single };
+    let words = shapes.iter().find_map(|shape| match shape {
+        Shape::Choice { words, .. } => Some(words.iter().filter(|word| !word.later)),
+        _ => None,
+    });
+    let takes = |wanted: fn(&Shape) -> bool| shapes.iter().any(wanted);
+    match (value, words) {
+        (Value::List(_) | Value::Table(_) | Value::Text(_) | Value::Broken, _) => None,
+        (_, Some(_)) if takes(|shape| matches!(shape, Shape::Map(_))) => Some(
+            "values stand in a table; to remove the key and all below it write = \"absent\""
+                .to_owned(),
+        ),
+        (Value::Integer(number), Some(words)) => {
+            let numbered = |word: &&Word| word.number.is_some();
+            let all: Vec<&Word> = words.clone().filter(numbered).collect();
+            if all.is_empty() {
+                return Some(format!("use {}", list(words.map(|word| word.text), "or")));
+            }
+            let same = all.iter().find(|word| word.number.map(i128::from) == *number);
+            let word =
+                same.map_or_else(|| "the word".to_owned(), |word| format!("\"{}\"", word.text));
+            let known: Vec<String> = all
+                .iter()
+                .filter_map(|word| Some(format!("{} {}", word.number?, word.text)))
+                .collect();
+            Some(format!("write {word} ({})", known.join(", ")))
+        }
+        (Value::Boolean(_) | Value::Float | Value::Time(_), Some(words)) => {
+            Some(format!("use {}", list(words.map(|word| word.text), "or")))
+        }
+        (Value::Boolean(value), None)
+            if takes(|shape| matches!(shape, Shape::Integer { .. }))
+                && takes(|shape| matches!(shape, Shape::Text(_))) =>
+        {
+            if key == "absent" && *value {
+                return Some("to remove the key and all below it write = \"absent\" for the whole key; to remove one value, Name = { absent = true }".to_owned());
+            }
+            let number = u8::from(*value);
+            Some(format!("write {number} for a REG_DWORD, or \"{value}\" for a text"))
+        }
+        _ => None,
+    }
 }
 
 /// Checks a table's keys: unknown, of a later version, excluding one another, missing.

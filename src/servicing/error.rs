@@ -113,6 +113,9 @@ impl ServicingError {
         match self {
             Self::Refused { problem, .. } => &problem.help,
             Self::Store { .. } => "make room, or give another folder with --cache-dir",
+            Self::Image { source: ImageError::Wim(_), .. } => {
+                "the base image is damaged: `transom wim verify` says where; get the file again"
+            }
             _ => "",
         }
     }

@@ -137,6 +137,7 @@ impl Store {
         let name = object(&blake3, &settings.suffix());
         if let Some(header) = self.look(&name, &blake3)? {
             self.mark_used(&name);
+            tracing::debug!("store: hit {name}");
             return Ok(header.blob);
         }
         let mut file = self.temporary()?;
@@ -175,6 +176,7 @@ impl Store {
         handle.seek(SeekFrom::Start(0))?;
         handle.write_all(&header.to_bytes()).map_err(|error| self.full(&error))?;
         self.persist(file, &name)?;
+        tracing::debug!("store: miss {name}, {} bytes encoded to {}", blob.size, coded.stored_size);
         Ok(blob)
     }
 
@@ -210,6 +212,7 @@ impl Store {
         }
         while let Some(other) = self.any_form(blob)? {
             if let Some((resource, header)) = self.verified(&other, blob)? {
+                tracing::debug!("store: transcoding {other} to {name}");
                 let content = header.decoded(&resource)?;
                 match self.put_known_blob(&*content, blob.blake3, settings) {
                     Ok(_) => {}
@@ -283,6 +286,7 @@ impl Store {
             Err(error) => return Err(error.into()),
         };
         if stored != header.stored || header.blob != *blob {
+            tracing::warn!("store: {name} is damaged and is deleted");
             self.discard(name);
             return Ok(None);
         }

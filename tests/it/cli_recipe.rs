@@ -44,7 +44,7 @@ fn a_recipe_is_made_checked_planned_built_and_verified() {
     let (check, _) = ends_with(home, 0, &["check", "recipe.toml"]);
     assert_eq!(check, "recipe.toml: good (1 entry, 1 input)\n");
     let (plan, _) = ends_with(home, 0, &["plan", "recipe.toml"]);
-    assert!(plan.contains("1 steps, 0 cached, 1 to run") && plan.contains("hello.txt"), "{plan}");
+    assert!(plan.contains("1 step, 0 cached, 1 to run") && plan.contains("hello.txt"), "{plan}");
     assert!(
         !home.join("recipe.lock").exists() && !home.join("out").exists(),
         "planning writes nothing"
@@ -165,6 +165,168 @@ fn init_writes_a_recipe_that_builds() {
     ends_with(home, 0, &["verify", "out/base-golden.wim"]);
     let (text, _) = ends_with(home, 0, &["init", "base.wim", "-o", "-"]);
     assert!(text.contains("wim = \"base.wim\"\nname = \"Base\"\n"), "{text}");
+}
+
+#[test]
+fn a_log_says_what_was_done_and_why() {
+    let home = temporary_folder();
+    let home = home.path();
+    workspace(home);
+    let log = |name: &str, arguments: &[&str]| {
+        let all = [&["build", "recipe.toml", "--log", name], arguments].concat();
+        let (_, stderr) = ends_with(home, 0, &all);
+        (fs::read_to_string(home.join(name)).unwrap(), stderr)
+    };
+    let (first, shown) = log("first.txt", &["-vv"]);
+    for part in [
+        "WIM: ",
+        "base.wim: hashed",
+        "input hello.txt",
+        "base image 1",
+        "plan: 1 steps",
+        "never built with this cache",
+        "step 1: prepared",
+        "step 1: applying, nothing sound is remembered",
+        "step 1: applied",
+        "store: miss",
+        "commit: ",
+    ] {
+        assert!(first.contains(part), "{part}: {first}");
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let (second, shown) = log("second.txt", &[]);
+    assert!(second.contains("golden.wim: up to date"), "{second}");
+    assert_eq!(shown, "", "a log file alone shows nothing");
+    fs::remove_file(home.join("out/golden.wim")).unwrap();
+    let (third, shown) = log("third.txt", &["-v"]);
+    assert!(third.contains("step 1: cached") && shown.contains("step 1: cached"), "{third}");
+    assert!(!shown.contains("store: "), "details need -vv: {shown}");
+}
+
+#[test]
+fn recipes_that_write_one_output_are_refused() {
+    let home = temporary_folder();
+    let home = home.path();
+    workspace(home);
+    fs::create_dir_all(home.join("more")).unwrap();
+    let other = RECIPE
+        .replace("out/golden.wim", "../out/./golden.wim")
+        .replace("base.wim", "../base.wim")
+        .replace("hello.txt\"", "../hello.txt\"");
+    fs::write(home.join("more/b.toml"), other).unwrap();
+    let (_, stderr) = ends_with(home, 3, &["check", "recipe.toml", "more/b.toml"]);
+    for part in ["recipe::same-output", "recipe.toml:", "more/b.toml:"] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    ends_with(home, 0, &["check", "recipe.toml", "./recipe.toml"]);
+}
+
+#[test]
+fn init_proposes_an_output_for_each_image() {
+    let home = temporary_folder();
+    let home = home.path();
+    workspace(home);
+    ends_with(home, 0, &["wim", "capture", "tree", "two.wim", "--name", "One"]);
+    let two = home.join("two.wim");
+    let Some(wimlib) = crate::support::oracle("wimlib-imagex") else { return };
+    let mut append = wimlib.command();
+    append.arg("append").arg(home.join("tree")).arg(&two).arg("Two");
+    assert!(append.output().unwrap().status.success());
+    ends_with(home, 0, &["init", "two.wim", "--index", "1", "-o", "r1.toml"]);
+    ends_with(home, 0, &["init", "two.wim", "--index", "2", "-o", "r2.toml"]);
+    ends_with(home, 0, &["check", "r1.toml", "r2.toml"]);
+}
+
+#[test]
+fn values_of_the_command_line_leave_the_lock_alone() {
+    let home = temporary_folder();
+    let home = home.path();
+    workspace(home);
+    ends_with(home, 0, &["lock", "recipe.toml"]);
+    let lock = || fs::read_to_string(home.join("recipe.lock")).unwrap();
+    let before = lock();
+    let set = ["build", "recipe.toml", "--set", "output.epoch=2026-11-01T00:00:00Z"];
+    let (_, note) = ends_with(home, 0, &set);
+    assert!(note.contains("recipe.lock is neither written nor compared"), "{note}");
+    assert_eq!(lock(), before);
+    ends_with(home, 4, &[&set[..], &["--locked"]].concat());
+    fs::remove_file(home.join("recipe.lock")).unwrap();
+    ends_with(home, 0, &set);
+    assert!(!home.join("recipe.lock").exists());
+}
+
+#[test]
+fn the_lock_is_no_output() {
+    let home = temporary_folder();
+    let home = home.path();
+    workspace(home);
+    let (_, stderr) =
+        ends_with(home, 3, &["check", "recipe.toml", "--set", "output.path=./recipe.lock"]);
+    assert!(stderr.contains("the output is the recipe's lock file"), "{stderr}");
+}
+
+#[test]
+fn helps_lead_to_a_recipe_that_is_right() {
+    let home = temporary_folder();
+    let home = home.path();
+    workspace(home);
+    for (set, help) in [
+        ("services.W32Time=3", "write \"manual\" (0 boot, 1 system, 2 auto, 3 manual, 4 disabled)"),
+        ("services.W32Time=automatic", "did you mean `auto`?"),
+        (r"registry.'HKLM\SOFTWARE\x'.bo=true", "write 1 for a REG_DWORD, or \"true\" for a text"),
+        (r"registry.'HKLM\SOFTWARE\x'.absent=true", "write = \"absent\""),
+        (r"registry.'HKLM/SOFTWARE/x'.a=1", r"backslashes: 'HKLM\SOFTWARE\x'"),
+        (r"registry.'HKLM\SOFTWARE\x'.a={type='REG_DWORD',value=1}", "did you mean `dword`?"),
+        ("vars.who={env=\"HOME\"}", "cannot read secrets from the environment yet"),
+        ("output.epoch=1500-01-01T00:00:00Z", "after 1601-01-01T00:00:00Z"),
+        ("output.epoch=2026-11-01", "for UTC write 2026-11-01T00:00:00Z"),
+        ("output.epoch=2026-11-01T00:00:00", "for UTC write 2026-11-01T00:00:00Z"),
+    ] {
+        let (_, stderr) = ends_with(home, 3, &["check", "recipe.toml", "--set", set]);
+        assert!(stderr.contains(help), "{set}: {stderr}");
+    }
+}
+
+#[test]
+fn check_says_what_a_build_says() {
+    let home = temporary_folder();
+    let home = home.path();
+    workspace(home);
+    fs::create_dir(home.join("folder")).unwrap();
+    fs::write(home.join("folder/A"), "").unwrap();
+    fs::write(home.join("folder/a"), "").unwrap();
+    let set = "files=[{ from = 'folder', to = 'C:\\x' }]";
+    for verb in ["check", "build"] {
+        let (_, stderr) = ends_with(home, 5, &[verb, "recipe.toml", "--set", set]);
+        assert!(stderr.contains("input::same-name"), "{verb}: {stderr}");
+        assert!(stderr.contains("rename one of them"), "{verb}: {stderr}");
+    }
+    let (_, stderr) = ends_with(home, 5, &["plan", "recipe.toml", "--set", "base.wim=none.wim"]);
+    let tried = home.join("none.wim");
+    assert!(stderr.contains(&*tried.to_string_lossy()), "{stderr}");
+}
+
+#[test]
+fn a_build_tells_name_and_version() {
+    let home = temporary_folder();
+    let home = home.path();
+    workspace(home);
+    let arguments = ["build", "recipe.toml", "--set", "image.version=7.1", "--json"];
+    for up_to_date in [false, true] {
+        let (json, _) = ends_with(home, 0, &arguments);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["up-to-date"], up_to_date);
+        assert_eq!((&json["name"], &json["version"]), (&"golden".into(), &"7.1".into()));
+    }
+}
+
+#[test]
+fn usage_does_not_ask_for_the_cache() {
+    let home = temporary_folder();
+    let output =
+        transom(home.path()).env("TRANSOM_CACHE_DIR", "cache").args(["build"]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!stderr.contains("--cache-dir"), "{stderr}");
 }
 
 #[test]

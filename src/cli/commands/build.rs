@@ -15,7 +15,8 @@ use crate::{
 /// only read. Steps that were done before are not done again; when nothing changed, nothing is done at all.
 ///
 /// The lock file is written or refreshed, except with --locked or when CI is set in the environment: then a build refuses unless the lock file says
-/// what is there (--no-locked lifts that).
+/// what is there (--no-locked lifts that). With --set the lock file is not written either: it is the recipe's, not that of one build; --locked compares it
+/// even then.
 ///
 /// Exit codes: 1 a step failed, 3 recipe invalid, 4 lock file, 5 base or input, 6 no valid plan, 9 output.
 #[derive(Debug, Default, Args)]
@@ -42,7 +43,7 @@ pub(crate) struct BuildArguments {
     #[arg(long)]
     pub(crate) rehash: bool,
 
-    /// Print JSON: {output, up-to-date, size, guid, state, commit, steps: [...], ...}
+    /// Print JSON: {output, up-to-date, name, version, size, guid, state, commit, steps: [...], ...}
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -55,7 +56,10 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
     let locked = arguments.locked || environment;
     let planning = Planning { locked, rehash: arguments.rehash, no_cache: arguments.no_cache };
     let plan = session::plan(&recipe, &arguments.recipe.recipe, &store, planning, context)?;
-    if !locked {
+    if !locked && !arguments.recipe.set.is_empty() {
+        let lock = plan.lock_path.display();
+        context.printer.note(format_args!("--set: {lock} is neither written nor compared"));
+    } else if !locked {
         let written =
             plan.write_lock().map_err(|error| failures::output(&plan.lock_path, error))?;
         if written {
@@ -72,7 +76,7 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
     };
     let outcome = pipeline::build(&plan, &store, &settings);
     view.finish();
-    let outcome = outcome.map_err(failures::build)?;
+    let outcome = outcome.map_err(|error| failures::build(&recipe.base.wim.value, error))?;
     for warning in &outcome.warnings {
         context.printer.warn(warning);
     }
@@ -88,13 +92,15 @@ fn summary(outcome: &Outcome) -> String {
         return format!("{output}: up to date ({size})");
     }
     let steps = outcome.steps.len() as u64;
+    let version =
+        outcome.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
     let unchanged = outcome.steps.iter().filter(|step| !step.changed).count();
     let unchanged = match unchanged {
         0 => String::new(),
         count => format!(", {count} without effect"),
     };
     format!(
-        "{output}: built ({size}); {}, {} cached{unchanged}; {} copied, {} compressed",
+        "{output}: built{version} ({size}); {}, {} cached{unchanged}; {} copied, {} compressed",
         text::count(steps, "step", "steps"),
         outcome.cached_steps(),
         text::size(outcome.copied_bytes),

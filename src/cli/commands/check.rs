@@ -17,8 +17,8 @@ use crate::{
         exit::{Exit, Failure},
         failures, text,
     },
-    plan::{Control, inputs},
-    recipe::{self, Finding, Recipe},
+    plan::{self, Control, inputs},
+    recipe::{self, Finding, Origin, Recipe},
     servicing::{BlobSink, InputId, InputTree, Inputs, ServicingError},
     store::{Store, StoredBlob},
 };
@@ -28,7 +28,7 @@ use crate::{
 /// Needs the recipe alone. Every mistake that can be made out is shown, with its place and a way out. Inputs (files, answer file, scripts ...) that are
 /// present are looked into; those that are not are named and are no mistake. `transom plan` checks against the base image too.
 ///
-/// Exit code 3 when a recipe is invalid, 5 when an input is.
+/// Exit code 3 when a recipe is invalid or two of them write the same output, 5 when an input is.
 #[derive(Debug, Default, Args)]
 #[command(after_long_help = r#"Example:
   transom check recipes/*.toml"#)]
@@ -45,8 +45,11 @@ pub(crate) struct CheckArguments {
 /// Runs `transom check`.
 pub(crate) fn run(arguments: &CheckArguments, context: &Context) -> Result<(), Failure> {
     let mut failure: Option<Failure> = None;
+    let mut outputs: Vec<(PathBuf, PathBuf, Origin)> = Vec::new();
     for path in &arguments.recipes {
-        match check(path, &arguments.set, context) {
+        let checked = check(path, &arguments.set, context)
+            .and_then(|recipe| other_output(path, &recipe, &mut outputs));
+        match checked {
             Ok(()) => {}
             Err(other) => match &mut failure {
                 None => failure = Some(other),
@@ -57,7 +60,35 @@ pub(crate) fn run(arguments: &CheckArguments, context: &Context) -> Result<(), F
     failure.map_or(Ok(()), Err)
 }
 
-fn check(path: &Path, sets: &[String], context: &Context) -> Result<(), Failure> {
+/// Refuses a recipe that writes what another of the given ones writes; `outputs` are recipe, output and place of those before it.
+fn other_output(
+    path: &Path,
+    recipe: &Recipe,
+    outputs: &mut Vec<(PathBuf, PathBuf, Origin)>,
+) -> Result<(), Failure> {
+    let (output, origin) = (&recipe.output.path.value, &recipe.output.path.origin);
+    let one = |left: &Path, right: &Path| {
+        recipe::same_path(left, right) || plan::output::is_same_file(left, right)
+    };
+    // A recipe that is given twice is no mistake.
+    let other =
+        outputs.iter().find(|(other, written, _)| !one(other, path) && one(written, output));
+    let result = match other {
+        None => Ok(()),
+        Some((_, _, first)) => {
+            let message = format!("two recipes write {}", output.display());
+            let help =
+                "give one of them another `output.path`: the second build would replace the first";
+            let finding = Finding::at(origin, "recipe::same-output", message, "this one", help)
+                .and(first, "and this one writes the same file");
+            Err(failures::recipe(&finding.into()))
+        }
+    };
+    outputs.push((path.to_owned(), output.clone(), origin.clone()));
+    result
+}
+
+fn check(path: &Path, sets: &[String], context: &Context) -> Result<Recipe, Failure> {
     let recipe = recipe::load(path, sets).map_err(|findings| failures::recipe(&findings))?;
     let missing = look_into_inputs(&recipe, context)?;
     for input in &missing {
@@ -68,7 +99,8 @@ fn check(path: &Path, sets: &[String], context: &Context) -> Result<(), Failure>
         path.display(),
         text::count(recipe.entries.len() as u64, "entry", "entries"),
         text::count(recipe.inputs.len() as u64, "input", "inputs"),
-    ))
+    ))?;
+    Ok(recipe)
 }
 
 /// Prepares every entry whose inputs are present, and throws the result away. Returns the inputs that are not.
@@ -89,7 +121,8 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
             Err(error) => {
                 let message = format!("the input {id} cannot be used");
                 let label = error.to_string();
-                findings.push(Finding::at(&declared.origin, "input::unusable", message, label, ""));
+                let (code, help) = plan::explain(&error);
+                findings.push(Finding::at(&declared.origin, code, message, label, help));
             }
         }
     }
@@ -111,7 +144,12 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
                 let label = entry.operation.title();
                 let help = error.help().to_owned();
                 let message = text::chain(&error);
-                findings.push(Finding::at(&entry.origin, "input::invalid", message, label, help));
+                // As a build says it of this step.
+                let code = match &error {
+                    ServicingError::Input { .. } => "input::unreadable",
+                    _ => "step::failed",
+                };
+                findings.push(Finding::at(&entry.origin, code, message, label, help));
             }
         }
     }

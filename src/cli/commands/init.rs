@@ -19,6 +19,7 @@ use crate::{
         exit::{Exit, Failure, Problem},
         failures,
     },
+    codec::Codec,
     format::wim::Wim,
 };
 
@@ -134,6 +135,25 @@ fn selection(wim: &Wim, index: u32) -> String {
     }
 }
 
+/// What tells the outputs of a WIM's images apart: `-Professional` or `-2`; nothing when it has one image.
+fn output_part(wim: &Wim, index: u32) -> String {
+    if wim.image_count() == 1 {
+        return String::new();
+    }
+    let plain = |text: &&str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let edition = |index: u32| wim.xml().image_flags_edition(index).filter(plain);
+    let same = |other: &u32| match (edition(*other), edition(index)) {
+        (Some(other), Some(edition)) => other.eq_ignore_ascii_case(edition),
+        _ => false,
+    };
+    match edition(index) {
+        Some(edition) if (1..=wim.image_count()).filter(same).count() == 1 => format!("-{edition}"),
+        _ => format!("-{index}"),
+    }
+}
+
 /// The text of the recipe.
 fn recipe(wim: &Wim, index: u32, wim_path: &str) -> String {
     let image = info::image_info(wim, index);
@@ -163,8 +183,14 @@ fn recipe(wim: &Wim, index: u32, wim_path: &str) -> String {
         let _ = writeln!(text, "expect = {{ {expect} }}   # a build on anything else is refused");
     }
     text.push_str(BODY);
-    let _ = writeln!(text, "[output]\npath = {}", quoted(&format!("out/{stem}-golden.wim")));
-    text.push_str(TAIL);
+    let of = output_part(wim, index);
+    let _ = writeln!(text, "[output]\npath = {}", quoted(&format!("out/{stem}{of}-golden.wim")));
+    if wim.codec() == Codec::Lzms {
+        text.push_str(COMPRESSION_OF_LZMS);
+        text.push_str(TAIL.split_once('\n').map_or("", |(_, rest)| rest));
+    } else {
+        text.push_str(TAIL);
+    }
     text
 }
 
@@ -202,6 +228,10 @@ const BODY: &str = r##"
 # run = ["scripts/hello.cmd"]
 
 "##;
+
+/// Instead of the first line of [`TAIL`].
+const COMPRESSION_OF_LZMS: &str = r#"compression = "lzx"            # the base is LZMS, which this version cannot write; none | xpress | lzx
+"#;
 
 const TAIL: &str = r#"# compression = "lzx"          # none | xpress | lzx; without it as the base
 # integrity = true             # write an integrity table

@@ -63,6 +63,13 @@ impl Wim {
         if header.flags & Header::WRITE_IN_PROGRESS != 0 {
             warnings.push("the writer of this file did not finish".to_owned());
         }
+        tracing::info!(
+            "WIM: {} bytes, {codec}, {} images, {} blobs",
+            source.size(),
+            header.image_count,
+            table.blobs.len()
+        );
+        warnings.iter().for_each(|warning| tracing::debug!("WIM: {warning}"));
         Ok(Self { source, header, codec, table, xml, warnings, limits: *limits, workers })
     }
 
@@ -71,6 +78,7 @@ impl Wim {
     /// # Errors
     /// As [`Wim::open`]; errors of the file system name the path.
     pub fn open_path(path: &Path, limits: &Limits) -> Result<Self, WimError> {
+        tracing::debug!("opening {}", path.display());
         Self::open(Arc::new(FileSource::open(path)?), limits)
     }
 

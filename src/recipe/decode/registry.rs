@@ -45,8 +45,12 @@ impl Decoder<'_> {
             let path = match RegistryPath::parse(&entry.key) {
                 Ok(path) => path,
                 Err(error) => {
+                    let slashes = entry.key.replace('/', "\\");
                     let help = match entry.key.contains('\\') {
                         true => error.help,
+                        false if entry.key.contains('/') => {
+                            format!("keys are separated by backslashes: '{}'", shown(&slashes))
+                        }
                         false => "quote the whole path in single quotes: [registry.'HKLM\\SOFTWARE\\Policies']".to_owned(),
                     };
                     self.findings.push(Finding::at(

@@ -63,6 +63,18 @@ fn path(node: &Node) -> Option<Located<std::path::PathBuf>> {
     Some(Located { value, origin: node.origin.clone() })
 }
 
+/// A date or time without an offset as a time in UTC; what has an offset stays as it is.
+fn in_utc(text: &str) -> String {
+    let date_only = text.len() == 10 && !text.contains(':');
+    let has_offset =
+        text.ends_with(['Z', 'z']) || text.get(10..).is_some_and(|time| time.contains(['+', '-']));
+    match (date_only, has_offset) {
+        (true, _) => format!("{text}T00:00:00Z"),
+        (_, true) => text.to_owned(),
+        _ => format!("{text}Z"),
+    }
+}
+
 impl Decoder<'_> {
     pub(super) fn output(&mut self, table: &Table) -> Option<OutputSection> {
         let compression = match table.get("compression").and_then(Node::text) {
@@ -127,14 +139,26 @@ impl Decoder<'_> {
             Value::Text(text) | Value::Time(text) => FileTime::parse(text),
             _ => None,
         };
-        if time.is_none() && matches!(node.value, Value::Time(_)) {
-            self.findings.push(Finding::at(
-                &node.origin,
-                "recipe::wrong-value",
-                "this time says no offset from UTC, so it is another on every machine",
-                "which time zone?",
-                format!("for UTC add a Z: {}Z", node.origin.text().trim()),
-            ));
+        let too_early = time.is_some_and(|time| time.0 == 0);
+        if too_early || (time.is_none() && matches!(node.value, Value::Time(_))) {
+            let finding = |message: &str, label: &str, help: String| {
+                Finding::at(&node.origin, "recipe::wrong-value", message, label, help)
+            };
+            let written = node.origin.text().trim();
+            let utc = in_utc(written);
+            self.findings.push(match FileTime::parse(&utc) {
+                Some(_) if utc != written && !too_early => finding(
+                    "this time says no offset from UTC, so it is another on every machine",
+                    "which time zone?",
+                    format!("for UTC write {utc}"),
+                ),
+                _ => finding(
+                    "this is no time that Windows can write down",
+                    "expected a time after 1601-01-01T00:00:00Z, up to the year 9999",
+                    "for example 2026-11-01T00:00:00Z".to_owned(),
+                ),
+            });
+            return None;
         }
         time
     }
@@ -171,6 +195,23 @@ impl Decoder<'_> {
                 )
                 .and(&input.origin, "is read from here"),
             );
+        }
+        // Beside each recipe, its own and those that it extends, lies a lock file.
+        let lock = sources.iter().find(|source| {
+            source.name.ends_with(".toml")
+                && paths::same(path, &Path::new(&source.name).with_extension("lock"))
+        });
+        if let Some(recipe) = lock {
+            self.findings.push(Finding::at(
+                &output.path.origin,
+                "recipe::output-is-input",
+                "the output is the recipe's lock file",
+                "would be written here",
+                format!(
+                    "what `{}` was resolved to is written there; give the output another path",
+                    recipe.name
+                ),
+            ));
         }
         let text = sources.iter().find(|source| paths::same(path, Path::new(&source.name)));
         if text.is_some() {
