@@ -273,18 +273,21 @@ fn a_hive_that_could_not_be_read_once_is_read_again_and_damage_is_no_plan_error(
     assert_eq!(refused(&place, &again).0, FailureClass::Input);
 }
 
+#[cfg(unix)]
 #[test]
 fn an_output_that_replaces_what_the_build_reads_is_refused() {
     let cases = [
-        ("files/one.txt", "output::is-input"),
+        // By another name of the folder: the recipe alone does not show these.
+        ("alias/files/one.txt", "output::is-input"),
         ("files/tree/golden.wim", "output::in-input"),
         ("files/tree/deep/down/golden.wim", "output::in-input"),
-        ("recipe.toml", "output::is-recipe"),
+        ("alias/recipe.toml", "output::is-recipe"),
         ("recipe.lock", "output::is-lock"),
-        ("files/../recipe.lock", "output::is-lock"),
+        ("alias/recipe.lock", "output::is-lock"),
     ];
     for (output, expected) in cases {
         let place = Place::new(Codec::Xpress);
+        std::os::unix::fs::symlink(".", place.path("alias")).unwrap();
         place.edit("out/golden.wim", output);
         let (class, findings) = refused(&place, &Options::default());
         assert_eq!((class, findings[0].0.as_str()), (FailureClass::Output, expected), "{output}");
