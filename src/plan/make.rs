@@ -11,11 +11,11 @@ use fs_err as fs;
 use rayon::prelude::*;
 
 use super::{
-    base_image::{self, FactsError, LazyImage},
+    base_image, check,
     error::PlanError,
     graph::{self, Reason, Vertex},
     inputs::{self, Control, InputError, ResolvedInputs},
-    key::{self, KeyParts},
+    key::KeyParts,
     lock::{Lock, LockError, LockedBase, LockedFile, LockedInput},
     model::{EpochSource, ImageNames, LockState, Plan, PlannedBase, Step, StepReason},
     order, output, subjects,
@@ -24,8 +24,8 @@ use crate::{
     base::{digest::Blake3, filetime::FileTime, limits::Limits},
     format::wim::Wim,
     recipe::{Entry, Finding, Findings, Recipe},
-    servicing::{Operation, Problem},
-    store::{RecordKind, Stamp, Store},
+    servicing::Operation,
+    store::{Stamp, Store},
 };
 
 /// How often a base that changes meanwhile is opened again.
@@ -97,7 +97,7 @@ fn attempt(
     output::refuse_own_files(recipe, recipe_path, &lock_path, &inputs)?;
     tracing::info!("base image {index} {:?}: identity {identity}", base.name);
     let steps = order_steps(&recipe.entries, &inputs)?;
-    let warnings = check_image(recipe, &base, &steps, store, options)?;
+    let warnings = check::steps(recipe, &base, &steps, &inputs, store, options)?;
     let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);
     let lock = lock(recipe, recipe_path, &base, &inputs, epoch)?;
     let lock_state = compare_lock(&lock, &lock_path);
@@ -111,7 +111,7 @@ fn attempt(
             step.number,
             step.title,
             step.parts.prepared_key()
-        )
+        );
     });
     if options.locked {
         refuse_unless_current(&lock_state, &lock_path)?;
@@ -180,7 +180,7 @@ fn changed_base(recipe: &Recipe) -> PlanError {
     PlanError::Inputs(Finding::at(&wim.origin, "base::changed", message, label, help).into())
 }
 
-fn damaged_base(recipe: &Recipe, error: &dyn std::error::Error) -> PlanError {
+pub(super) fn damaged_base(recipe: &Recipe, error: &dyn std::error::Error) -> PlanError {
     let message = "the base image is damaged";
     let mut label = error.to_string();
     let mut source = error.source();
@@ -355,59 +355,6 @@ fn circle(entries: &[Entry], cycle: &graph::Cycle) -> PlanError {
         finding = finding.and(&entries[*step].origin, why.clone());
     }
     PlanError::Refused(finding.into())
-}
-
-/// Asks every operation whether it suits the image. An answer without problems is remembered, so that an unchanged base is not opened for it.
-fn check_image(
-    recipe: &Recipe,
-    base: &PlannedBase,
-    steps: &[Step],
-    store: &Store,
-    options: &Options<'_>,
-) -> Result<Vec<Finding>, PlanError> {
-    let fresh = options.no_cache || options.control.rehash;
-    let limits = &options.limits;
-    let mut image = LazyImage::new(&base.wim, base.index, base.identity, limits, store, fresh);
-    let facts_error = |error: FactsError| match error {
-        FactsError::Store(error) => PlanError::Store(error),
-        FactsError::Image(error) => damaged_base(recipe, &error),
-    };
-    if recipe.base.expect != crate::recipe::Expect::default() {
-        let facts = image.facts().map_err(facts_error)?;
-        // What cannot be read is not "not known": the image may well be the expected one.
-        if let Some(warning) = facts.warnings.first() {
-            return Err(damaged_base(recipe, &io::Error::other(warning.clone())));
-        }
-        base_image::check_expectations(&recipe.base, &facts, base.wim.xml(), base.index)
-            .map_err(PlanError::Refused)?;
-    }
-    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-    let version = env!("CARGO_PKG_VERSION").as_bytes();
-    for step in steps {
-        let parts = [&base.identity.0, &step.parts.prepared_key().0, version];
-        let key = key::key("transom check 2", &parts);
-        if !fresh && store.record(RecordKind::Check, &key)?.is_some() {
-            continue;
-        }
-        let facts = image.facts().map_err(facts_error)?;
-        let opened = image.image().map_err(|error| damaged_base(recipe, &error))?;
-        let found = step.operation.check_image(opened, &facts);
-        if found.is_empty() && facts.warnings.is_empty() {
-            store.put_record(RecordKind::Check, &key, b"")?;
-        }
-        for problem in found {
-            let list = if problem.warning { &mut warnings } else { &mut problems };
-            list.push(finding(step, problem));
-        }
-    }
-    Findings::check(problems).map_err(PlanError::Refused)?;
-    Ok(warnings)
-}
-
-fn finding(step: &Step, problem: Problem) -> Finding {
-    let message = format!("{}: {}", problem.item, problem.cause);
-    let code = if problem.warning { "plan::odd" } else { "plan::impossible" };
-    Finding::at(&step.origin, code, message, step.title.clone(), problem.help)
 }
 
 fn epoch(

@@ -6,6 +6,7 @@
 //! - [`order`]: the order table, data with a version
 //! - [`graph`]: steps to an order, each edge with its reason; [`subjects`]: what an operation is to the graph
 //! - [`base_image`]: the base opened and the image selected
+//! - [`check`]: what can be known to fail before anything is done
 //! - [`inputs`]: the host's files, found, walked, hashed
 //! - [`output`]: the output's settings
 //! - [`lock`]: the lock file
@@ -15,6 +16,7 @@
 //! - [`error`]: why there is no plan
 
 pub mod base_image;
+pub mod check;
 pub mod error;
 pub mod graph;
 pub mod inputs;

@@ -9,8 +9,6 @@ use std::{
 use clap::Args;
 
 use crate::{
-    base::digest::{Blake3, TeeHasher},
-    base::read_at::ReadAt,
     cli::{
         app::Context,
         commands::session,
@@ -19,8 +17,8 @@ use crate::{
     },
     plan::{self, Control, inputs},
     recipe::{self, Finding, Origin, Recipe},
-    servicing::{BlobSink, InputId, InputTree, Inputs, ServicingError},
-    store::{Store, StoredBlob},
+    servicing::ServicingError,
+    store::Store,
 };
 
 /// Check recipes without their base image
@@ -109,13 +107,13 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
         tempfile::tempdir().map_err(|error| failures::output(&std::env::temp_dir(), error))?;
     let store =
         Store::open(folder.path()).map_err(|error| failures::store(folder.path(), error))?;
-    let mut present = Present(BTreeMap::new());
+    let mut present = BTreeMap::new();
     let mut missing = Vec::new();
     let mut findings = Vec::new();
     for (id, declared) in &recipe.inputs {
         match inputs::resolve(id, &declared.path, &store, &Control::default()) {
             Ok(input) => {
-                present.0.insert(id.clone(), Arc::new(input.tree()));
+                present.insert(id.clone(), Arc::new(input));
             }
             Err(inputs::InputError::Missing(path)) => missing.push(path.display().to_string()),
             Err(error) => {
@@ -128,10 +126,10 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
     }
     for entry in &recipe.entries {
         let inputs = entry.operation.inputs();
-        if inputs.is_empty() || !inputs.iter().all(|id| present.0.contains_key(id)) {
+        if inputs.is_empty() || !inputs.iter().all(|id| present.contains_key(id)) {
             continue;
         }
-        match entry.operation.prepare(&present, &Discard) {
+        match plan::check::prepare(&entry.operation, &present) {
             Ok(prepared) => {
                 for problem in entry.operation.warnings(&prepared) {
                     let message = format!("{}: {}", problem.item, problem.cause);
@@ -156,43 +154,4 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
     recipe::Findings::check(findings)
         .map_err(|findings| failures::findings(&findings, Exit::BadInput))?;
     Ok(missing)
-}
-
-/// The inputs that are present.
-struct Present(BTreeMap<InputId, Arc<InputTree>>);
-
-impl Inputs for Present {
-    fn input(&self, id: &InputId) -> Result<Arc<InputTree>, ServicingError> {
-        self.0.get(id).cloned().ok_or_else(|| ServicingError::Input {
-            input: id.to_string(),
-            source: std::io::ErrorKind::NotFound.into(),
-        })
-    }
-}
-
-/// Takes content, hashes it, keeps nothing.
-struct Discard;
-
-impl BlobSink for Discard {
-    fn put(
-        &self,
-        name: &str,
-        source: &dyn ReadAt,
-        _: &Blake3,
-    ) -> Result<StoredBlob, ServicingError> {
-        let unreadable = |error| ServicingError::Input { input: name.to_owned(), source: error };
-        let mut hasher = TeeHasher::new();
-        let mut buffer = vec![0; 256 << 10];
-        let mut offset = 0;
-        while offset < source.size() {
-            let left = usize::try_from(source.size() - offset).unwrap_or(usize::MAX);
-            let part = left.min(buffer.len());
-            let part = &mut buffer[..part];
-            source.read_exact_at(offset, part).map_err(unreadable)?;
-            hasher.update(part);
-            offset += part.len() as u64;
-        }
-        let (sha1, blake3, size) = hasher.finish();
-        Ok(StoredBlob { blake3, sha1, size })
-    }
 }
