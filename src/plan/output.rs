@@ -120,7 +120,7 @@ fn real_place(path: &Path) -> PathBuf {
             let rest = absolute.strip_prefix(folder).ok()?;
             Some(fs::canonicalize(folder).ok()?.join(rest))
         })
-        .unwrap_or(absolute.clone())
+        .unwrap_or_else(|| absolute.clone())
 }
 
 fn settings(recipe: &Recipe, wim: &Wim) -> Result<ResourceSettings, PlanError> {
