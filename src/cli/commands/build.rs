@@ -93,14 +93,14 @@ fn summary(outcome: &Outcome) -> String {
     }
     let steps = outcome.steps.len() as u64;
     let version =
-        outcome.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
+        outcome.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
     let unchanged = outcome.steps.iter().filter(|step| !step.changed).count();
     let unchanged = match unchanged {
         0 => String::new(),
         count => format!(", {count} without effect"),
     };
     format!(
-        "{output}: built{version} ({size}); {}, {} cached{unchanged}; {} copied, {} compressed",
+        "{output}: built ({size}{version}); {}, {} cached{unchanged}; {} copied, {} compressed",
         text::count(steps, "step", "steps"),
         outcome.cached_steps(),
         text::size(outcome.copied_bytes),
