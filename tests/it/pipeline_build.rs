@@ -284,7 +284,7 @@ fn two_builds_at_once_share_a_store() {
                 let plan =
                     transom::plan::make(&recipe, &path, &store, &transom::plan::Options::default())
                         .unwrap();
-                transom::pipeline::build(&plan, &store, &Settings::default()).unwrap();
+                pipeline::build(&plan, &store, &Settings::default()).unwrap();
             });
         }
     });
@@ -297,7 +297,7 @@ fn two_builds_at_once_share_a_store() {
 fn the_same_output_cannot_be_built_twice_at_once() {
     let place = Place::new(Codec::Xpress);
     let output = place.path("out/golden.wim");
-    let held = transom::pipeline::output::PartialOutput::begin(
+    let held = pipeline::output::PartialOutput::begin(
         &output,
         None,
         &transom::plan::inputs::ResolvedInputs::new(),
