@@ -26,7 +26,7 @@ use crate::{
     image::{self, BlobLocation, FinishedBlob, FinishedImage},
     plan::{self, Plan, key},
     recipe::OutputImages,
-    store::{RecordKind, Store, StoreError, StoredBlob},
+    store::{RecordKind, Resource, Store},
 };
 
 /// Bytes of one count in a [`RecordKind::References`] record: SHA-1 and number.
@@ -238,11 +238,9 @@ fn sources(
     settings: &Settings<'_>,
 ) -> Result<Vec<BlobToWrite>, BuildError> {
     let resources = &plan.output.resources;
-    let resource = |blob: StoredBlob| -> Result<BlobSource, StoreError> {
-        let ready = store.resource(&blob, resources)?;
-        let (source, offset, stored_size, compressed) =
-            (ready.source, ready.offset, ready.stored_size, ready.compressed);
-        Ok(BlobSource::Resource { source, offset, stored_size, compressed })
+    let ready = |resource: Resource| {
+        let Resource { source, offset, stored_size, compressed } = resource;
+        BlobSource::Resource { source, offset, stored_size, compressed }
     };
     blobs
         .into_par_iter()
@@ -250,9 +248,9 @@ fn sources(
             let source = match blob.location {
                 BlobLocation::Base(wim, blob) => BlobSource::Wim { wim, blob },
                 _ if (settings.cancelled)() => return Err(BuildError::Cancelled),
-                BlobLocation::Stored(stored) => resource(stored)?,
-                BlobLocation::Memory(bytes) => resource(store.put_blob(&bytes, resources)?)?,
-                BlobLocation::Host(source) => resource(store.put_blob(&*source, resources)?)?,
+                BlobLocation::Stored(stored) => ready(store.resource(&stored, resources)?),
+                BlobLocation::Memory(bytes) => ready(store.put_resource(&bytes, resources)?),
+                BlobLocation::Host(source) => ready(store.put_resource(&*source, resources)?),
             };
             let FinishedBlob { sha1, size, references, .. } = blob;
             Ok(BlobToWrite { sha1, size, reference_count: references, source })

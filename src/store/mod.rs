@@ -9,7 +9,7 @@
 //!   lock                         locked shared while a build uses the store, exclusive while `gc` deletes
 //!   tmp/                         what is being written; swept by whoever opens the store alone
 //!   blobs/ab/cdef….lzx-32768-fast-1  one blob in one form, named by the BLAKE3 of its contents: header, then a WIM resource
-//!                                    that a commit copies as it is (blob.rs draws the header)
+//!                                    that a commit copies as it is (object.rs draws the header)
 //!   records/KIND/ab/cdef…        small records by the BLAKE3 of their key (record.rs): changesets, prepared records, steps,
 //!                                    checks, stamps of inputs, and outputs, which are the roots of `gc`
 //! ```
@@ -32,6 +32,7 @@ mod blob;
 mod error;
 mod folder;
 mod gc;
+mod object;
 mod record;
 mod root;
 mod stamp;

@@ -22,6 +22,7 @@ mod image_host;
 mod image_real;
 mod layers;
 mod pipeline_build;
+mod pipeline_cache;
 mod pipeline_place;
 mod plan_make;
 mod policy;
