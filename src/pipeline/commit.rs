@@ -26,7 +26,7 @@ use crate::{
     image::{self, BlobLocation, FinishedBlob, FinishedImage},
     plan::{self, Plan, key},
     recipe::OutputImages,
-    store::{RecordKind, Resource, Store},
+    store::{RecordKind, Resource, Store, StoreError},
 };
 
 /// Bytes of one count in a [`RecordKind::References`] record: SHA-1 and number.
