@@ -4,8 +4,8 @@
 //! and our SetupComplete.cmd runs them in order and writes a log with their exit codes, `Windows\Logs\transom-first-boot.log`.
 //!
 //! A SetupComplete.cmd that the image has already is kept as `SetupComplete-before-transom.cmd` and runs first. One of ours is written anew, so a
-//! build on an output of ours does not call itself: scripts that are there stay, in their order, unless the recipe has one of the same name,
-//! which takes its place; other scripts follow them.
+//! build on an output of ours does not call itself: scripts that are there stay, in their order. A script of the recipe that is there already
+//! (same name, same content) keeps its place as long as the recipe's own order holds; every other one follows behind them with a new number.
 
 use crate::{
     base::{name::Name, ntpath::NtPath},
@@ -132,23 +132,32 @@ fn put(prepared: &PreparedFirstBoot, image: &mut Image) -> Result<(), ImageError
     if !ours {
         image.remove(&folder)?;
     }
-    let mut taken = vec![false; names.len()];
+    // The first place that the next script may have, so that the scripts run in the order of the recipe.
+    let mut next = 0;
     for script in &prepared.scripts {
         let same = |place: &usize| {
-            !taken[*place] && plain_name(&names[*place]).eq_ignore_ascii_case(&script.name)
+            plain_name(&names[*place]).eq_ignore_ascii_case(&script.name)
+                && holds(image, &folder.join(Name::from(names[*place].as_str())), &script.content)
         };
-        let place = (0..names.len()).find(same).unwrap_or_else(|| {
-            let number = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0) + 1;
-            names.push(format!("{number:02}-{}", script.name));
-            taken.push(false);
+        let place = (next..names.len()).find(same).unwrap_or_else(|| {
+            let number = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0);
+            names.push(format!("{:02}-{}", number.saturating_add(1), script.name));
             names.len() - 1
         });
-        taken[place] = true;
+        next = place + 1;
         let path = folder.join(Name::from(names[place].as_str()));
         image.put_file(&path, script.content, &NewNode::default())?;
     }
     let text = command_text(image.tree().lookup(&kept).is_some(), &names);
     image.put_bytes(&command_file, text.into_bytes(), &NewNode::default())
+}
+
+/// True when the file at `path` has this content.
+fn holds(image: &Image, path: &NtPath, content: &StoredBlob) -> bool {
+    let tree = image.tree();
+    let Some(id) = tree.lookup(path) else { return false };
+    let data = tree.inode(id).data();
+    data.size == content.size && (data.size == 0 || data.sha1 == content.sha1)
 }
 
 fn is_ours(content: &[u8]) -> bool {

@@ -65,8 +65,8 @@ impl Operation {
             | Self::RegistryFile(_)
             | Self::Service(_)
             | Self::Files(_)
-            | Self::Unattend(_)
-            | Self::FirstBoot(_) => 1,
+            | Self::Unattend(_) => 1,
+            Self::FirstBoot(_) => 2,
         }
     }
 

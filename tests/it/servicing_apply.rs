@@ -368,17 +368,39 @@ fn first_boot_scripts_are_chained_once() {
     bench.run_twice(&spec(&["a/one.cmd", "two.ps1"]), &inputs);
     assert_eq!(
         bench.names(&format!(r"{scripts}\transom")),
-        ["01-one.cmd", "02-one.cmd", "03-two.ps1"]
+        ["01-one.cmd", "02-one.cmd", "03-one.cmd", "04-two.ps1"]
     );
     assert_eq!(
-        bench.text(r"\Windows\Setup\Scripts\transom\01-one.cmd").as_deref(),
+        bench.text(r"\Windows\Setup\Scripts\transom\03-one.cmd").as_deref(),
         Some("changed")
     );
     assert_eq!(bench.text(kept).as_deref(), Some("echo theirs\r\n"), "it does not call itself");
-    assert_eq!(command(&bench).matches("begins").count(), 4);
+    assert_eq!(command(&bench).matches("begins").count(), 5);
     let (error, help) = bench.refusal(&spec(&["x.txt"]), &inputs);
     assert!(error.contains("x.txt: the first boot cannot run this kind of file"), "{error}");
     assert!(help.contains(".ps1"), "{help}");
+}
+
+#[test]
+fn first_boot_on_an_own_output_loses_no_script_and_keeps_the_order() {
+    let mut bench = Bench::new();
+    let spec = |names: &[&str]| {
+        let scripts = names.iter().map(|name| InputId((*name).to_owned())).collect();
+        Operation::FirstBoot(FirstBootSpec { scripts })
+    };
+    let mut inputs = MemoryInputs::default();
+    for (name, text) in [("a/setup.cmd", "A"), ("b/setup.cmd", "B"), ("c.cmd", "C")] {
+        inputs.0.extend(MemoryInputs::file(name, text).0);
+    }
+    let folder = r"\Windows\Setup\Scripts\transom";
+    bench.run_twice(&spec(&["a/setup.cmd"]), &inputs);
+    bench.run_twice(&spec(&["b/setup.cmd"]), &inputs);
+    assert_eq!(bench.names(folder), ["01-setup.cmd", "02-setup.cmd"]);
+    assert_eq!(bench.text(&format!(r"{folder}\01-setup.cmd")).as_deref(), Some("A"));
+    assert_eq!(bench.text(&format!(r"{folder}\02-setup.cmd")).as_deref(), Some("B"));
+    // B stands in front of nothing that the recipe wants first: it must run again behind C.
+    bench.run_twice(&spec(&["c.cmd", "b/setup.cmd"]), &inputs);
+    assert_eq!(bench.names(folder), ["01-setup.cmd", "02-setup.cmd", "03-c.cmd", "04-setup.cmd"]);
 }
 
 #[test]
