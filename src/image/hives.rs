@@ -110,6 +110,17 @@ struct OpenHive {
 }
 
 impl Image {
+    /// The hive whose file is at `path` and that was edited since it was opened; its edits are written back at the end.
+    #[must_use]
+    pub fn edited_hive_at(&self, path: &NtPath) -> Option<HiveId> {
+        let same = |other: &NtPath| {
+            let (left, right) = (other.names(), path.names());
+            left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.eq_ignore_case(b))
+        };
+        let mut edited = self.hives.0.iter().filter(|(_, open)| open.hive.is_changed());
+        edited.find(|(_, open)| same(&open.path)).map(|(id, _)| *id)
+    }
+
     /// A value; `None` when the key or the value is not there.
     ///
     /// # Errors

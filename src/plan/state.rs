@@ -209,6 +209,7 @@ pub fn commit_key(plan: &Plan, state: &Blake3) -> Blake3 {
             &plan.base.blake3.0,
             &plan.base.index.to_le_bytes(),
             output.resources.codec.to_string().as_bytes(),
+            &output.resources.codec.encoder_version().to_le_bytes(),
             &output.resources.chunk_size.to_le_bytes(),
             level.as_bytes(),
             &integrity,

@@ -60,9 +60,10 @@ pub(super) struct Component {
 /// # Errors
 /// The first thing that makes it no answer file, or one that cannot be honoured.
 pub(super) fn check_answer_file(bytes: &[u8]) -> Result<Checked, Finding> {
-    let text = decode(bytes)?;
+    let (text, encoding) = decode(bytes)?;
     let mut checker = Checker {
         text: &text,
+        encoding,
         names: Vec::new(),
         passes: BTreeSet::new(),
         components: BTreeSet::new(),
@@ -75,7 +76,7 @@ pub(super) fn check_answer_file(bytes: &[u8]) -> Result<Checked, Finding> {
 }
 
 /// UTF-8, with or without byte order mark, or UTF-16 with one.
-fn decode(bytes: &[u8]) -> Result<String, Finding> {
+fn decode(bytes: &[u8]) -> Result<(String, &'static str), Finding> {
     let (encoding, skip) = encoding_rs::Encoding::for_bom(bytes).unwrap_or((encoding_rs::UTF_8, 0));
     let (text, damaged) = encoding.decode_without_bom_handling(&bytes[skip..]);
     if damaged {
@@ -83,12 +84,14 @@ fn decode(bytes: &[u8]) -> Result<String, Finding> {
         let help = "save it as UTF-8".to_owned();
         return Err(Finding { place: None, cause, help });
     }
-    Ok(text.into_owned())
+    Ok((text.into_owned(), encoding.name()))
 }
 
 /// A file being checked.
 struct Checker<'a> {
     text: &'a str,
+    /// What the bytes are: `UTF-8`, `UTF-16LE`, `UTF-16BE`.
+    encoding: &'static str,
     /// Local names of the open elements.
     names: Vec<String>,
     passes: BTreeSet<String>,
@@ -122,11 +125,29 @@ impl Checker<'_> {
                 }
                 Err(error) => {
                     let place = reader.error_position();
-                    return Err(self.fail(place, format!("not well-formed XML: {error}"), ""));
+                    let at = usize::try_from(place).ok().and_then(|place| self.text.get(place..));
+                    let help = match at.is_some_and(|rest| rest.starts_with('&')) {
+                        true => "write `&amp;` for `&`",
+                        false => "",
+                    };
+                    return Err(self.fail(place, format!("not well-formed XML: {error}"), help));
                 }
             };
             match event {
-                Event::Start(element) => self.start(start, namespace.as_deref(), &element)?,
+                Event::Start(element) => {
+                    let attributes = element.attributes().flatten();
+                    let undeclared = attributes.map(|attribute| attribute.key).find(|key| {
+                        let (found, _) = reader.resolver().resolve_attribute(*key);
+                        matches!(found, ResolveResult::Unknown(_))
+                    });
+                    if let Some(key) = undeclared {
+                        let cause = format!("the prefix of `{}` is not declared", key.as_ref());
+                        let help = r#"`wcm` is xmlns:wcm="http://schemas.microsoft.com/WMIConfig/2002/State""#;
+                        return Err(self.fail(start, cause, help));
+                    }
+                    self.start(start, namespace.as_deref(), &element)?;
+                }
+                Event::Decl(_) => self.declaration(start, reader.buffer_position())?,
                 Event::End(_) => {
                     self.names.pop();
                 }
@@ -136,6 +157,10 @@ impl Checker<'_> {
                 }
                 Event::CData(_) if self.names.is_empty() => {
                     return Err(self.fail(start, "text outside the root element", ""));
+                }
+                Event::Text(text) if self.names.len() < 3 && !text.trim().is_empty() => {
+                    let cause = "text where only elements can be";
+                    return Err(self.fail(start, cause, "take it out, or make it a comment"));
                 }
                 Event::DocType(_) => {
                     let cause = "a document type declaration, which an answer file does not have";
@@ -154,6 +179,27 @@ impl Checker<'_> {
             None if !self.root_seen => Err(self.fail(0, "it is empty", "")),
             None => Ok(()),
         }
+    }
+
+    /// The XML declaration: at the very start, and true about the encoding.
+    fn declaration(&self, start: u64, end: u64) -> Result<(), Finding> {
+        if start != 0 {
+            let cause = "not well-formed XML: the XML declaration is not at the very start";
+            return Err(self.fail(start, cause, "take out what stands before `<?xml`"));
+        }
+        let text = usize::try_from(end).ok().and_then(|end| self.text.get(..end)).unwrap_or("");
+        let Some((_, rest)) = text.split_once("encoding") else { return Ok(()) };
+        let declared = rest.trim_start().trim_start_matches('=').trim_start();
+        let declared = declared.split(['"', '\'']).nth(1).unwrap_or("");
+        let right = match self.encoding {
+            "UTF-8" => ["utf-8", "us-ascii"].contains(&declared.to_lowercase().as_str()),
+            _ => declared.to_lowercase().starts_with("utf-16"),
+        };
+        if right {
+            return Ok(());
+        }
+        let cause = format!("it declares the encoding `{declared}`, but it is {}", self.encoding);
+        Err(self.fail(start, cause, "save it as UTF-8 and declare encoding=\"utf-8\""))
     }
 
     fn start(
@@ -377,6 +423,30 @@ mod tests {
     }
 
     #[test]
+    fn what_xml_readers_of_windows_refuse_is_refused() {
+        let settings = format!("<settings pass=\"specialize\">{COMPONENT}</settings>");
+        let sound = file(&settings);
+        let with_action = COMPONENT.replace("<ComputerName>", "<ComputerName wcm:action=\"add\">");
+        for (text, expected) in [
+            (format!(" {sound}"), "not at the very start"),
+            (sound.replace("utf-8", "utf-16"), "declares the encoding `utf-16`"),
+            (sound.replace("utf-8", "windows-1252"), "declares the encoding"),
+            (
+                file(&format!("<settings pass=\"specialize\">{with_action}</settings>")),
+                "wcm:action",
+            ),
+            (file(&format!("stray {settings}")), "text where only elements can be"),
+            (file(&settings.replace("</settings>", "stray</settings>")), "text where only"),
+        ] {
+            let found = check(&text).unwrap_err();
+            assert!(found.cause.contains(expected), "{expected}: {found:?}");
+            assert!(found.place.is_some(), "{found:?}");
+        }
+        let ampersand = check(&file(&settings.replace("&amp;", "&"))).unwrap_err();
+        assert!(ampersand.help.contains("&amp;"), "{ampersand:?}");
+    }
+
+    #[test]
     fn a_sound_file_passes_in_every_encoding() {
         let text = file(&format!(
             "<settings pass=\"specialize\">{COMPONENT}</settings><settings pass=\"offlineServicing\"/>\
@@ -384,7 +454,8 @@ mod tests {
         ));
         assert_eq!(check(&text), Ok(Vec::new()));
         let mut utf16 = vec![0xff, 0xfe];
-        utf16.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+        let declared = text.replace("utf-8", "utf-16");
+        utf16.extend(declared.encode_utf16().flat_map(u16::to_le_bytes));
         let checked = check_answer_file(&utf16).unwrap();
         assert_eq!((checked.warnings.len(), checked.components.len()), (0, 1));
         assert_eq!(checked.components[0].architecture, "amd64");

@@ -4,7 +4,7 @@
 //!   be replaced.
 //! - `replace` leaves the folder as if it had been emptied first; a file that is there already with the same content, attributes and security is not
 //!   touched, so that a build on its own output changes nothing.
-//! - Attributes go to everything that is put. A security descriptor goes to `to` itself; what is made below inherits from it.
+//! - Attributes go to everything that is put, not to folders that are there already. A security descriptor goes to `to` itself; what is made below inherits from it.
 //! - Names that differ only in case are one name; two of them in one source folder are refused.
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use crate::{
     },
     format::security::{
         SecurityDescriptor,
-        inherit::{administrators, local_system},
+        inherit::{administrators, inherit, local_system},
         parse_sddl,
     },
     image::{
@@ -213,6 +213,17 @@ impl FilesSpec {
     /// What stands against it in this image.
     fn problem(&self, image: &Image) -> Option<Problem> {
         let item = self.to.to_string();
+        let variable = self
+            .to
+            .names()
+            .iter()
+            .map(Name::to_string)
+            .find(|name| name.len() > 2 && name.starts_with('%') && name.ends_with('%'));
+        if let Some(variable) = variable {
+            let cause =
+                format!("`{variable}` is not replaced by anything in a path inside the image");
+            return Some(Problem::error(item, cause, r"write the folder itself: `C:\Windows\...`"));
+        }
         if self.to.is_root() && self.action == FilesAction::Absent {
             let help = "name something below the root";
             return Some(Problem::error(item, "the root of the image cannot be removed", help));
@@ -293,21 +304,42 @@ impl FilesSpec {
         };
         let failed = |error| ServicingError::image(NAME, &path.to_string(), error);
         let Some(content) = entry.content else {
+            // A folder that is there already keeps its attributes: only what is put gets the recipe's.
+            let there = !own && image.tree().lookup(&path).is_some();
+            let options = if there { NewNode::default() } else { options };
             return image.make_directory(&path, &options).map_err(failed);
         };
+        if let Some(hive) = image.edited_hive_at(&path) {
+            let cause =
+                format!("an earlier step changed {}, which this file holds", hive.registry_root());
+            let help =
+                "put the file into the base first, or change the registry inside the file you put";
+            return Err(ServicingError::refused(
+                NAME,
+                Problem::error(path.to_string(), cause, help),
+            ));
+        }
         if replace && !own && self.differs(image, &path, &content) {
             image.remove(&path).map_err(failed)?;
         }
         image.put_file(&path, content, &options).map_err(failed)
     }
 
-    /// True when a file is there that is not what would be put into an empty folder.
+    /// True when a file is there that is not what would be put into an empty folder: content, attributes, security, names.
     fn differs(&self, image: &Image, path: &NtPath, content: &StoredBlob) -> bool {
         let tree = image.tree();
         let Some(id) = tree.lookup(path) else { return false };
-        let data = tree.inode(id).data();
+        let inode = tree.inode(id);
+        let data = inode.data();
         let same = data.size == content.size && (data.size == 0 || data.sha1 == content.sha1);
-        !same || tree.inode(id).is_reparse_point() || tree.inode(id).streams.len() > 1
+        let above =
+            path.parent().and_then(|parent| image.security_at(&parent, true).ok().flatten());
+        let fresh = above.map(|above| inherit(&above, false).to_bytes());
+        !same
+            || inode.is_reparse_point()
+            || inode.streams.len() > 1
+            || inode.attributes != self.bits().unwrap_or(ATTRIBUTE_ARCHIVE)
+            || tree.security_of(id).map(<[u8]>::to_vec) != fresh
     }
 
     /// Takes away what a replaced folder shall no longer hold: what the source does not have, and what is of another kind there.

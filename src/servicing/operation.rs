@@ -61,12 +61,8 @@ impl Operation {
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {
-            Self::RegistryKey(_)
-            | Self::RegistryFile(_)
-            | Self::Service(_)
-            | Self::Files(_)
-            | Self::Unattend(_) => 1,
-            Self::FirstBoot(_) => 2,
+            Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
+            Self::Files(_) | Self::Unattend(_) | Self::FirstBoot(_) => 2,
         }
     }
 

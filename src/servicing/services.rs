@@ -166,6 +166,11 @@ impl ServiceSpec {
         if !fits {
             return Ok(Some(Problem::error(&self.name, what, help)));
         }
+        if driver && (self.arguments.is_some() || self.account.is_some()) {
+            let cause =
+                "a driver has neither arguments nor an account: with them it would not load";
+            return Ok(Some(Problem::error(&self.name, cause, "take them out")));
+        }
         if let Some(arguments) = &self.arguments {
             self.command_line(image, &key, arguments)?;
         }

@@ -211,6 +211,9 @@ fn services_start_as_told() {
         let found = bench.foretold(&Operation::Service(service(name, Some(mode))));
         assert!(found.contains(message), "{found}");
     }
+    let arguments = ServiceSpec { arguments: Some("-x".into()), ..service("disk", None) };
+    let found = bench.foretold(&Operation::Service(arguments));
+    assert!(found.contains("a driver has neither arguments nor an account"), "{found}");
 }
 
 #[test]
@@ -249,6 +252,10 @@ fn folders_are_merged_or_replaced() {
     assert!(
         bench.refusal(&merge, &device).0.contains("src/sub/con.txt: `con.txt` is a device name")
     );
+    let variable = Operation::Files(files(r"\%SystemRoot%\x", from("own", false)));
+    let facts = bench.image.facts();
+    let problems = variable.check_image(&mut bench.image, &facts);
+    assert!(problems[0].cause.contains("`%SystemRoot%` is not replaced"), "{problems:?}");
     let root = Operation::Files(files(r"\", FilesAction::Absent));
     assert!(bench.foretold(&root).contains("the root of the image cannot be removed"));
     let junction = Operation::Files(files(r"\Documents and Settings\x", from("own", false)));
@@ -272,6 +279,60 @@ fn a_replaced_folder_does_not_write_through_hard_links() {
     let merge = Operation::Files(files(r"\Windows\Notepad.exe", from("own", false)));
     bench.run_twice(&merge, &MemoryInputs::file("own", "newer"));
     assert_eq!(bench.text(r"\Windows\WinSxS\x\notepad.exe").as_deref(), Some("patched"));
+}
+
+#[test]
+fn a_replaced_folder_holds_files_as_if_it_had_been_empty() {
+    let mut bench = Bench::new();
+    let inputs = MemoryInputs::folder("src", &[("k.txt", "same")]);
+    let private = FilesSpec {
+        attributes: Some(vec![FileAttribute::Hidden]),
+        sddl: Some("D:PAI(A;;FA;;;SY)".into()),
+        ..files(r"\Data\k.txt", from("k", false))
+    };
+    bench.run_twice(&Operation::Files(private), &MemoryInputs::file("k", "same"));
+    bench.run_twice(&Operation::Files(files(r"\Data", from("src", true))), &inputs);
+    let node = bench.image.tree().lookup(&path(r"\Data\k.txt")).unwrap();
+    assert_eq!(bench.image.tree().inode(node).attributes, 0x20, "a new file is to be archived");
+    let security = bench.image.tree().security_of(node).unwrap();
+    let text = to_sddl(&SecurityDescriptor::parse(security).unwrap());
+    assert!(text.contains("D:AI") && text.contains("BU"), "inherited again: {text}");
+}
+
+#[test]
+fn attributes_of_a_merged_folder_leave_folders_that_are_there_alone() {
+    let mut bench = Bench::new();
+    let hidden = FilesSpec {
+        attributes: Some(vec![FileAttribute::Hidden]),
+        ..files(r"\", from("src", false))
+    };
+    let inputs = MemoryInputs::folder("src", &[("Windows/", ""), ("Windows/new.txt", "x")]);
+    let before = bench.image.tree().lookup(&path(r"\Windows")).unwrap();
+    let before = bench.image.tree().inode(before).attributes;
+    bench.run(&Operation::Files(hidden), &inputs).unwrap();
+    let attributes = |file: &str| {
+        let node = bench.image.tree().lookup(&path(file)).unwrap();
+        bench.image.tree().inode(node).attributes
+    };
+    assert_eq!(attributes(r"\Windows"), before);
+    assert_eq!(attributes(r"\Windows\new.txt") & 0x2, 0x2);
+}
+
+#[test]
+fn a_file_does_not_silently_undo_what_the_registry_was_given() {
+    let mut bench = Bench::new();
+    let key = Operation::RegistryKey(KeySpec {
+        path: RegistryPath::parse(r"HKLM\SOFTWARE\T").unwrap(),
+        action: KeyAction::Values(vec![(
+            Name::from("a"),
+            ValueAction::Set { kind: 4, data: vec![1, 0, 0, 0] },
+        )]),
+    });
+    bench.run(&key, &NOTHING()).unwrap();
+    let hive = files(r"\Windows\System32\config\SOFTWARE", from("hive", false));
+    let (error, _) =
+        bench.refusal(&Operation::Files(hive), &MemoryInputs::file("hive", "another hive"));
+    assert!(error.contains(r"HKLM\SOFTWARE"), "{error}");
 }
 
 #[test]
