@@ -227,7 +227,10 @@ fn attempt_build(
     image.set_epoch(plan.epoch);
     image.set_stored_content(Arc::clone(content) as Arc<dyn StoredContent>);
     let mut state = key::first_state(&plan.base.identity, plan.epoch);
-    let (mut steps, mut built, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    // What was odd about the base and was put right by reading it: the output is without it.
+    let mut warnings: Vec<String> =
+        plan.base.wim.warnings().iter().chain(image.warnings()).cloned().collect();
+    let (mut steps, mut built) = (Vec::new(), Vec::new());
     for (place, step) in plan.steps.iter().enumerate() {
         if (settings.cancelled)() {
             return Err(BuildError::Cancelled.into());

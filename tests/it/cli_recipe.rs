@@ -7,7 +7,7 @@ use fs_err as fs;
 
 use crate::{
     cli_frame::{ends_with, run},
-    support::{shared_data, temporary_folder, transom},
+    support::{expect_success, shared_data, temporary_folder, transom},
 };
 
 /// A base of two files, and a recipe that puts a file into it.
@@ -340,4 +340,19 @@ fn a_real_image_tells_what_it_is() {
     assert_eq!((&json["tree"]["directories"], &json["tree"]["files"]), (&603.into(), &24.into()));
     assert_eq!(json["xml"]["architecture"], "x86");
     ends_with(home.path(), 0, &["inspect", "image", wim, "--index", "1"]);
+}
+
+#[test]
+fn a_build_tells_what_it_leaves_out_of_an_odd_base() {
+    let Some(base) = shared_data("wim/hostile/duplicate_names.wim") else { return };
+    let home = temporary_folder();
+    let recipe = format!(
+        "[base]\nwim = '{}'\nindex = 1\n\n[[files]]\nfrom = 'x'\nto = 'x'\n\n[output]\npath = 'out.wim'\n",
+        base.display()
+    );
+    fs_err::write(home.path().join("r.toml"), recipe).unwrap();
+    fs_err::write(home.path().join("x"), "x").unwrap();
+    let built = expect_success(transom(home.path()).args(["build", "r.toml"]));
+    let stderr = String::from_utf8(built.stderr).unwrap();
+    assert!(stderr.contains("warning:"), "{stderr}");
 }
