@@ -8,7 +8,7 @@ use crate::{
         hive::{Value, ValueType},
         reg_text::{self, RegAction},
     },
-    image::{Image, RegistryPath, changeset::hex},
+    image::{HiveId, Image, RegistryPath, changeset::hex},
 };
 
 use super::{
@@ -126,11 +126,11 @@ impl KeySpec {
     }
 
     pub(super) fn check(&self, image: &mut Image) -> Vec<Problem> {
-        let root = self.action == KeyAction::Absent && is_root(&self.path);
+        let root = self.action == KeyAction::Absent && is_vital(&self.path);
         let fail = |source| ServicingError::image(NAME, self.path.text(), source).into_problem();
         match image.registry_key_exists(&self.path) {
             Err(error) => vec![fail(error)],
-            Ok(_) if root => vec![root_problem(&self.path)],
+            Ok(_) if root => vec![vital_problem(&self.path)],
             Ok(_) => Vec::new(),
         }
     }
@@ -152,8 +152,8 @@ impl FileSpec {
             let path = RegistryPath::parse(&entry.key)
                 .map_err(|error| at(entry.line, error.to_string(), error.help))?;
             let values = match entry.action {
-                RegAction::DeleteKey if is_root(&path) => {
-                    let problem = root_problem(&path);
+                RegAction::DeleteKey if is_vital(&path) => {
+                    let problem = vital_problem(&path);
                     return Err(at(entry.line, problem.cause, problem.help));
                 }
                 RegAction::DeleteKey => None,
@@ -220,17 +220,26 @@ fn prepared_value((name, set): reg_text::RegValue) -> PreparedValue {
 }
 
 fn delete(image: &mut Image, path: &RegistryPath) -> Result<(), ServicingError> {
-    if is_root(path) {
-        return Err(ServicingError::refused(NAME, root_problem(path)));
+    if is_vital(path) {
+        return Err(ServicingError::refused(NAME, vital_problem(path)));
     }
     image.delete_key(path).map_err(|source| ServicingError::image(NAME, path.text(), source))
 }
 
-/// A hive's root, or the control set itself: nothing would start without it.
-fn is_root(path: &RegistryPath) -> bool {
-    path.keys().is_empty()
+/// A hive's root, a control set, or another key without which nothing would start.
+fn is_vital(path: &RegistryPath) -> bool {
+    let [name] = path.keys() else { return path.keys().is_empty() };
+    match path.hive() {
+        _ if path.in_current_control_set() => false,
+        HiveId::System => {
+            name.is("Select") || name.to_upcase().to_string().starts_with("CONTROLSET")
+        }
+        HiveId::Software => name.is("Classes") || name.is("Microsoft"),
+        _ => false,
+    }
 }
 
-fn root_problem(path: &RegistryPath) -> Problem {
-    Problem::error(path.text(), "the root of a hive cannot be deleted", "name a key below it")
+fn vital_problem(path: &RegistryPath) -> Problem {
+    let cause = "Windows does not start without this key, so it is not deleted as a whole";
+    Problem::error(path.text(), cause, "name a key below it")
 }

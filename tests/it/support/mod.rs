@@ -12,16 +12,12 @@ use std::process::{Command, Output, Stdio};
 
 /// A file or folder of the shared data, which is not part of the repository; `None` when this machine does not have it.
 ///
-/// Looked for in `$TRANSOM_SHARED_DATA`, beside the repository (`../shared/data`) and in `/work/shared/data`. When absent, one line
+/// Looked for in `$TRANSOM_SHARED_DATA` and beside the repository (`../shared/data`). When absent, one line
 /// says so; the test then returns without having tested anything more.
 #[must_use]
 pub(crate) fn shared_data(relative: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let places = [
-        std::env::var_os("TRANSOM_SHARED_DATA").map(PathBuf::from),
-        Some(beside),
-        Some(PathBuf::from("/work/shared/data")),
-    ];
+    let places = [std::env::var_os("TRANSOM_SHARED_DATA").map(PathBuf::from), Some(beside)];
     let found = places.into_iter().flatten().map(|place| place.join(relative)).find(|p| p.exists());
     if found.is_none() {
         say(&format!("shared data missing: {relative}"));
