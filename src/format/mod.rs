@@ -1,12 +1,14 @@
 //! Layer 2: bytes and their meaning, without policy.
 //!
 //! - [`hive`]: Windows registry hives (regf): read, edit, check, replay of transaction logs
+//! - [`inf`]: driver packages' INF files: text, model for a target
 //! - [`pe`]: which machine a program is for
 //! - [`reg_text`]: `.reg` files
 //! - [`security`]: security descriptors: bytes, text, inheritance
 //! - [`wim`]: Windows Imaging files: reader, writer, verifier
 
 pub mod hive;
+pub mod inf;
 pub mod pe;
 pub mod reg_text;
 pub mod security;
