@@ -7,6 +7,28 @@ use std::fmt;
 pub struct Guid(pub [u8; 16]);
 
 impl Guid {
+    /// The GUID of the text `{00112233-4455-6677-8899-aabbccddeeff}`, braces optional, upper or lower case; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
+        let groups: Vec<&str> = inner.split('-').collect();
+        if !groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) {
+            return None;
+        }
+        let digits = groups.concat();
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let mut bytes = [0; 16];
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).ok()?;
+        }
+        bytes[..4].reverse();
+        bytes[4..6].reverse();
+        bytes[6..8].reverse();
+        Some(Self(bytes))
+    }
+
     /// A GUID derived from a digest, marked as version 8 (custom) of RFC 9562, so that equal content has equal GUIDs.
     #[must_use]
     pub fn from_digest(digest: &[u8; 32]) -> Self {
@@ -45,6 +67,16 @@ mod tests {
         let guid =
             Guid([0x33, 0x22, 0x11, 0, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 10, 11, 12, 13, 14, 15]);
         assert_eq!(guid.to_string(), "{00112233-4455-6677-8899-0a0b0c0d0e0f}");
+        assert_eq!(Guid::parse(&guid.to_string().to_uppercase()), Some(guid));
+        assert_eq!(Guid::parse("00112233-4455-6677-8899-0a0b0c0d0e0f"), Some(guid));
+        for wrong in [
+            "",
+            "{}",
+            "{00112233445566778899-0a0b0c0d0e0f}",
+            "{0011223é-455-6677-8899-0a0b0c0d0e0f}",
+        ] {
+            assert_eq!(Guid::parse(wrong), None, "{wrong}");
+        }
         assert!(
             Guid::from_digest(&[0xff; 32]).to_string().starts_with("{ffffffff-ffff-8fff-bfff-")
         );
