@@ -135,7 +135,7 @@ mod tests {
             .map(|d| format!("{}{} {}", d.line, if d.warning { "" } else { "!" }, d.cause))
             .collect();
         let want = [
-            "1! there is text before",
+            "1 there is text before",
             "2 [Version] has no `Provider`",
             "2 [Version] has no `DriverVer`",
             "3 a quotation mark",

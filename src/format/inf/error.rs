@@ -47,8 +47,8 @@ pub enum InfCause {
     /// No section at all.
     #[error("this is not an INF file: it has no [section]")]
     NoSections,
-    /// Text before the first section header; Windows refuses the file.
-    #[error("there is text before the first [section]; Windows refuses such a file")]
+    /// Text before the first section header. It is documented as an error, and samples of Microsoft begin with `/*++` all the same.
+    #[error("there is text before the first [section]; Windows may refuse such a file")]
     BeforeSection,
     /// A `[` without `]`.
     #[error("the section name is not closed by `]`")]

@@ -99,7 +99,7 @@ impl Lexer<'_> {
                 Some(_) => {
                     if self.out.sections.is_empty() {
                         if !told {
-                            self.defect(InfCause::BeforeSection, false);
+                            self.defect(InfCause::BeforeSection, true);
                             told = true;
                         }
                         self.skip_line();

@@ -20,6 +20,9 @@ pub(super) struct Decoration {
     build: Option<u32>,
 }
 
+/// Major and minor version, build, whether it names the product, whether it names the architecture; compared in this order.
+type Fit = (u32, u32, u32, bool, bool);
+
 impl Decoration {
     /// No decoration.
     pub(super) const NONE: Self =
@@ -46,7 +49,7 @@ impl Decoration {
     }
 
     /// How well it fits `target`, greater is better; `None` when it does not.
-    fn fit(&self, target: &Target) -> Option<(u32, u32, u32, bool, bool)> {
+    fn fit(&self, target: &Target) -> Option<Fit> {
         let right = match self.architecture {
             Some(architecture) => architecture == target.architecture,
             None => target.architecture == InfArchitecture::X86,
@@ -76,7 +79,7 @@ pub(super) fn choose(base: &str, decorations: &[String], target: &Target) -> Opt
         Some((fit, format!("{base}.{text}")))
     });
     // Of equals the first named wins.
-    let mut best: Option<((u32, u32, u32, bool, bool), String)> = None;
+    let mut best: Option<(Fit, String)> = None;
     for (fit, name) in decorated.chain(bare) {
         if best.as_ref().is_none_or(|(known, _)| fit > *known) {
             best = Some((fit, name));

@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn keys_and_deletions() {
-        assert_eq!(read("HKLM,\\a\\b\\").unwrap().key, "a\\b");
+        assert_eq!(read("HKLM,\"\\a\\b\\\"").unwrap().key, "a\\b");
         assert_eq!(read("HKCR,a").unwrap().action, RegistryAction::Key);
         assert_eq!(read("HKCU,a,n,4").unwrap().action, RegistryAction::DeleteValue);
         assert_eq!(read("HKU,a,,4").unwrap().action, RegistryAction::DeleteKey);

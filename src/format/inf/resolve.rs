@@ -461,36 +461,27 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_refused_with_its_line() {
-        // The body begins at line 11.
+        // `[I]` is line 13.
         for (body, want) in [
             (
                 "[I.Services]\nAddService=s,2,S\n",
-                "line 14: the service `s` has its settings in [S]",
+                "line 15: the service `s` has its settings in [S]",
             ),
             (
                 "CopyFiles=@..\\x\n[DestinationDirs]\nDefaultDestDir=12\n",
-                "line 13: `\\..\\x` leads out",
+                "line 14: `\\..\\x` leads out",
             ),
             (
-                "CopyFiles=@x\n[DestinationDirs]\nDefaultDestDir=12,C:\\\n",
-                "line 13: `C:\\\\x` holds a colon",
+                "CopyFiles=@x\n[DestinationDirs]\nDefaultDestDir=12,C:\n",
+                "line 14: `C:\\x` holds a colon",
             ),
-            ("CopyFiles=@x\n", "line 13: [DestinationDirs] names no folder"),
-            ("FeatureScore=1FF\n", "line 13: `1FF` is not a number"),
-            ("[I.Interfaces]\nAddInterface={x}\n", "line 14: `{x}` is not a GUID"),
-            ("AddReg=R\n[R]\nHKEY,a\n", "line 15: `HKEY` is not a registry root"),
+            ("CopyFiles=@x\n", "line 14: [DestinationDirs] names no folder"),
+            ("FeatureScore=1FF\n", "line 14: `1FF` is not a number"),
+            ("[I.Interfaces]\nAddInterface={x}\n", "line 15: `{x}` is not a GUID"),
+            ("AddReg=R\n[R]\nHKEY,a\n", "line 16: `HKEY` is not a registry root"),
         ] {
-            let error = read(&format!(
-                "[M.NTamd64]\nx=I,a\n{}{body}",
-                if body.starts_with('[') { "" } else { "[I]\n" }
-            ));
-            let message = error.unwrap_err().to_string();
-            let want = if body.starts_with('[') {
-                want.replace("line 14", "line 14")
-            } else {
-                want.replace("line 13", "line 14").replace("line 15", "line 16")
-            };
-            assert!(message.starts_with(&want), "{message}\n{want}");
+            let error = read(&format!("[M.NTamd64]\nx=I,a\n[I]\n{body}")).unwrap_err().to_string();
+            assert!(error.starts_with(want), "{error} / {want}");
         }
     }
 

@@ -86,10 +86,10 @@ fn set<'a>(
             service.description_text = Some(text);
         }
         "servicetype" => {
-            service.service_type = number_at(context, placed, 0, "the type of a service")?
+            service.service_type = number_at(context, placed, 0, "the type of a service")?;
         }
         "starttype" => {
-            service.start_type = number_at(context, placed, 0, "the start of a service")?
+            service.start_type = number_at(context, placed, 0, "the start of a service")?;
         }
         "errorcontrol" => {
             service.error_control =

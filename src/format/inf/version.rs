@@ -27,12 +27,12 @@ impl InfArchitecture {
 
 /// `[Version]` of `inf`, its strings in English, its catalog for `architecture`.
 ///
-/// A missing class name or provider is empty, a missing `DriverVer` is 1 January 1601, 0.0.0.0 (zero as Windows counts time); [`Inf::defects`]
+/// A missing class name or provider is empty, a missing or empty `DriverVer` is 1 January 1601, 0.0.0.0 (zero as Windows counts time); [`Inf::defects`]
 /// tells them.
 ///
 /// # Errors
 ///
-/// Text before the first section; no `[Version]`; a wrong signature; no class GUID; a malformed GUID or `DriverVer`.
+/// A section name that is not closed; no `[Version]`; a wrong signature; no class GUID; a malformed GUID or `DriverVer`.
 pub fn version(inf: &Inf, architecture: InfArchitecture) -> Result<VersionInfo, InfError> {
     inf.check()?;
     version_with(inf, architecture, &Strings::new(inf, ENGLISH))
@@ -57,8 +57,10 @@ pub(super) fn version_with(
         InfError::new(section.number(), 1, cause)
     })?;
     let (date, version) = match section.find("DriverVer") {
-        Some(line) => driver_version(&line, strings)?,
-        None => ((1601, 1, 1), [0; 4]),
+        Some(line) if line.values().any(|value| !value.is_empty()) => {
+            driver_version(&line, strings)?
+        }
+        _ => ((1601, 1, 1), [0; 4]),
     };
     let catalog = [
         format!("CatalogFile.NT{}", architecture.name()),
@@ -158,7 +160,6 @@ mod tests {
     #[test]
     fn what_windows_refuses_is_refused_with_the_line() {
         for (from, to, line) in [
-            ("[Version]", "x\n[Version]", 1),
             ("[Version]", "[Versions]", 0),
             ("$WINDOWS NT$", "$Linux$", 2),
             ("ClassGuid", "ClassName", 1),
