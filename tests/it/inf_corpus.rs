@@ -220,12 +220,9 @@ fn wintun_by_hand() {
     assert_eq!((install.properties[0].id, install.properties[0].kind), (3, 0x12));
     assert_eq!(install.properties[0].data, wide("https://www.wintun.net/\0"));
     assert_eq!((install.services[0].start_type, found.files.len()), (3, 1));
-    let (_, events) = install.services[0].event_log.as_ref().unwrap();
-    let RegistryAction::Set { data, .. } = &events[0].action else { panic!() };
-    assert_eq!(
-        *data,
-        wide("%SystemRoot%\\System32\\IoLogMsg.dll;%SystemRoot%\\System32\\drivers\\wintun.sys\0")
-    );
+    // Its event section holds registry lines instead of naming a section of them: Windows does not read those.
+    let (source, events) = install.services[0].event_log.as_ref().unwrap();
+    assert_eq!((source.as_str(), events.len()), ("wintun", 0));
     assert!(one(name, InfArchitecture::Arm64).unwrap().models.is_empty());
 }
 
@@ -253,5 +250,10 @@ fn complete_packages_have_the_files_that_are_asked_for() {
     }
     eprintln!("{there} files there, missing: {missing:#?}");
     assert!(there > 130, "{there}");
-    assert!(missing.len() < 10, "{missing:#?}");
+    // What these packages really lack: the ARM files of CP210x, and libusb of the Gemma.
+    let others: Vec<&String> = missing
+        .iter()
+        .filter(|line| !line.contains("slabvcp.inf: arm") && !line.contains("libusb0"))
+        .collect();
+    assert_eq!((missing.len(), others.len()), (9, 0), "{missing:#?}");
 }

@@ -16,6 +16,16 @@ pub(super) struct Places<'a> {
     files: HashMap<String, Line<'a>>,
     disks: HashMap<String, Line<'a>>,
     folders: HashMap<String, Line<'a>>,
+    /// `LayoutFile` of `[Version]`, lower case: files that are not listed are Windows' own.
+    layout: Option<String>,
+}
+
+/// A copy, the line that asks for it, and the INF of Windows whose file it is (`None`: the package's).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Copied {
+    pub(super) copy: FileCopy,
+    pub(super) line: u32,
+    pub(super) windows: Option<String>,
 }
 
 /// The lines of the sections `names`, by key; the earlier section and the earlier line win.
@@ -40,6 +50,11 @@ impl<'a> Places<'a> {
             files: by_key(inf, strings, [&files, "SourceDisksFiles"]),
             disks: by_key(inf, strings, [&disks, "SourceDisksNames"]),
             folders: by_key(inf, strings, ["DestinationDirs", ""]),
+            layout: inf
+                .section("Version")
+                .and_then(|section| section.find("LayoutFile"))
+                .map(|line| strings.expand(line.value(0)).to_lowercase())
+                .filter(|name| !name.is_empty()),
         }
     }
 
@@ -89,7 +104,7 @@ impl<'a> Places<'a> {
         &self,
         strings: &Strings<'a>,
         section: Section<'a>,
-    ) -> Result<Vec<(FileCopy, u32)>, InfError> {
+    ) -> Result<Vec<Copied>, InfError> {
         let mut copies = Vec::new();
         for line in section.lines() {
             // `name = ...` has no meaning in a copy section.
@@ -101,7 +116,7 @@ impl<'a> Places<'a> {
             let flags = number32(&strings.expand(line.value(3))).unwrap_or(0);
             let from = if from.is_empty() { to.clone() } else { from };
             let folder = self.folder(strings, Some(section.name()), &line)?;
-            copies.push((self.copy(strings, folder, &to, &from, flags, &line)?, line.number()));
+            copies.push(self.copy(strings, folder, &to, &from, flags, &line)?);
         }
         Ok(copies)
     }
@@ -115,12 +130,17 @@ impl<'a> Places<'a> {
         from: &str,
         flags: u32,
         line: &Line<'a>,
-    ) -> Result<FileCopy, InfError> {
+    ) -> Result<Copied, InfError> {
         let path = format!("{}\\{to}", folder.path);
         let path = package_path(&path)
             .map_err(|why| line.error(InfCause::Path { path: path.clone(), why }))?;
         let to = Destination { dirid: folder.dirid, path };
-        Ok(FileCopy { to, from: self.source(strings, from, line)?, flags })
+        let listed = self.files.contains_key(&fold(from));
+        Ok(Copied {
+            copy: FileCopy { to, from: self.source(strings, from, line)?, flags },
+            line: line.number(),
+            windows: self.layout.clone().filter(|_| !listed),
+        })
     }
 
     /// Every file that `[SourceDisksFiles]` lists, sorted by path.
@@ -198,7 +218,7 @@ mod tests {
         let copies = places.copies(&strings, inf.section("c").unwrap()).unwrap();
         let seen: Vec<String> = copies
             .iter()
-            .map(|(c, line)| {
+            .map(|Copied { copy: c, line, .. }| {
                 format!("{line} {} -> {} {} {}", c.from, c.to.dirid, c.to.path, c.flags)
             })
             .collect();

@@ -5,7 +5,8 @@
 
 use super::document::{Line, same};
 use super::error::{InfCause, InfError};
-use super::model::{FileCopy, Filter, Install, Property, RegistryLine};
+use super::files::Copied;
+use super::model::{Filter, Install, Property, RegistryLine};
 use super::registry;
 use super::resolve::{Context, Placed};
 use super::services::services;
@@ -119,25 +120,28 @@ fn sections_of<'a>(
     names.filter_map(|name| context.find_or_note(placed, &strings.expand(name))).collect()
 }
 
-/// The copies that a `CopyFiles` line asks for, each with the INF and the line that name it.
-fn copies_of<'a>(
-    context: &mut Context<'a>,
-    placed: &Placed<'a>,
-) -> Result<Vec<(usize, FileCopy, u32)>, InfError> {
+/// The copies that a `CopyFiles` line asks for.
+fn copies_of<'a>(context: &mut Context<'a>, placed: &Placed<'a>) -> Result<Vec<Copied>, InfError> {
     let (scope, line) = *placed;
     let mut copies = Vec::new();
     for name in line.values().filter(|name| !name.is_empty()) {
         let here = &context.scopes[scope];
         let name = here.strings.expand(name);
+        let first = copies.len();
+        let mut origin = scope;
         if let Some(file) = name.strip_prefix('@') {
             let folder = here.places.folder(&here.strings, None, &line)?;
-            let copy = here.places.copy(&here.strings, folder, file, file, 0, &line)?;
-            copies.push((scope, copy, line.number()));
+            copies.push(here.places.copy(&here.strings, folder, file, file, 0, &line)?);
         } else if let Some((scope, section)) = context.find_or_note(placed, &name) {
             context.charge_section(section)?;
             let there = &context.scopes[scope];
-            let found = there.places.copies(&there.strings, section)?;
-            copies.extend(found.into_iter().map(|(copy, line)| (scope, copy, line)));
+            copies.extend(there.places.copies(&there.strings, section)?);
+            origin = scope;
+        }
+        if origin != 0 {
+            for copied in &mut copies[first..] {
+                copied.windows = Some(context.scopes[origin].name.clone());
+            }
         }
     }
     Ok(copies)
@@ -149,13 +153,21 @@ fn add_copies<'a>(
     placed: &Placed<'a>,
     install: &mut Install,
 ) -> Result<(), InfError> {
-    for (scope, copy, line) in copies_of(context, placed)? {
-        if scope == 0 {
+    for Copied { copy, line, windows } in copies_of(context, placed)? {
+        if let Some(name) = windows {
+            install.included_copies.push((name, copy));
+        } else {
             context.need_file(&copy, line);
             install.copies.push(copy);
-        } else {
-            install.included_copies.push((context.scopes[scope].name.clone(), copy));
         }
+    }
+    Ok(())
+}
+
+/// Adds the copies of a `CopyFiles` line that is not followed to the package's files: the package must have them all the same.
+fn need_copies<'a>(context: &mut Context<'a>, placed: &Placed<'a>) -> Result<(), InfError> {
+    for copied in copies_of(context, placed)?.iter().filter(|copied| copied.windows.is_none()) {
+        context.need_file(&copied.copy, copied.line);
     }
     Ok(())
 }
@@ -195,14 +207,9 @@ pub(super) fn install(
             "Filters" => found.filters = filters(context, &lines)?,
             "Interfaces" => interfaces(context, &lines, &mut found)?,
             _ => {
-                // The package must have their files all the same.
                 for placed in lines {
                     if placed.1.key().is_some_and(|key| same(key, "CopyFiles")) {
-                        for (scope, copy, line) in copies_of(context, &placed)? {
-                            if scope == 0 {
-                                context.need_file(&copy, line);
-                            }
-                        }
+                        need_copies(context, &placed)?;
                     } else {
                         note(context, &placed);
                     }
@@ -367,11 +374,7 @@ pub(super) fn class_install(context: &mut Context<'_>) -> Result<Vec<RegistryLin
     let mut registry = Vec::new();
     for placed in context.lines(0, &name, &mut Vec::new())? {
         if placed.1.key().is_some_and(|key| same(key, "CopyFiles")) {
-            for (scope, copy, line) in copies_of(context, &placed)? {
-                if scope == 0 {
-                    context.need_file(&copy, line);
-                }
-            }
+            need_copies(context, &placed)?;
         } else if !registry_of(context, &placed, &mut registry)? {
             note(context, &placed);
         }

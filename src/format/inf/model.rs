@@ -129,7 +129,8 @@ pub struct Install {
     pub interfaces: Vec<(Guid, String)>,
     /// `AddReg` and `DelReg` of the interfaces' sections, in the order of [`Install::interfaces`].
     pub interface_registry: Vec<Vec<RegistryLine>>,
-    /// Copies that sections of the image's own INFs ask for: the INF in lower case, the copy. Their files are in that INF's package.
+    /// Copies of files that are Windows' own: the INF of the image whose section asks for them, or `LayoutFile`, in lower case; the copy. The
+    /// package does not have these files.
     pub included_copies: Vec<(String, FileCopy)>,
 }
 
