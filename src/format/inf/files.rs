@@ -143,20 +143,19 @@ impl<'a> Places<'a> {
         })
     }
 
-    /// Every file that `[SourceDisksFiles]` lists, sorted by path.
-    pub(super) fn listed(&self, strings: &Strings<'a>) -> Result<Vec<PackageFile>, InfError> {
+    /// Every file that `[SourceDisksFiles]` lists, sorted by path; entries whose path cannot be one are left out.
+    pub(super) fn listed(&self, strings: &Strings<'a>) -> Vec<PackageFile> {
         let mut files = Vec::with_capacity(self.files.len());
         for line in self.files.values() {
             let name = strings.expand(line.key().unwrap_or_default());
-            files.push(PackageFile {
-                path: self.source(strings, &name, line)?,
-                line: line.number(),
-            });
+            if let Ok(path) = self.source(strings, &name, line) {
+                files.push(PackageFile { path, line: line.number() });
+            }
         }
         // Two lines may give one path (`a` of the disk `x\`, `x\a`): the map's order must not show.
         files.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
         files.dedup_by(|b, a| a.path == b.path);
-        Ok(files)
+        files
     }
 }
 
@@ -230,8 +229,7 @@ mod tests {
                 "16 c.sys -> 12 deep\\c.sys 0"
             ]
         );
-        let listed: Vec<String> =
-            places.listed(&strings).unwrap().into_iter().map(|f| f.path).collect();
+        let listed: Vec<String> = places.listed(&strings).into_iter().map(|f| f.path).collect();
         assert_eq!(listed, ["base\\b.sys", "x64\\a.sys"]);
     }
 

@@ -189,12 +189,12 @@ pub(super) fn install(
     let mut found =
         Install { section: section.to_owned(), feature_score: SCORE, ..Install::default() };
     let mut included = Vec::new();
-    for placed in context.lines(0, section, &mut included)? {
+    for placed in context.own_lines(section, &mut included)? {
         directive(context, &placed, &mut found)?;
     }
     let mut part = |context: &mut Context<'_>, suffix: &str| -> Result<(), InfError> {
         let name = format!("{section}.{suffix}");
-        let lines = context.lines(0, &name, &mut included)?;
+        let lines = context.own_lines(&name, &mut included)?;
         match suffix {
             "HW" => {
                 for placed in lines {
@@ -231,9 +231,8 @@ pub(super) fn install(
         }
     }
     found.included_infs = included;
-    if context.find(0, section).is_none()
-        && context.find(0, &format!("{section}.Services")).is_none()
-    {
+    let there = |name: &str| context.scopes[0].inf.section(name).is_some();
+    if !there(section) && !there(&format!("{section}.Services")) {
         context.note_missing(section, line);
     }
     Ok(found)
@@ -372,7 +371,7 @@ fn interfaces<'a>(
 pub(super) fn class_install(context: &mut Context<'_>) -> Result<Vec<RegistryLine>, InfError> {
     let name = context.decorated("ClassInstall32");
     let mut registry = Vec::new();
-    for placed in context.lines(0, &name, &mut Vec::new())? {
+    for placed in context.own_lines(&name, &mut Vec::new())? {
         if placed.1.key().is_some_and(|key| same(key, "CopyFiles")) {
             need_copies(context, &placed)?;
         } else if !registry_of(context, &placed, &mut registry)? {

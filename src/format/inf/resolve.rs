@@ -101,8 +101,8 @@ pub fn resolve(inf: &Inf, target: &Target, includes: &dyn Includes) -> Result<Dr
     }
     let class_registry = class_install(&mut context)?;
     whole_package(&mut context, &version.class_guid.to_string());
+    let listed_files = scopes[0].places.listed(&scopes[0].strings);
     context.within_budget()?;
-    let listed_files = scopes[0].places.listed(&scopes[0].strings)?;
     Ok(DriverInf {
         version,
         models,
@@ -300,8 +300,20 @@ impl<'a> Context<'a> {
         self.files.entry(fold(&copy.from)).or_insert_with(file);
     }
 
-    /// The names of the INFs of a list of lines that `Include` was read from go to `included`; the lines of the section `name` and of all that it `Needs` come
-    /// back, its own first. A section that is not there gives nothing.
+    /// [`Context::lines`] of a section that only the package's own INF can have, not one of the same name in an INF of the image.
+    pub(super) fn own_lines(
+        &mut self,
+        name: &str,
+        included: &mut Vec<String>,
+    ) -> Result<Vec<Placed<'a>>, InfError> {
+        if self.scopes[0].inf.section(name).is_none() {
+            return Ok(Vec::new());
+        }
+        self.lines(0, name, included)
+    }
+
+    /// The lines of the section `name` and of all that it `Needs`, its own first; the INFs that `Include` names are added to `included`. A section that is not there
+    /// gives nothing.
     pub(super) fn lines(
         &mut self,
         scope: usize,
@@ -341,7 +353,7 @@ impl<'a> Context<'a> {
         if !self.scopes.iter().skip(1).any(|scope| scope.name == name) {
             self.missing_includes.push((name.to_owned(), line.number()));
         }
-        if !included.iter().any(|known| known == name) {
+        if included.len() < MOST_INCLUDES && !included.iter().any(|known| known == name) {
             included.push(name.to_owned());
         }
     }
@@ -434,7 +446,8 @@ mod tests {
     #[test]
     fn sections_of_the_image_are_needed() {
         let inbox = "[Version]\n[Base]\nAddReg=BaseReg\nNeeds=Base2\nCopyFiles=BaseCopy\n[Base2]\nNeeds=Base\nFeatureScore=80\n[BaseReg]\nHKR,,%T%,,x\n[BaseCopy]\nin.sys\n\
-            [DestinationDirs]\nBaseCopy=12\n[Strings]\nT=\"name\"\n[Base.Services]\nAddService=in,2,InService\n[InService]\nServiceType=1\nServiceBinary=%12%\\in.sys\n";
+            [DestinationDirs]\nBaseCopy=12\n[Strings]\nT=\"name\"\n[Base.Services]\nAddService=in,2,InService\n[InService]\nServiceType=1\nServiceBinary=%12%\\in.sys\n\
+            [I.HW]\nAddReg=BaseReg\n[ClassInstall32]\nAddReg=BaseReg\n";
         let body = "[M.NTamd64]\nx=I,a\n[I]\nAddReg=Own\nInclude=Base.inf\nNeeds=Base\nAddReg=Own2\n[Own]\nHKR,,1\n[Own2]\nHKR,,2\n[I.Services]\nInclude=base.inf,none.inf\nNeeds=Base.Services,Gone\n";
         let inf = Inf::parse(format!("{HEAD}{body}").as_bytes()).unwrap();
         let one = One("base.inf", Arc::new(Inf::parse(inbox.as_bytes()).unwrap()));
@@ -449,6 +462,8 @@ mod tests {
         assert!(install.copies.is_empty() && found.files.is_empty());
         assert_eq!(install.included_infs, ["base.inf", "none.inf"]);
         assert_eq!(install.services[0].name, "in");
+        // Sections of the same name in the other INF are not this driver's.
+        assert!(install.device_registry.is_empty() && found.class_registry.is_empty());
         assert_eq!(
             found.missing_includes.iter().map(|m| m.0.as_str()).collect::<Vec<_>>(),
             ["none.inf"]
