@@ -257,3 +257,44 @@ fn complete_packages_have_the_files_that_are_asked_for() {
         .collect();
     assert_eq!((missing.len(), others.len()), (9, 0), "{missing:#?}");
 }
+
+/// A graphics driver's size: two megabytes, hundreds of install sections that share registry sections. Anything quadratic takes minutes.
+#[test]
+fn a_large_inf_is_quick() {
+    let mut text = String::from(
+        "[Version]\nSignature=\"$Windows NT$\"\nClass=Display\nClassGuid={4d36e968-e325-11ce-bfc1-08002be10318}\n\
+         [Manufacturer]\n%m%=M,NTamd64\n[Strings]\nm=\"M\"\n[DestinationDirs]\nDefaultDestDir=13\n",
+    );
+    let mut section = |name: &str, lines: &mut dyn Iterator<Item = String>| {
+        text.extend(["[", name, "]\n"]);
+        lines.for_each(|line| text.push_str(&line));
+    };
+    section(
+        "M.NTamd64",
+        &mut (0..8000).map(|n| format!("%d{n}%=I{},PCI\\VEN_10DE&DEV_{n:04X}\n", n % 300)),
+    );
+    section("Strings", &mut (0..8000).map(|n| format!("d{n}=\"Graphics adapter number {n}\"\n")));
+    section("SourceDisksFiles", &mut (0..8000).map(|n| format!("file{n}.dll=1,sub\n")));
+    for n in 0..300 {
+        section(
+            &format!("I{n}"),
+            &mut std::iter::once(format!("AddReg=R{n},R{}\nCopyFiles=C{n}\n", n / 2)),
+        );
+        section(
+            &format!("R{n}"),
+            &mut (0..60).map(|k| format!("HKR,\"Key{n}\",\"Value number {k}\",0x10001,{k}\n")),
+        );
+        section(
+            &format!("C{n}"),
+            &mut (0..25).map(|k| format!("file{}.dll,,,0x4000\n", n * 25 + k)),
+        );
+    }
+    let start = std::time::Instant::now();
+    let inf = Inf::parse(text.as_bytes()).unwrap();
+    let parsed = start.elapsed();
+    let found = resolve(&inf, &target(InfArchitecture::Amd64), &NoIncludes).unwrap();
+    let resolved = start.elapsed();
+    eprintln!("{} bytes: parsed in {parsed:?}, resolved by {resolved:?}", text.len());
+    assert_eq!((found.models.len(), found.installs.len(), found.files.len()), (8000, 300, 7500));
+    assert!(resolved.as_secs() < 20, "{resolved:?}");
+}
