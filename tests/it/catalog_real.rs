@@ -1,4 +1,7 @@
 //! Catalogs of real driver packages: what is read of them, which files they name, what their signatures are worth.
+//!
+//! The expected classes were found by a reference of our own over another ASN.1 library and the members by hashing with Python; an
+//! independent program of the same purpose is asked where it is installed (`osslsigncode`).
 
 use std::{
     collections::BTreeMap,
@@ -13,18 +16,152 @@ use walkdir::WalkDir;
 
 use crate::support;
 
+/// Catalogs of the shared data by folder of the package, leaf and class: how many there are.
+const EXPECTED: &[(&str, &str, Trust, usize)] = &[
+    ("arduino", "Adafruit Industries", Trust::Authenticode, 1),
+    ("arduino", "Arduino LLC", Trust::Authenticode, 3),
+    ("arduino", "Arduino srl", Trust::Authenticode, 3),
+    ("arduino", HARDWARE_PUBLISHER, Trust::Whql, 3),
+    ("softether", HARDWARE_PUBLISHER, Trust::Whql, 129),
+    ("wintun-0.14.1", HARDWARE_PUBLISHER, Trust::Whql, 7),
+    ("wintun-0.14.1", "WireGuard LLC", Trust::Authenticode, 1),
+];
+
+const HARDWARE_PUBLISHER: &str = "Microsoft Windows Hardware Compatibility Publisher";
+
 #[test]
-fn dump_everything() {
-    let Some(root) = support::shared_data("drivers") else { return };
+fn every_catalog_of_the_data_has_the_class_it_must_have() {
+    let Some(root) = support::shared_data("drivers/packages") else { return };
+    let mut found = BTreeMap::new();
     for path in catalogs(&root) {
-        let catalog = Catalog::parse(&fs_err::read(&path).unwrap()).unwrap();
+        let catalog = read(&path);
         let verdict = catalog.verify();
-        eprintln!("{} {:?} members {}", path.display(), verdict, catalog.members().len());
+        let folder = path.strip_prefix(&root).unwrap().components().next().unwrap();
+        let folder = folder.as_os_str().to_str().unwrap().to_owned();
+        assert!(verdict.signed_at.is_some(), "{}: {}", path.display(), verdict.reason);
+        assert_eq!(verdict.reason.is_empty(), verdict.trust == Trust::Whql);
+        assert_eq!(verdict.chain[0], verdict.signer);
+        if verdict.trust == Trust::Whql {
+            assert!(verdict.submission_id.is_some(), "{}", path.display());
+            assert!(reaches_a_known_root(&verdict.chain), "{:?}", verdict.chain);
+        }
+        assert!(catalog.attribute("OS").is_some(), "{}", path.display());
+        *found.entry((folder, verdict.signer, verdict.trust)).or_insert(0) += 1;
+    }
+    let expected: BTreeMap<_, _> = EXPECTED
+        .iter()
+        .map(|(folder, signer, trust, count)| {
+            (((*folder).to_owned(), (*signer).to_owned(), *trust), *count)
+        })
+        .collect();
+    assert_eq!(found, expected);
+}
+
+/// The root is in no catalog: its key in our table verified the topmost certificate.
+fn reaches_a_known_root(chain: &[String]) -> bool {
+    chain.last().is_some_and(|name| name.starts_with("Microsoft Root Certificate Authority"))
+}
+
+#[test]
+fn catalogs_of_windows_itself_are_microsofts_but_no_drivers_and_development_ones_are_tests() {
+    let Some(root) = support::shared_data("cbs") else { return };
+    for path in catalogs(&root) {
+        let verdict = read(&path).verify();
+        let development = path.to_string_lossy().contains("edition_mum");
+        let expected = if development { Trust::Test } else { Trust::Authenticode };
+        assert_eq!(verdict.trust, expected, "{}: {}", path.display(), verdict.reason);
+        assert_eq!(verdict.signer, "Microsoft Windows");
+        assert_eq!(reaches_a_known_root(&verdict.chain), !development);
     }
 }
 
+#[test]
+fn every_file_of_a_complete_package_is_named_by_its_catalog() {
+    let Some(root) = support::shared_data("drivers/packages") else { return };
+    let mut programs = 0;
+    let mut flat = 0;
+    for path in catalogs(&root) {
+        // Those of Arduino went through git, which changed the line ends of their INFs.
+        if path.strip_prefix(&root).unwrap().starts_with("arduino") {
+            continue;
+        }
+        let catalog = read(&path);
+        for member in catalog.members() {
+            let Some(file) = &member.file else { continue };
+            let Some(file) = beside(&path, file) else { continue };
+            let digests = FileDigests::of(&FileSource::open(&file).unwrap()).unwrap();
+            if !shared_by_catalogs(&file) {
+                assert!(
+                    catalog.contains(&digests),
+                    "{} does not name {}",
+                    path.display(),
+                    file.display()
+                );
+            }
+            if !catalog.contains(&digests) {
+                continue;
+            }
+            match member.kind {
+                Some(MemberKind::Pe) => {
+                    assert!(digests.pe.is_some(), "{}", file.display());
+                    programs += 1;
+                }
+                _ => flat += 1,
+            }
+        }
+    }
+    assert!(
+        programs >= 100 && flat >= 100,
+        "{programs} programs and {flat} other files were compared"
+    );
+}
+
+/// A package folder with catalogs for several architectures has one INF of each name but not always the one a catalog means.
+fn shared_by_catalogs(_: &Path) -> bool {
+    false
+}
+
+#[test]
+fn a_changed_byte_of_a_real_catalog_is_not_trusted() {
+    let Some(root) = support::shared_data("drivers/packages/wintun-0.14.1/amd64") else { return };
+    let path = catalogs(&root).into_iter().next().unwrap();
+    let bytes = fs_err::read(&path).unwrap();
+    assert_eq!(Catalog::parse(&bytes).unwrap().verify().trust, Trust::Whql);
+    let mut outside = 0;
+    for index in (0..bytes.len()).step_by(bytes.len() / 400) {
+        let mut changed = bytes.clone();
+        changed[index] ^= 0x10;
+        let Ok(catalog) = Catalog::parse(&changed) else { continue };
+        let original = Catalog::parse(&bytes).unwrap();
+        if catalog.verify().trust == Trust::Whql {
+            // Parts that no signature covers and nothing is read from: certificates that are not needed, attribute certificates.
+            assert_eq!(catalog.members(), original.members());
+            assert!(catalog.attributes().eq(original.attributes()));
+            outside += 1;
+        }
+    }
+    assert!(outside < 200, "{outside} of 400 changes did not matter");
+}
+
+fn read(path: &Path) -> Catalog {
+    Catalog::parse(&fs_err::read(path).unwrap())
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The file of that name in the catalog's folder, in whatever case.
+fn beside(catalog: &Path, name: &str) -> Option<PathBuf> {
+    let folder = fs_err::read_dir(catalog.parent().unwrap()).unwrap();
+    let names = folder.map(|entry| entry.unwrap().path());
+    let is =
+        |path: &PathBuf| path.file_name().is_some_and(|found| found.eq_ignore_ascii_case(name));
+    names.into_iter().find(is)
+}
+
 fn catalogs(root: &Path) -> Vec<PathBuf> {
-    let all = WalkDir::new(root).sort_by_file_name().into_iter().map(|entry| entry.unwrap().into_path());
-    let is = |path: &PathBuf| path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("cat"));
+    let all =
+        WalkDir::new(root).sort_by_file_name().into_iter().map(|entry| entry.unwrap().into_path());
+    let is = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("cat"))
+    };
     all.filter(is).collect()
 }

@@ -119,6 +119,15 @@ impl Key {
     }
 }
 
+impl Key {
+    /// The same for a signature that pads the digest alone, without the name of its function.
+    pub(super) fn verifies_bare(&self, hash: Hash, data: &[u8], signature: &[u8]) -> bool {
+        let digest = hash.digest(data);
+        let padding = Pkcs1v15Sign { hash_len: Some(digest.len()), prefix: Box::default() };
+        self.0.verify(padding, &digest, signature).is_ok()
+    }
+}
+
 /// What a certificate says and what its issuer signed of it.
 #[derive(Debug, Clone)]
 pub(super) struct Certificate {

@@ -369,3 +369,109 @@ impl std::fmt::Display for Member {
         write!(formatter, "{} {}", to_hex(&self.digest), self.file.as_deref().unwrap_or("?"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::format::catalog::{NewMember, Trust, ctl_of, testing};
+
+    #[test]
+    fn an_unsigned_catalog_names_its_files_and_no_others() {
+        let bytes = ctl_of(&testing::members(), &[("OS", "10X64"), ("Submission ID", "1")]);
+        let catalog = Catalog::parse(&bytes).unwrap();
+        assert_eq!((catalog.attribute("OS"), catalog.attribute("os")), (Some("10X64"), None));
+        for (name, content) in testing::files() {
+            let digests = FileDigests::of(&content).unwrap();
+            assert!(catalog.contains(&digests), "{name}");
+            let member =
+                catalog.members().iter().find(|member| member.file.as_deref() == Some(name));
+            let member = member.unwrap();
+            assert_eq!(member.algorithm, Algorithm::Sha256);
+            let pe = digests.pe.is_some();
+            assert_eq!(member.kind, Some(if pe { MemberKind::Pe } else { MemberKind::Flat }));
+            let mut changed = content.clone();
+            *changed.last_mut().unwrap() ^= 1;
+            assert!(!catalog.contains(&FileDigests::of(&changed).unwrap()), "{name}");
+        }
+        let verdict = catalog.verify();
+        assert_eq!(
+            (verdict.trust, &*verdict.reason),
+            (Trust::Unsigned, "the catalog has no signature")
+        );
+        assert_eq!(verdict.submission_id.as_deref(), Some("1"));
+        let mut reversed = testing::members();
+        reversed.reverse();
+        assert_eq!(ctl_of(&reversed, &[("Submission ID", "1"), ("OS", "10X64")]), bytes);
+    }
+
+    #[test]
+    fn a_member_of_version_one_is_known_by_its_text() {
+        let digest = crate::base::digest::Sha1::of(b"x");
+        let text: Vec<u8> = digest
+            .to_hex()
+            .to_uppercase()
+            .encode_utf16()
+            .chain([0])
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        assert_eq!(digest_of_tag(&text), digest.0);
+        assert_eq!(digest_of_tag(b"label"), b"label");
+    }
+
+    #[test]
+    fn what_is_no_catalog_is_refused_with_its_place() {
+        let refused = |bytes: &[u8]| Catalog::parse(bytes).unwrap_err().to_string();
+        assert_eq!(refused(b""), "catalog: content info: missing (at offset 0x0)");
+        assert!(refused(b"MZ\0\0").contains("tag 0x30 expected, 0x4d found"));
+        let bytes = ctl_of(&testing::members(), &[]);
+        for cut in 0..bytes.len() {
+            assert!(Catalog::parse(&bytes[..cut]).is_err());
+        }
+        let other =
+            super::super::write::signed_data(oid::TST_INFO, &asn1::element(4, &[]), &[], &[]);
+        assert!(refused(&other).contains("not a certificate trust list"));
+    }
+
+    #[test]
+    fn a_catalog_of_many_members_is_searched_quickly() {
+        let member = |index: u32| NewMember {
+            file: format!("{index}.bin"),
+            digests: FileDigests::of(&index.to_le_bytes().to_vec()).unwrap(),
+        };
+        let members: Vec<NewMember> = (0..2000).map(member).collect();
+        let catalog = Catalog::parse(&ctl_of(&members, &[])).unwrap();
+        assert_eq!(catalog.members().len(), 2000);
+        assert!(members.iter().all(|member| catalog.contains(&member.digests)));
+        assert!(!catalog.contains(&member(2000).digests));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            if let Ok(catalog) = Catalog::parse(&bytes) {
+                prop_assert_eq!(catalog.verify().trust, Trust::Unsigned);
+            }
+        }
+
+        #[test]
+        fn a_mutated_catalog_is_read_or_refused_and_judged_without_panic(
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            use std::sync::LazyLock;
+            static GOOD: LazyLock<Vec<u8>> =
+                LazyLock::new(|| testing::NewCatalog::new(oid::WHQL).bytes());
+            let mut bytes = GOOD.clone();
+            for (index, value) in changes {
+                let index = index.index(bytes.len());
+                bytes[index] = value;
+            }
+            if let Ok(catalog) = Catalog::parse(&bytes) {
+                drop(catalog.verify());
+            }
+        }
+    }
+}

@@ -191,14 +191,14 @@ impl<'a> Chain<'a> {
         let mut tries = 0;
         while chain.path.len() <= MAX_CHAIN {
             let current = chain.path[chain.path.len() - 1];
+            if let Some(root) = authorities::root_of(current, role) {
+                chain.anchor = Some(Anchor::Above(root.name));
+                break;
+            }
             if let Some(authority) =
                 authorities::authority_of(known, current, role).filter(|_| chain.path.len() > 1)
             {
                 chain.anchor = Some(Anchor::Last(authority));
-                break;
-            }
-            if let Some(root) = authorities::root_of(current, role) {
-                chain.anchor = Some(Anchor::Above(root.name));
                 break;
             }
             let mut issuers: Vec<&Certificate> = pool
@@ -386,4 +386,145 @@ fn check_stamp(
     stamper.check(leaf, content_type, digest)?;
     let chain = Chain::build(leaf, pool, Role::Time, known);
     chain.problem(oid::TIME_STAMPING, Some(time)).map_or(Ok(time), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::catalog::{
+        Catalog,
+        testing::{NewCatalog, Stamp, known},
+    };
+
+    fn judged(catalog: &NewCatalog, role: Role) -> (Trust, String) {
+        let verdict = Catalog::parse(&catalog.bytes()).unwrap().judge(&known(role));
+        (verdict.trust, verdict.reason)
+    }
+
+    #[test]
+    fn the_class_is_what_authority_purpose_and_time_stamp_allow() {
+        let whql = NewCatalog::new(oid::WHQL);
+        let verdict = Catalog::parse(&whql.bytes()).unwrap().judge(&known(Role::Microsoft));
+        assert_eq!((verdict.trust, &*verdict.reason), (Trust::Whql, ""));
+        assert_eq!(verdict.signer, "Test Leaf");
+        assert_eq!(verdict.chain, ["Test Leaf", "Test Authority"]);
+        assert_eq!(verdict.submission_id.as_deref(), Some("42_1"));
+        assert_eq!(verdict.signed_at, FileTime::parse("2015-06-01T12:00:00Z"));
+        let old = NewCatalog { stamp: Stamp::Countersignature("150601120000Z"), ..whql.clone() };
+        assert_eq!(judged(&old, Role::Microsoft).0, Trust::Whql);
+        assert_eq!(judged(&NewCatalog::new(oid::ATTESTED), Role::Microsoft).0, Trust::Attested);
+        let extended = NewCatalog::new(oid::EXTENDED_VERIFICATION);
+        assert_eq!(judged(&extended, Role::Microsoft).0, Trust::Attested);
+        assert_eq!(
+            judged(&NewCatalog::new(oid::KEY_USAGE), Role::Microsoft).0,
+            Trust::Authenticode
+        );
+        assert_eq!(
+            judged(&whql, Role::Publisher).0,
+            Trust::Authenticode,
+            "WHQL is Microsoft's to say"
+        );
+        let (trust, reason) = judged(&whql, Role::Time);
+        assert_eq!(trust, Trust::Test);
+        assert!(reason.contains("which is not a known authority"), "{reason}");
+        assert_eq!(
+            Catalog::parse(&whql.bytes()).unwrap().verify().trust,
+            Trust::Test,
+            "our keys are nobody's"
+        );
+    }
+
+    #[test]
+    fn without_a_time_stamp_validity_is_not_known_and_the_class_says_so() {
+        let mut catalog = NewCatalog { stamp: Stamp::None, ..NewCatalog::new(oid::WHQL) };
+        let (trust, reason) = judged(&catalog, Role::Microsoft);
+        assert_eq!(trust, Trust::Test, "the list is from 2000, before the certificates");
+        assert!(reason.contains("was not valid on 2000-01-01"), "{reason}");
+        for certificate in [&mut catalog.leaf, &mut catalog.authority] {
+            certificate.not_before = "990101000000Z";
+        }
+        let (trust, reason) = judged(&catalog, Role::Microsoft);
+        assert_eq!(trust, Trust::Authenticode);
+        assert!(reason.contains("without a time-stamp"), "{reason}");
+        let (trust, reason) = judged(&catalog, Role::Publisher);
+        assert_eq!(trust, Trust::Authenticode);
+        assert!(reason.contains("without a time-stamp"), "{reason}");
+    }
+
+    #[test]
+    fn every_rule_of_the_chain_is_kept() {
+        type Change = fn(&mut NewCatalog);
+        let changes: &[(&str, Change)] = &[
+            ("Test Leaf\" was not valid", |it| it.leaf.not_after = "140101000000Z"),
+            ("Test Authority\" was not valid", |it| it.authority.not_before = "160101000000Z"),
+            ("may not issue", |it| it.authority.authority = false),
+            ("may not issue", |it| it.authority.key_usage = Some(0x80)),
+            ("may not issue", |it| it.authority.purposes = vec![oid::TIME_STAMPING]),
+            ("not for this purpose", |it| it.leaf.purposes = vec![oid::WHQL]),
+            ("not for this purpose", |it| it.leaf.purposes.clear()),
+            ("does not know", |it| it.leaf.demand = true),
+            ("does not know", |it| it.authority.demand = true),
+            ("time-stamp does not hold", |it| it.stamper.purposes = vec![oid::CODE_SIGNING]),
+            ("time-stamp does not hold", |it| it.stamper.not_after = "140101000000Z"),
+            ("time-stamp does not hold", |it| it.time_authority.authority = false),
+            ("time-stamp does not hold", |it| {
+                it.stamper.issuer = super::super::testing::Holder::Leaf
+            }),
+            ("time-stamp does not hold", |it| it.stamp = Stamp::Countersignature("050601120000Z")),
+        ];
+        for (expected, change) in changes {
+            let mut catalog = NewCatalog::new(oid::WHQL);
+            change(&mut catalog);
+            let (trust, reason) = judged(&catalog, Role::Microsoft);
+            assert_eq!(trust, Trust::Test, "{expected}: {reason}");
+            assert!(reason.contains(expected), "{expected}: {reason}");
+        }
+        let mut allowed = NewCatalog::new(oid::WHQL);
+        allowed.authority.path_length = Some(0);
+        assert_eq!(judged(&allowed, Role::Microsoft).0, Trust::Whql);
+        allowed.authority.purposes = vec![oid::CODE_SIGNING];
+        assert_eq!(
+            judged(&allowed, Role::Microsoft).0,
+            Trust::Authenticode,
+            "WHQL was not granted to it"
+        );
+        let mut not_signing = NewCatalog::new(oid::WHQL);
+        not_signing.leaf.key_usage = Some(0x20);
+        assert_eq!(judged(&not_signing, Role::Microsoft).0, Trust::Unsigned);
+    }
+
+    #[test]
+    fn no_changed_byte_of_what_is_signed_is_still_trusted() {
+        let known = known(Role::Microsoft);
+        let new = NewCatalog::new(oid::WHQL);
+        let bytes = new.bytes();
+        let data = signed_data::read(&bytes).unwrap();
+        let [signer] = &data.signers[..] else { panic!("one signer") };
+        let stamper = signed_data::read(&signer.tokens[0]).unwrap().signers[0].signature.clone();
+        let body = |certificate: Vec<u8>| {
+            let outer = Reader::new(&certificate).next("certificate").unwrap();
+            outer.inside().next("body").unwrap().raw.to_vec()
+        };
+        let parts = [
+            ("member or attribute", data.content.content.to_vec()),
+            ("certificate of the signer", body(new.leaf.bytes())),
+            ("certificate of the stamper", body(new.stamper.bytes())),
+            ("signature", signer.signature.clone()),
+            ("signature of the time-stamp", stamper),
+        ];
+        for (name, part) in parts {
+            let start = bytes.windows(part.len()).position(|window| window == part).unwrap();
+            for index in (start..start + part.len()).step_by(5) {
+                let mut changed = bytes.clone();
+                changed[index] ^= 0x01;
+                let Ok(catalog) = Catalog::parse(&changed) else { continue };
+                let trust = catalog.judge(&known).trust;
+                let expected: &[Trust] = match name {
+                    "member or attribute" | "signature" => &[Trust::Unsigned],
+                    _ => &[Trust::Unsigned, Trust::Test],
+                };
+                assert!(expected.contains(&trust), "{name}, byte {}: {trust:?}", index - start);
+            }
+        }
+    }
 }
