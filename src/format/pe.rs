@@ -66,7 +66,7 @@ impl AuthenticodeLayout {
             return Ok(None);
         }
         let signature = u64::from(u32::from_le_bytes(word));
-        let mut header = [0; OPTIONAL_HEADER as usize + 2];
+        let mut header = [0; 26];
         if !field(signature, &mut header)? || !header.starts_with(b"PE\0\0") {
             return Ok(None);
         }
@@ -83,28 +83,33 @@ impl AuthenticodeLayout {
         }
         let mut gaps = Vec::with_capacity(3);
         gaps.push(optional + CHECK_SUM..optional + CHECK_SUM + 4);
-        let entry = first_directory + CERTIFICATE_TABLE * DIRECTORY_SIZE;
-        let mut table = [0; DIRECTORY_SIZE as usize];
+        let mut table = [0; 8];
         field(optional + DIRECTORY_COUNT[wide], &mut word)?;
         if u64::from(u32::from_le_bytes(word)) > CERTIFICATE_TABLE {
+            let entry = first_directory + CERTIFICATE_TABLE * DIRECTORY_SIZE;
             if entry + DIRECTORY_SIZE > optional_end || !field(entry, &mut table)? {
                 return Ok(None);
             }
             gaps.push(entry..entry + DIRECTORY_SIZE);
         }
-        let [a, b, c, d, e, f, g, h] = table;
+        Ok(Self::with_table(gaps, table, &(optional_end..size)))
+    }
+
+    /// Adds the certificate table that `entry` announces, which must stand in `body`; `None` when it does not.
+    fn with_table(mut gaps: Vec<Range<u64>>, entry: [u8; 8], body: &Range<u64>) -> Option<Self> {
+        let [a, b, c, d, e, f, g, h] = entry;
         // The only directory whose place is an offset in the file.
         let start = u64::from(u32::from_le_bytes([a, b, c, d]));
         let end = start + u64::from(u32::from_le_bytes([e, f, g, h]));
-        let signed = start != 0 && end != start;
-        if signed {
-            if start < optional_end || end > size {
-                return Ok(None);
-            }
-            gaps.push(start..end);
+        if start == 0 || start == end {
+            let rest = usize::try_from(body.end % 8).unwrap_or(0);
+            return Some(Self { gaps, padding: if rest == 0 { 0 } else { 8 - rest } });
         }
-        let rest = usize::try_from(size % 8).unwrap_or(0);
-        Ok(Some(Self { gaps, padding: if signed || rest == 0 { 0 } else { 8 - rest } }))
+        if start < body.start || end > body.end {
+            return None;
+        }
+        gaps.push(start..end);
+        Some(Self { gaps, padding: 0 })
     }
 
     /// Hands the parts of `bytes`, which stand at `offset` in the file, that the hash covers to `hash`, in order.

@@ -1,7 +1,9 @@
 //! Catalogs of real driver packages: what is read of them, which files they name, what their signatures are worth.
 //!
-//! The expected classes were found by a reference of our own over another ASN.1 library and the members by hashing with Python; an
-//! independent program of the same purpose is asked where it is installed (`osslsigncode`).
+//! The expected values come from outside of this program (2026-11): members and digests from a reference of our own over another
+//! ASN.1 library; signatures and chains from `osslsigncode verify` with the roots of Microsoft's program, which agrees on 144 of 147
+//! catalogs. The other three are Arduino srl's, whose countersignatures by Symantec's service pad the bare digest; OpenSSL refuses
+//! that form.
 
 use std::{
     collections::BTreeMap,
@@ -26,9 +28,6 @@ const EXPECTED: &[(&str, &str, Trust, usize)] = &[
     ("wintun-0.14.1", HARDWARE_PUBLISHER, Trust::Whql, 7),
     ("wintun-0.14.1", "WireGuard LLC", Trust::Authenticode, 1),
 ];
-
-/// INFs whose line ends git changed: no digest can fit.
-const CHANGED_BY_GIT: &[&str] = &[];
 
 const HARDWARE_PUBLISHER: &str = "Microsoft Windows Hardware Compatibility Publisher";
 
@@ -95,13 +94,11 @@ fn every_file_of_a_package_is_named_by_a_catalog_beside_it() {
             }
         }
     }
-    let missing: Vec<_> =
+    let missing: Vec<&PathBuf> =
         files.iter().filter(|(_, found)| found.is_none()).map(|(file, _)| file).collect();
-    let missing: Vec<_> =
-        missing.iter().map(|file| file.strip_prefix(&root).unwrap().to_str().unwrap()).collect();
-    assert_eq!(missing, CHANGED_BY_GIT);
+    assert!(missing.is_empty(), "no catalog has the digest of {missing:?}");
     let count = |kind| files.values().filter(|found| **found == Some(kind)).count();
-    assert_eq!((count(MemberKind::Pe), count(MemberKind::Flat)), (0, 0));
+    assert_eq!((count(MemberKind::Pe), count(MemberKind::Flat)), (133, 142));
 }
 
 #[test]

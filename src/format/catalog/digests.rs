@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn all_bytes_are_hashed_across_steps_and_only_programs_have_more() {
-        let mut bytes = vec![0x5a; (BUFFER + 77) as usize];
+        let mut bytes = vec![0x5a; (1 << 20) + 77];
         let digests = FileDigests::of(&bytes).unwrap();
         assert_eq!(digests.sha1, Sha1::of(&bytes).0);
         assert_eq!(digests.pe, None);
@@ -95,7 +95,7 @@ mod tests {
         );
         // A program larger than a step hashes as its bytes without the three gaps.
         let head = pe::testing::program(&[0; 64]);
-        bytes.truncate((BUFFER + 72) as usize);
+        bytes.truncate((1 << 20) + 72);
         bytes[..head.len()].copy_from_slice(&head);
         let gaps = pe::testing::GAPS;
         let mut covered = bytes.clone();

@@ -300,11 +300,12 @@ impl Member {
             }
             oid::MEMBER_INFO_V2 => {
                 // The value is one empty element whose tag says it.
-                self.kind = self.kind.or(match value.raw.first() {
+                let kind = match value.raw.first() {
                     Some(0x80 | 0xa0) => Some(MemberKind::Pe),
                     Some(&asn1::CONTEXT_2_PRIMITIVE | 0xa2) => Some(MemberKind::Flat),
                     _ => None,
-                });
+                };
+                self.kind = self.kind.or(kind);
             }
             _ => {}
         }

@@ -393,7 +393,7 @@ mod tests {
     use super::*;
     use crate::format::catalog::{
         Catalog,
-        testing::{NewCatalog, Stamp, known},
+        testing::{Holder, NewCatalog, Stamp, known},
     };
 
     fn judged(catalog: &NewCatalog, role: Role) -> (Trust, String) {
@@ -468,7 +468,7 @@ mod tests {
             ("time-stamp does not hold", |it| it.stamper.not_after = "140101000000Z"),
             ("time-stamp does not hold", |it| it.time_authority.authority = false),
             ("time-stamp does not hold", |it| {
-                it.stamper.issuer = super::super::testing::Holder::Leaf
+                it.stamper.issuer = Holder::Leaf;
             }),
             ("time-stamp does not hold", |it| it.stamp = Stamp::Countersignature("050601120000Z")),
         ];
