@@ -145,7 +145,6 @@ pub(super) const AUTHORITIES: &[Authority] = &[
     row("VeriSign Universal Root Certification Authority", "967b0cd93fcef7f27ce2c245767ae9b05a776b0649f9965b6290968469686872", BOTH, Source::RootProgram),
 ];
 
-/// SubjectPublicKeyInfo hashes of these roots, for who checks: df530bac9fcd914c…, c9905b0ee0120229…, 02376d0908ac2304….
 const ROOTS: &[Root] = &[
     Root {
         name: "Microsoft Root Certificate Authority",
@@ -200,6 +199,29 @@ const ROOTS: &[Root] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::catalog::{
+        asn1::{self, element},
+        certificate::Hash,
+        oid, write,
+    };
+
+    /// The SubjectPublicKeyInfo of each root by its SHA-256: a slip in a modulus would show.
+    #[test]
+    fn the_roots_are_the_keys_they_are_said_to_be() {
+        let expected = [
+            "df530bac9fcd914c252c2fbdceddc6183d4ae8c680ad65f03e204861dd7b1c73",
+            "c9905b0ee01202293ca026e64f08412442c5504c06e44ca7e9726d61f20e4089",
+            "02376d0908ac23041cc7d666d9daf192554f7fc36317aa9cb800908616b28af8",
+        ];
+        for (root, expected) in ROOTS.iter().zip(expected) {
+            let modulus = element(asn1::INTEGER, &[&[0], &from_hex(root.modulus).unwrap()]);
+            let exponent = element(asn1::INTEGER, &[&[1, 0, 1]]);
+            let numbers = element(asn1::SEQUENCE, &[&modulus, &exponent]);
+            let bits = element(asn1::BIT_STRING, &[&[0], &numbers]);
+            let info = element(asn1::SEQUENCE, &[&write::algorithm(oid::RSA), &bits]);
+            assert_eq!(to_hex(&Hash::Sha256.digest(&info)), expected, "{}", root.name);
+        }
+    }
 
     #[test]
     fn every_value_of_the_table_is_well_formed_and_stands_once() {
