@@ -229,8 +229,8 @@ impl Signer {
         if self.message_digest != content_digest {
             return Err("what is signed was changed after signing".into());
         }
-        // Countersignatures of Symantec's service (2012 to 2020) pad the bare digest; as we remember it Windows accepts that, and it is as hard to
-        // forge.
+        // Countersignatures of Symantec's service (2012 to 2020) pad the bare digest. As we remember it, Windows accepts
+        // that; it is as hard to forge.
         let bare = || {
             content_type == oid::DATA && key.verifies_bare(hash, &self.attributes, &self.signature)
         };
