@@ -1,12 +1,14 @@
 //! Layer 2: bytes and their meaning, without policy.
 //!
+//! - [`catalog`]: catalogs of driver packages: which files they name, what their signature is worth
 //! - [`hive`]: Windows registry hives (regf): read, edit, check, replay of transaction logs
 //! - [`inf`]: driver packages' INF files: text, model for a target
-//! - [`pe`]: which machine a program is for
+//! - [`pe`]: which machine a program is for, and what its Authenticode hash covers
 //! - [`reg_text`]: `.reg` files
 //! - [`security`]: security descriptors: bytes, text, inheritance
 //! - [`wim`]: Windows Imaging files: reader, writer, verifier
 
+pub mod catalog;
 pub mod hive;
 pub mod inf;
 pub mod pe;

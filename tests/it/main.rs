@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod build_winpe;
+mod catalog_real;
 mod cli_frame;
 mod cli_recipe;
 mod cli_wim;

@@ -29,8 +29,21 @@ const LICENCES: &[&str] = &[
 const FORBIDDEN: &[&str] =
     &["aws-lc-sys", "bindgen", "cmake", "icu_*", "openssl-sys", "pkg-config", "ring"];
 
-/// Crates that may be there in two major versions, because those above them have not all moved on.
-const TWICE: &[&str] = &["hashbrown", "syn", "unicode-width", "windows-sys", "windows-targets"];
+/// Crates that may be there in two major versions, because those above them have not all moved on. `const-oid` to `rand_core` are
+/// there because of `rsa` 0.9, whose successor is not released.
+const TWICE: &[&str] = &[
+    "const-oid",
+    "crypto-common",
+    "digest",
+    "getrandom",
+    "hashbrown",
+    "rand",
+    "rand_core",
+    "syn",
+    "unicode-width",
+    "windows-sys",
+    "windows-targets",
+];
 
 /// What the top level holds; names that start with a dot besides.
 const TOP_LEVEL: &[&str] = &[
