@@ -1,5 +1,6 @@
 //! Layer 2: bytes and their meaning, without policy.
 //!
+//! - [`cab`]: cabinets: reader
 //! - [`hive`]: Windows registry hives (regf): read, edit, check, replay of transaction logs
 //! - [`inf`]: driver packages' INF files: text, model for a target
 //! - [`pe`]: which machine a program is for
@@ -7,8 +8,10 @@
 //! - [`security`]: security descriptors: bytes, text, inheritance
 //! - [`wim`]: Windows Imaging files: reader, writer, verifier
 
+pub mod cab;
 pub mod hive;
 pub mod inf;
+mod member_name;
 pub mod pe;
 pub mod reg_text;
 pub mod security;

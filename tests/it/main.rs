@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod build_winpe;
+mod cab_peers;
 mod cli_frame;
 mod cli_recipe;
 mod cli_wim;
