@@ -7,6 +7,7 @@
 //! - [`reg_text`]: `.reg` files
 //! - [`security`]: security descriptors: bytes, text, inheritance
 //! - [`wim`]: Windows Imaging files: reader, writer, verifier
+//! - [`zip`]: ZIP archives: reader
 
 pub mod cab;
 pub mod hive;
@@ -16,3 +17,4 @@ pub mod pe;
 pub mod reg_text;
 pub mod security;
 pub mod wim;
+pub mod zip;

@@ -70,7 +70,7 @@ fn cabinets_of_gcab_come_out() {
         fs::write(source.join(name), content).unwrap();
     }
     fs::write(source.join("empty"), b"").unwrap();
-    for (kind, option) in [("mszip", "-cz"), ("stored", "-cn")] {
+    for (kind, option) in [("mszip", "-cz"), ("stored", "-c")] {
         let path = folder.path().join(format!("{kind}.cab"));
         let mut command = gcab.command();
         command.current_dir(&source).arg(option).arg(&path);
@@ -105,4 +105,41 @@ fn real_updates_come_out_with_their_nested_cabinets() {
         }
     }
     assert!(read > 1 << 20, "{read} bytes");
+}
+
+/// A cabinet of one LZX block of plain bytes that holds a call of the stream's first byte, as the operand 0; made by hand, without a checksum.
+fn cabinet_with_a_call_of_the_start() -> Vec<u8> {
+    // The translation's bit, its size of 12,000,000 (32 bits), block type 3 (3), block size 200 (24), four bits to fill the word.
+    let bits = 1u64 << 63 | 12_000_000 << 31 | 3 << 28 | 200 << 4;
+    let mut stored: Vec<u8> =
+        bits.to_be_bytes().chunks(2).flat_map(|word| [word[1], word[0]]).collect();
+    for _ in 0..3 {
+        stored.extend(1u32.to_le_bytes());
+    }
+    let mut content = vec![0x90; 200];
+    content[100..105].copy_from_slice(&[0xE8, 0, 0, 0, 0]);
+    stored.extend(content);
+    let stored_size = u16::try_from(stored.len()).unwrap();
+    let mut bytes = b"MSCF\0\0\0\0".to_vec();
+    bytes.extend((36 + 8 + 21 + 8 + u32::from(stored_size)).to_le_bytes());
+    bytes.extend([0; 4]);
+    bytes.extend(44u32.to_le_bytes());
+    bytes.extend([0, 0, 0, 0, 3, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    bytes.extend(65u32.to_le_bytes());
+    bytes.extend([1, 0, 3, 15]);
+    bytes.extend([200, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x21, 0x50, 0, 0, 0x20, 0]);
+    bytes.extend(b"call\0");
+    bytes.extend([0; 4]);
+    bytes.extend(stored_size.to_le_bytes());
+    bytes.extend([200, 0]);
+    bytes.extend(stored);
+    bytes
+}
+
+#[test]
+fn a_call_of_the_start_of_the_stream_comes_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("call.cab");
+    fs::write(&path, cabinet_with_a_call_of_the_start()).unwrap();
+    assert_eq!(compare(&path)["call"][100..105], [0xE8, 0x9C, 0xFF, 0xFF, 0xFF]);
 }
