@@ -166,7 +166,10 @@ impl<R: Read> MemberReader<R> {
         match self.left.checked_sub(count as u64) {
             Some(left) => self.left = left,
             None => {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "it is longer than it says"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it is longer than it says",
+                ));
             }
         }
         if count == 0 && self.left > 0 {

@@ -9,12 +9,14 @@
 //! - [`files`]: files and folders put in place, taken away, adjusted
 //! - [`unattend`]: the answer file for Windows Setup
 //! - [`first_boot`]: scripts that Windows runs once, before the first logon
+//! - [`drivers`]: driver packages
 //!
 //! An operation sees inputs by name ([`Inputs`]) and gives content to a [`BlobSink`]; it never sees a host path, the output, the clock or the
 //! terminal. `prepare` depends on the operation and its inputs alone, may run in parallel and is what is worth caching; `apply` needs the image and
 //! takes milliseconds.
 
 mod answer_file;
+pub mod drivers;
 mod error;
 pub mod files;
 pub mod first_boot;
