@@ -77,14 +77,18 @@ impl Decoder<'_> {
 
     /// Declares the input whose path is the text of `node`.
     fn input(&mut self, node: &Node) -> Option<InputId> {
-        let text = node.text()?;
+        Some(self.input_at(node, node.text()?))
+    }
+
+    /// Declares the input at `text`, which `node` asks for: its own text, or the folder of the file that it names.
+    fn input_at(&mut self, node: &Node, text: &str) -> InputId {
         let source = node.origin.source();
         let id = paths::input_id(source, text);
         self.inputs.entry(id.clone()).or_insert_with(|| InputDecl {
             path: paths::resolve(source, text),
             origin: node.origin.clone(),
         });
-        Some(id)
+        id
     }
 }
 
