@@ -56,7 +56,9 @@ for name in plain drivers; do eval "$(build "$name")" > /dev/null; done
 printf '\nwarm: everything in the store, no output\n'
 measure "$rounds" --before "rm -f '$work'/*.wim && sync" "plain=$(build plain)" "with drivers=$(build drivers)"
 
-changed=$(find "$packages" -type f -iname '*.inf' | sort | head -n 1)
-printf '; changed\r\n' >> "$changed"
+# A binary: an INF may be UTF-16, and must stay one that can be read.
+changed=$(find "$packages" -type f -iname '*.sys' | sort | head -n 1)
+[ -n "$changed" ] || { printf 'no .sys below %s to change\n' "$given" >&2; exit 2; }
+printf 'changed' >> "$changed"
 printf '\nafter a change of %s:\n' "${changed#"$packages"/}"
 "$transom" --cache-dir "$store" plan "$work/drivers.toml"
