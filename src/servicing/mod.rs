@@ -7,6 +7,7 @@
 //! - [`registry`]: keys, values, `.reg` files
 //! - [`services`]: how services start
 //! - [`files`]: files and folders put in place, taken away, adjusted
+//! - [`drivers`]: driver packages
 //! - [`unattend`]: the answer file for Windows Setup
 //! - [`first_boot`]: scripts that Windows runs once, before the first logon
 //!
@@ -15,6 +16,7 @@
 //! takes milliseconds.
 
 mod answer_file;
+pub mod drivers;
 mod error;
 pub mod files;
 pub mod first_boot;
