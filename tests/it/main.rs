@@ -12,6 +12,7 @@ mod codec_samples;
 mod codec_vectors;
 mod codec_wim;
 mod demo;
+mod driver_database_real;
 mod hive_hostile;
 mod hive_model;
 mod hive_peers;

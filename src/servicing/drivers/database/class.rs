@@ -57,9 +57,8 @@ impl DatabaseHive {
 /// # Errors
 /// When the SYSTEM hive is missing or damaged.
 pub fn is_boot_critical(image: &mut Image, class: Guid) -> Result<bool, ImageError> {
-    let text = format!(
-        r"HKLM\SYSTEM\CurrentControlSet\Control\Class\{class}\{BOOT_CRITICAL_PROPERTY}"
-    );
+    let text =
+        format!(r"HKLM\SYSTEM\CurrentControlSet\Control\Class\{class}\{BOOT_CRITICAL_PROPERTY}");
     let path = RegistryPath::parse(&text).expect("the names are fixed and a GUID");
     Ok(image.registry_value(&path, &"".into())?.as_ref().is_some_and(is_true))
 }

@@ -144,27 +144,30 @@ impl PackageRecord {
             record.configurations = Some(inf.installs.iter().map(configuration).collect());
             record.descriptors = Some(descriptors(inf));
             record.strings = Some(
-                inf.strings.iter().map(|(name, text)| (name.as_str().into(), text.clone())).collect(),
+                inf.strings
+                    .iter()
+                    .map(|(name, text)| (name.as_str().into(), text.clone()))
+                    .collect(),
             );
         }
         record
     }
 }
 
-/// The IDs that an INF names, each once and as its best (hardware before compatible, then by place), sorted by ID.
+/// The IDs that an INF names, each once, sorted by ID. Of an ID that is named again the last mention counts, also when it is a compatible ID and the one
+/// before a hardware ID: so Windows has it for `*PNP0500` of msports.inf, `*PNP0E00` of pcmcia.inf and `*PNP0320` of keyboard.inf.
 #[must_use]
 pub fn device_ids(inf: &DriverInf) -> Vec<DeviceId> {
-    let mut best: BTreeMap<Vec<u16>, DeviceId> = BTreeMap::new();
-    for id in inf.models.iter().flat_map(|model| ids_of_model(inf, model)) {
-        let key = Name::from(id.id.as_str()).to_upcase().units().to_vec();
-        let rank = |id: &DeviceId| (id.kind, id.index, id.feature_score);
-        match best.get_mut(&key) {
-            Some(old) if rank(old) <= rank(&id) => {}
-            Some(old) => *old = id,
-            None => drop(best.insert(key, id)),
-        }
-    }
-    best.into_values().collect()
+    chosen(inf).into_values().map(|(id, _)| id).collect()
+}
+
+/// Each ID by its name in upper case, with the models line that it counts in.
+fn chosen(inf: &DriverInf) -> BTreeMap<Vec<u16>, (DeviceId, &Model)> {
+    let ids = inf.models.iter().flat_map(|model| {
+        ids_of_model(inf, model)
+            .map(move |id| (Name::from(id.id.as_str()).to_upcase().units().to_vec(), (id, model)))
+    });
+    ids.collect()
 }
 
 fn ids_of_model<'a>(inf: &'a DriverInf, model: &'a Model) -> impl Iterator<Item = DeviceId> + 'a {
@@ -183,30 +186,18 @@ fn ids_of_model<'a>(inf: &'a DriverInf, model: &'a Model) -> impl Iterator<Item 
     hardware.chain(compatible).filter(|id| !id.path().is_empty())
 }
 
-/// One descriptor per ID, from the models line that the ID is best in.
+/// One descriptor per ID, from the models line that the ID counts in.
 fn descriptors(inf: &DriverInf) -> Vec<Descriptor> {
-    let chosen = device_ids(inf);
-    let mut done = std::collections::BTreeSet::new();
-    let mut found = Vec::new();
-    for model in &inf.models {
-        for id in ids_of_model(inf, model) {
-            let same = |best: &DeviceId| {
-                best.id.eq_ignore_ascii_case(&id.id)
-                    && (best.kind, best.index, best.feature_score)
-                        == (id.kind, id.index, id.feature_score)
-            };
-            if chosen.iter().any(same) && done.insert(id.id.to_ascii_lowercase()) {
-                found.push(Descriptor {
-                    path: id.path(),
-                    configuration: Some(model.install.clone()),
-                    description: Some(model.description_token.clone()),
-                    manufacturer: Some(model.manufacturer_token.clone()),
-                    other_values: Vec::new(),
-                });
-            }
-        }
-    }
-    found
+    chosen(inf)
+        .into_values()
+        .map(|(id, model)| Descriptor {
+            path: id.path(),
+            configuration: Some(model.install.clone()),
+            description: Some(model.description_token.clone()),
+            manufacturer: Some(model.manufacturer_token.clone()),
+            other_values: Vec::new(),
+        })
+        .collect()
 }
 
 fn configuration(install: &Install) -> Configuration {
@@ -283,7 +274,8 @@ fn lift(line: &RegistryLine, made: &mut Configuration) -> bool {
         else {
             return false;
         };
-        let list = if is("UpperFilters") { &mut made.upper_filters } else { &mut made.lower_filters };
+        let list =
+            if is("UpperFilters") { &mut made.upper_filters } else { &mut made.lower_filters };
         let list = list.get_or_insert_default();
         if flags & FLAG_APPEND == 0 {
             list.clear();
@@ -320,7 +312,9 @@ fn apply(tree: &mut KeyTree, line: &RegistryLine) {
         line.key.split('\\').filter(|name| !name.is_empty()).map(Name::from).collect();
     match &line.action {
         RegistryAction::Key => drop(tree.make(&path)),
-        RegistryAction::Set { kind, data, flags } => set(tree.make(&path), line, *kind, data, *flags),
+        RegistryAction::Set { kind, data, flags } => {
+            set(tree.make(&path), line, *kind, data, *flags)
+        }
         RegistryAction::DeleteValue => {
             let kind = ValueType(TYPE_DELETE_VALUE);
             tree.make(&path).set(Value::new(line.name.as_str(), kind, Vec::new()));
@@ -394,4 +388,197 @@ fn architecture_number(architecture: InfArchitecture) -> u16 {
 /// Midnight UTC of a day; 1601-01-01 for a day that no calendar has.
 fn midnight((year, month, day): (u16, u8, u8)) -> FileTime {
     FileTime::parse(&format!("{year:04}-{month:02}-{day:02}T00:00:00Z")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::inf::{Destination, FileCopy, Filter, PackageFile, Property, VersionInfo};
+
+    fn line(key: &str, name: &str, action: RegistryAction) -> RegistryLine {
+        let root = RegistryRoot::Relative;
+        RegistryLine { root, key: key.into(), name: name.into(), action, line: 1 }
+    }
+
+    fn set_line(key: &str, value: Value, flags: u32) -> RegistryLine {
+        let action = RegistryAction::Set { kind: value.kind.0, data: value.data, flags };
+        line(key, &value.name.to_string(), action)
+    }
+
+    fn model(install: &str, description: &str, hardware: &str, compatible: &[&str]) -> Model {
+        Model {
+            description_token: description.into(),
+            description: "Text".into(),
+            manufacturer_token: "%mfg%".into(),
+            manufacturer: "Someone".into(),
+            install: install.into(),
+            hardware_id: hardware.into(),
+            compatible_ids: compatible.iter().map(|id| (*id).to_owned()).collect(),
+            line: 1,
+        }
+    }
+
+    /// An INF in the shape of msports.inf and the VMware drivers of Windows 10.
+    fn inf() -> DriverInf {
+        let install = Install {
+            section: "ComPort.NT".into(),
+            feature_score: 0xf9,
+            services: vec![Service {
+                name: "Serial".into(),
+                flags: 2,
+                registry: vec![
+                    set_line(r"Parameters\Device", Value::multi_sz("List", ["a"]), FLAG_APPEND),
+                    set_line(r"Parameters\Device", Value::multi_sz("List", ["b"]), FLAG_APPEND),
+                    set_line("Parameters", Value::dword("Old", 1), FLAG_OVERWRITE_ONLY),
+                    line("Parameters", "Gone", RegistryAction::DeleteValue),
+                    RegistryLine {
+                        root: RegistryRoot::LocalMachine,
+                        ..set_line("Elsewhere", Value::dword("x", 1), 0)
+                    },
+                ],
+                ..Service::default()
+            }],
+            driver_registry: vec![set_line("", Value::sz("Page", "x"), FLAG_NO_CLOBBER)],
+            device_registry: vec![
+                set_line("", Value::multi_sz("UpperFilters", ["serenum"]), 0),
+                set_line("", Value::sz("Security", "D:P(A;;GA;;;SY)"), 0),
+                set_line("", Value::dword("DeviceCharacteristics", 0x100), 0),
+                line("WUDF", "", RegistryAction::DeleteKey),
+                line("Interrupt Management", "", RegistryAction::Key),
+                set_line("", Value::dword("Plain", 1), 0),
+            ],
+            filters: vec![Filter { service: "low".into(), upper: false }],
+            copies: vec![FileCopy {
+                to: Destination { dirid: 12, path: "serial.sys".into() },
+                from: "serial.sys".into(),
+                flags: 0,
+            }],
+            included_infs: vec!["machine.inf".into()],
+            properties: vec![Property {
+                guid: Guid([0; 16]),
+                id: 13,
+                kind: 0x12,
+                data: vec![0, 0],
+            }],
+            ..Install::default()
+        };
+        DriverInf {
+            version: VersionInfo {
+                class: "Ports".into(),
+                class_guid: Guid::parse("{4d36e978-e325-11ce-bfc1-08002be10318}").unwrap(),
+                provider: "Someone".into(),
+                date: (2006, 6, 21),
+                version: [10, 0, 19041, 1266],
+                catalog: Some("x.cat".into()),
+                extension_id: None,
+                pnp_lockdown: true,
+            },
+            models: vec![
+                model("ComPort.NT", "%first%", "*PNP0500", &[]),
+                model("comport.nt", "%second%", "*PNP0501", &["*pnp0500", "*PNP0502"]),
+            ],
+            installs: vec![install],
+            files: vec![PackageFile { path: "serial.sys".into(), line: 1 }],
+            strings: vec![("first".into(), "First".into()), ("mfg".into(), "Someone".into())],
+            unsupported: Vec::new(),
+        }
+    }
+
+    fn facts(boot_critical: bool) -> NewPackage {
+        let package = "ports.inf_amd64_0123456789abcdef".to_owned();
+        NewPackage {
+            published: "oem3.inf".into(),
+            inf_name: "Ports.inf".into(),
+            oem_path: NewPackage::store_path(&package),
+            package,
+            architecture: InfArchitecture::Amd64,
+            signer_name: Some("Someone".into()),
+            signer_score: 0x0d00_0005,
+            import_date: FileTime(7),
+            submission_id: Some("1".into()),
+            file_size: 12,
+            boot_critical,
+        }
+    }
+
+    #[test]
+    fn of_an_id_named_twice_the_last_mention_counts() {
+        let ids: Vec<_> =
+            device_ids(&inf()).into_iter().map(|id| (id.id.clone(), id.encode())).collect();
+        assert_eq!(
+            ids,
+            [
+                ("*pnp0500".to_owned(), [2, 0xf9, 0, 0]),
+                ("*PNP0501".to_owned(), [1, 0xf9, 0, 0]),
+                ("*PNP0502".to_owned(), [2, 0xf9, 1, 0]),
+            ]
+        );
+        let record = PackageRecord::from_inf(&inf(), &facts(true));
+        let descriptors = record.descriptors.unwrap();
+        assert_eq!(descriptors[0].description.as_deref(), Some("%second%"));
+        assert_eq!(descriptors.len(), 3);
+        let mut extension = inf();
+        extension.version.class_guid = EXTENSION_CLASS;
+        assert!(device_ids(&extension).iter().all(|id| id.kind == IdKind::Extension));
+    }
+
+    #[test]
+    fn a_boot_critical_package_has_its_configurations() {
+        let record = PackageRecord::from_inf(&inf(), &facts(true));
+        assert_eq!(record.status_flags, Some(0x112));
+        assert_eq!((record.lock_level, record.file_size), (None, Some(12)));
+        let one = &record.configurations.as_ref().unwrap()[0];
+        assert_eq!(one.service.as_deref(), Some("Serial"));
+        assert_eq!(one.upper_filters.as_deref(), Some(&["serenum".to_owned()][..]));
+        assert_eq!(one.lower_filters.as_deref(), Some(&["low".to_owned()][..]));
+        assert_eq!((one.config_scope, one.config_flags), (Some(7), Some(0)));
+        let device = one.device.as_ref().unwrap();
+        let kinds = |tree: &KeyTree| {
+            tree.values
+                .iter()
+                .map(|value| (value.name.to_string(), value.kind.0))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(device), [("WUDF".to_owned(), TYPE_DELETE_KEY), ("Plain".to_owned(), 4)]);
+        assert!(device.at("Interrupt Management").unwrap().is_empty());
+        assert_eq!(kinds(one.driver.as_ref().unwrap()), [("Page".to_owned(), 0x20001)]);
+        let services = one.services.as_ref().unwrap();
+        assert_eq!(
+            kinds(services.at(r"serial\parameters").unwrap()),
+            [("Gone".to_owned(), TYPE_DELETE_VALUE)]
+        );
+        let list = services.at(r"serial\parameters\device").unwrap().value("list").unwrap();
+        let expected = Value::multi_sz("List", ["a", "b"]);
+        assert_eq!((list.kind.0, &list.data), (0x40007, &expected.data));
+        assert!(services.at(r"serial\elsewhere").is_none(), "absolute roots are not the device's");
+        let properties = one.properties.as_ref().unwrap();
+        let device = properties.at(DEVICE_CATEGORY).unwrap();
+        assert_eq!(device.at("001D").unwrap().value("").unwrap().kind.0, 0xffff_0007);
+        let security = device.at("0019").unwrap().value("").unwrap();
+        // Revision 1, self-relative, protected: as in the real databases.
+        assert_eq!((security.kind.0, &security.data[..4]), (0xffff_0013, &[1, 0, 4, 0x90][..]));
+        assert!(properties.at(r"{00000000-0000-0000-0000-000000000000}\000D").is_some());
+        assert_eq!(PackageRecord::decode(&record.name, &record.encode()), Ok(record));
+    }
+
+    #[test]
+    fn any_other_package_has_none_and_a_driver_in_the_store_is_locked() {
+        let mut inf = inf();
+        inf.version.pnp_lockdown = false;
+        inf.installs[0].copies[0].to.dirid = 13;
+        inf.installs[0].included_infs.clear();
+        let record = PackageRecord::from_inf(&inf, &facts(false));
+        assert_eq!((record.status_flags, record.lock_level), (Some(0x14), Some(2)));
+        assert_eq!(record.configurations, None);
+        assert_eq!((record.descriptors.as_ref(), record.strings.as_ref()), (None, None));
+        assert_eq!(record.submission_id().as_deref(), Some("1"));
+        assert_eq!(record.version.date_text(), "2006-06-21");
+        assert_eq!(
+            record.oem_path.as_deref(),
+            Some(
+                r"C:\Windows\System32\DriverStore\FileRepository\ports.inf_amd64_0123456789abcdef"
+            )
+        );
+        assert!(!class_needs_configurations(EXTENSION_CLASS, true));
+    }
 }

@@ -174,7 +174,11 @@ impl OemInfMap {
         let bits = data.iter().enumerate().flat_map(|(at, byte)| {
             (0..8).filter(move |bit| byte & (0x80 >> bit) != 0).map(move |bit| at * 8 + bit)
         });
-        Self(bits.filter_map(|bit| u32::try_from(bit).ok()).filter(|bit| *bit <= HIGHEST_OEM).collect())
+        Self(
+            bits.filter_map(|bit| u32::try_from(bit).ok())
+                .filter(|bit| *bit <= HIGHEST_OEM)
+                .collect(),
+        )
     }
 
     /// The value's data.
@@ -280,7 +284,9 @@ mod tests {
     fn published_names_have_numbers() {
         assert_eq!(oem_number("OEM12.inf"), Some(12));
         assert_eq!(oem_number("oem0.inf"), Some(0));
-        for other in ["oem.inf", "oem01.inf", "oem+1.inf", "oem-a.inf", "usb.inf", "oem99999999.inf"] {
+        for other in
+            ["oem.inf", "oem01.inf", "oem+1.inf", "oem-a.inf", "usb.inf", "oem99999999.inf"]
+        {
             assert_eq!(oem_number(other), None, "{other}");
         }
     }

@@ -284,7 +284,13 @@ impl PackageRecord {
         values.text("InfName", self.inf_name.as_ref());
         values.text("OemPath", self.oem_path.as_ref());
         values.text("SignerName", self.signer_name.as_ref());
-        values.binary("ImportDate", self.import_date.map(|time| time.0.to_le_bytes()).as_ref().map(|bytes| bytes.as_slice()));
+        values.binary(
+            "ImportDate",
+            self.import_date
+                .map(|time| time.0.to_le_bytes())
+                .as_ref()
+                .map(|bytes| bytes.as_slice()),
+        );
         values.text("Catalog", self.catalog.as_ref());
         values.dword("SignerScore", self.signer_score);
         values.dword("StatusFlags", self.status_flags);

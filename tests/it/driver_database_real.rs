@@ -1,0 +1,454 @@
+//! Driver databases that Windows wrote: read and written back bit for bit, and what our model says of them compared with what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use transom::{
+    base::{limits::Limits, name::Name},
+    format::hive::{Hive, KeyId, Value, ValueType},
+    servicing::drivers::{
+        database::{
+            BOOT_CRITICAL_PROPERTY, DatabaseHive, DeviceId, EXTENSION_CLASS, IdKind, InfFileRecord,
+            KeyTree, OemInfMap, PackageRecord, StatusFlags, additions, class_entry, oem_number,
+        },
+        invariants::{self, Surroundings},
+    },
+};
+
+use crate::{hive_real::real_hive, support};
+
+const DATABASES: [&str; 3] = ["win81_9600", "win10_16299", "win10_19041"];
+
+/// A database of the shared data: `{v: {name: [type, hex]}, k: {subkey: ...}}`, the default value named `(Default)`.
+fn database(name: &str) -> Option<KeyTree> {
+    let path = support::shared_data(&format!("hives/DriverDatabase_{name}.json.xz"))?;
+    let json: serde_json::Value = serde_json::from_slice(&support::unpack_xz(&path)?).unwrap();
+    Some(tree(&json))
+}
+
+fn tree(json: &serde_json::Value) -> KeyTree {
+    let value = |(name, value): (&String, &serde_json::Value)| {
+        let name = if name == "(Default)" { "" } else { name };
+        let kind = u32::try_from(value[0].as_u64().unwrap()).unwrap();
+        let digits = value[1].as_str().unwrap().as_bytes().as_chunks::<2>().0;
+        let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
+        let data = digits.iter().map(|pair| byte(pair).unwrap()).collect::<Vec<u8>>();
+        Value::new(name, ValueType(kind), data)
+    };
+    KeyTree {
+        values: json["v"].as_object().unwrap().iter().map(value).collect(),
+        keys: json["k"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, below)| (name.as_str().into(), tree(below)))
+            .collect(),
+    }
+}
+
+fn packages(database: &KeyTree) -> Vec<(&KeyTree, PackageRecord)> {
+    let packages = &database.at("DriverPackages").unwrap().keys;
+    packages.iter().map(|(name, tree)| (tree, PackageRecord::decode(name, tree).unwrap())).collect()
+}
+
+/// How a prediction fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Exact,
+    /// Another form of the same.
+    Equivalent,
+    /// Not predicted, for this reason.
+    Omitted(&'static str),
+    Contradicts,
+}
+
+/// Per kind of value: exact, equivalent, omitted, contradicting; and why omitted.
+#[derive(Debug, Default)]
+struct Table {
+    counts: BTreeMap<&'static str, [u32; 4]>,
+    omitted: BTreeMap<(&'static str, &'static str), u32>,
+    contradictions: Vec<String>,
+}
+
+impl Table {
+    fn add(&mut self, kind: &'static str, item: &str, fate: Fate) {
+        let place = match fate {
+            Fate::Exact => 0,
+            Fate::Equivalent => 1,
+            Fate::Omitted(reason) => {
+                *self.omitted.entry((kind, reason)).or_default() += 1;
+                2
+            }
+            Fate::Contradicts => {
+                self.contradictions.push(format!("{kind}: {item}"));
+                3
+            }
+        };
+        self.counts.entry(kind).or_default()[place] += 1;
+    }
+
+    fn compare(&mut self, kind: &'static str, item: &str, equal: bool) {
+        self.add(kind, item, if equal { Fate::Exact } else { Fate::Contradicts });
+    }
+
+    fn print(&self) {
+        println!("{:44} {:>6} {:>6} {:>6} {:>6}", "", "exact", "equiv", "omit", "contra");
+        for (kind, [exact, equivalent, omitted, contradicting]) in &self.counts {
+            println!("{kind:44} {exact:6} {equivalent:6} {omitted:6} {contradicting:6}");
+        }
+        for ((kind, reason), count) in &self.omitted {
+            println!("omitted: {kind}: {count} ({reason})");
+        }
+    }
+}
+
+const NO_INF: &str = "only the INF says it, and the hives do not hold the INF";
+const NOT_BOUND: &str =
+    "the package was added to a running Windows, which records what devices bound to";
+const NOT_KNOWN: &str = "not understood; we write 0";
+const AT_IMPORT: &str = "what happened when it was added: an input";
+const OLD: &str = "Windows 8.1 does not have the bit";
+
+#[test]
+fn every_package_comes_back_bit_for_bit_and_all_of_it_is_understood() {
+    let mut count = 0;
+    let mut odd = BTreeSet::new();
+    for name in DATABASES {
+        let Some(database) = database(name) else { return };
+        for (tree, record) in packages(&database) {
+            assert!(record.encode() == *tree, "{name}: {}", record.name);
+            count += 1;
+            odd.extend(record.other_values.iter().map(|value| value.name.to_string()));
+            odd.extend(record.other_keys.iter().map(|(name, _)| name.to_string()));
+            for one in record.configurations.iter().flatten() {
+                odd.extend(one.other_values.iter().map(|value| value.name.to_string()));
+                odd.extend(one.other_keys.iter().map(|(name, _)| name.to_string()));
+            }
+            for one in record.descriptors.iter().flatten() {
+                odd.extend(one.other_values.iter().map(|value| value.name.to_string()));
+            }
+        }
+        for (name, tree) in &database.at("DriverInfFiles").unwrap().keys {
+            let record = InfFileRecord::decode(tree);
+            assert!(record.encode() == *tree, "{name}");
+            odd.extend(record.other_values.iter().map(|value| value.name.to_string()));
+        }
+        for (path, tree) in database.at("DeviceIds").unwrap().walk() {
+            for value in tree.values.iter().filter(|value| value.kind != ValueType::NONE) {
+                let id = DeviceId::decode(&path, value).unwrap();
+                assert_eq!(id.value(&value.name.to_string()), *value);
+                assert_eq!(id.path(), path);
+            }
+        }
+        let map = database.value("OemInfMap").unwrap();
+        assert_eq!(OemInfMap::decode(&map.data).value(), *map);
+    }
+    println!("{count} packages; not understood: {odd:?}");
+    assert_eq!(count, 620);
+    assert_eq!(odd, BTreeSet::new(), "every value and key has its field");
+}
+
+#[test]
+fn what_the_model_says_is_what_windows_wrote() {
+    let mut table = Table::default();
+    for name in DATABASES {
+        let Some(database) = database(name) else { return };
+        let mut ids: BTreeMap<String, Vec<(Vec<Name>, Value)>> = BTreeMap::new();
+        let mut classes: BTreeMap<String, Vec<(Name, Value)>> = BTreeMap::new();
+        for (path, tree) in database.at("DeviceIds").unwrap().walk() {
+            for value in &tree.values {
+                let inf = value.name.to_string().to_lowercase();
+                match path.as_slice() {
+                    [class] if value.kind == ValueType::NONE => {
+                        classes.entry(inf).or_default().push((class.clone(), value.clone()));
+                    }
+                    _ => ids.entry(inf).or_default().push((path.clone(), value.clone())),
+                }
+            }
+        }
+        for (_, record) in packages(&database) {
+            let inf = record.published.clone().unwrap().to_lowercase();
+            let ids = ids.get(&inf).map(Vec::as_slice).unwrap_or_default();
+            record_values(&mut table, &record, name);
+            inf_values(&mut table, &record, &database);
+            let class = classes.get(&inf).map(Vec::as_slice).unwrap_or_default();
+            class_value(&mut table, &record, class);
+            id_values(&mut table, &record, ids);
+        }
+    }
+    table.print();
+    assert_eq!(table.contradictions, Vec::<String>::new());
+    let omitted: Vec<(&str, &str)> = table.omitted.keys().copied().collect();
+    assert_eq!(
+        omitted,
+        [
+            ("DeviceIds: compatible ID's place", NO_INF),
+            ("DeviceIds: feature score", NO_INF),
+            ("DeviceIds: hardware or compatible", NO_INF),
+            ("DeviceIds: path", NO_INF),
+            ("DeviceIds: path", NOT_BOUND),
+            ("DriverInfFiles: Configurations", NOT_BOUND),
+            ("DriverPackages: OemPath, SignerName, ImportDate", AT_IMPORT),
+            ("DriverPackages: SignerScore", AT_IMPORT),
+            ("DriverPackages: StatusFlags 0x100", NO_INF),
+            ("DriverPackages: StatusFlags 0x100", OLD),
+            ("DriverPackages: StatusFlags, other bits", NO_INF),
+            ("DriverPackages: Version, flags", NOT_KNOWN),
+            ("DriverPackages: hash in the name", NOT_KNOWN),
+        ]
+    );
+}
+
+/// `DriverPackages\<package>`.
+fn record_values(table: &mut Table, record: &PackageRecord, database: &str) {
+    let name = record.name.to_string();
+    // <inf>_<architecture>_<hash>
+    let mut parts = name.rsplitn(3, '_');
+    let (_hash, architecture, inf) =
+        (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+    table.add("DriverPackages: hash in the name", &name, Fate::Omitted(NOT_KNOWN));
+    let mut predicted = record.version;
+    predicted.inbox = record.inf_name.is_none();
+    predicted.active = true;
+    predicted.architecture = match architecture {
+        "x86" => 0,
+        "amd64" => 9,
+        _ => panic!("{name}"),
+    };
+    table.compare(
+        "DriverPackages: Version, but its flags",
+        &name,
+        predicted.encode() == record.version.encode(),
+    );
+    let day = 24 * 60 * 60 * 10_000_000;
+    table.compare("DriverPackages: Version, midnight", &name, record.version.date.0 % day == 0);
+    let known = record.version.flags == 0;
+    let fate = if known { Fate::Exact } else { Fate::Omitted(NOT_KNOWN) };
+    table.add("DriverPackages: Version, flags", &name, fate);
+    let original = record.inf_name.as_ref().or(record.published.as_ref()).unwrap();
+    let same = original.to_lowercase() == inf;
+    table.compare("DriverPackages: name from the INF's", &name, same);
+    let published = record.published.as_ref().unwrap();
+    let oem = oem_number(published).is_some();
+    table.compare(
+        "DriverPackages: published as oemN or itself",
+        &name,
+        oem != record.version.inbox,
+    );
+    if !record.version.inbox {
+        let kind = "DriverPackages: OemPath, SignerName, ImportDate";
+        table.add(kind, &name, Fate::Omitted(AT_IMPORT));
+    }
+    let inbox_score = record.signer_score == Some(0x0d00_0003);
+    let kind = "DriverPackages: SignerScore";
+    if record.version.inbox {
+        table.compare(kind, &name, inbox_score);
+    } else {
+        table.add(kind, &name, Fate::Omitted(AT_IMPORT));
+    }
+    let flags = record.status_flags.unwrap_or(0);
+    let kind = "DriverPackages: StatusFlags 0x100";
+    match &record.configurations {
+        _ if database == "win81_9600" => table.add(kind, &name, Fate::Omitted(OLD)),
+        None => table.add(kind, &name, Fate::Omitted(NO_INF)),
+        Some(all) => {
+            let includes = all.iter().any(|one| one.included_infs.is_some());
+            table.compare(kind, &name, includes == (flags & StatusFlags::INCLUDES != 0));
+        }
+    }
+    let kind = "DriverPackages: StatusFlags, other bits";
+    table.add(kind, &name, Fate::Omitted(NO_INF));
+    table.compare("DriverPackages: no StatusFlags for 0", &name, record.status_flags != Some(0));
+    let in_store = flags & (StatusFlags::PAYLOAD | StatusFlags::COPIES) == StatusFlags::PAYLOAD;
+    table.compare(
+        "DriverPackages: LockLevel of StatusFlags",
+        &name,
+        (record.lock_level == Some(2)) == in_store,
+    );
+}
+
+/// `DriverInfFiles\<inf>`.
+fn inf_values(table: &mut Table, record: &PackageRecord, database: &KeyTree) {
+    let name = record.name.to_string();
+    let published = Name::from(record.published.as_ref().unwrap().as_str());
+    let written = database.at("DriverInfFiles").unwrap().key(&published).unwrap();
+    let predicted = InfFileRecord::of_packages(std::slice::from_ref(record)).unwrap().encode();
+    let same = |value: &str| predicted.value(value) == written.value(value);
+    table.compare("DriverInfFiles: packages", &name, same(""));
+    table.compare("DriverInfFiles: Active", &name, same("Active"));
+    let sorted = |tree: &KeyTree| {
+        let mut list = tree.value("Configurations").and_then(Value::as_multi_text);
+        list.iter_mut().for_each(|list| list.sort_by_key(|name| name.to_lowercase()));
+        list
+    };
+    let fate = if same("Configurations") {
+        Fate::Exact
+    } else if record.configurations.is_none() && !record.version.inbox {
+        Fate::Omitted(NOT_BOUND)
+    } else if sorted(&predicted) == sorted(written) {
+        // The order is the INF's; the hive sorts keys by name.
+        Fate::Equivalent
+    } else {
+        Fate::Contradicts
+    };
+    table.add("DriverInfFiles: Configurations", &name, fate);
+}
+
+fn class_value(table: &mut Table, record: &PackageRecord, written: &[(Name, Value)]) {
+    let predicted = class_entry(record.version.class, record.published.as_ref().unwrap());
+    let name = record.name.to_string();
+    table.compare("DeviceIds: class", &name, *written == [predicted]);
+}
+
+/// `DeviceIds\<id>`.
+fn id_values(table: &mut Table, record: &PackageRecord, written: &[(Vec<Name>, Value)]) {
+    let name = record.name.to_string();
+    let upper = |path: &[Name]| -> Vec<Name> { path.iter().map(Name::to_upcase).collect() };
+    let descriptors: Option<BTreeSet<Vec<Name>>> =
+        record.descriptors.as_ref().map(|all| all.iter().map(|one| upper(&one.path)).collect());
+    let online = !record.version.inbox;
+    for (path, value) in written {
+        let item = format!("{name} {path:?}");
+        let fate = match &descriptors {
+            None => Fate::Omitted(NO_INF),
+            Some(all) if all.contains(&upper(path)) => Fate::Exact,
+            Some(_) if online => Fate::Omitted(NOT_BOUND),
+            Some(_) => Fate::Contradicts,
+        };
+        table.add("DeviceIds: path", &item, fate);
+        let id = DeviceId::decode(path, value).unwrap();
+        // What a package's own additions would write, from the parts of the value.
+        let made = additions(record, std::slice::from_ref(&id));
+        let made =
+            path.iter().fold(made.at("DeviceIds").unwrap(), |tree, name| tree.key(name).unwrap());
+        let made = made.value(&value.name.to_string()).unwrap();
+        let equal = *made == *value;
+        let same = made.data == value.data && made.name.eq_ignore_case(&value.name);
+        let fate = if equal {
+            Fate::Exact
+        } else if same {
+            Fate::Equivalent
+        } else {
+            Fate::Contradicts
+        };
+        table.add("DeviceIds: value from its parts", &item, fate);
+        let extension = record.version.class == EXTENSION_CLASS;
+        table.compare(
+            "DeviceIds: kind 3 for extensions alone",
+            &item,
+            extension == (id.kind == IdKind::Extension),
+        );
+        if !extension {
+            let kind = "DeviceIds: hardware or compatible";
+            table.add(kind, &item, Fate::Omitted(NO_INF));
+        }
+        match id.kind {
+            IdKind::Compatible => {
+                table.add("DeviceIds: compatible ID's place", &item, Fate::Omitted(NO_INF));
+            }
+            _ => table.compare("DeviceIds: place 0 for hardware IDs", &item, id.index == 0),
+        }
+        let default = id.feature_score == 0xff;
+        let fate = if default { Fate::Exact } else { Fate::Omitted(NO_INF) };
+        table.add("DeviceIds: feature score", &item, fate);
+    }
+    let written: BTreeSet<Vec<Name>> = written.iter().map(|(path, _)| upper(path)).collect();
+    for path in descriptors.iter().flatten() {
+        table.compare("DeviceIds: a value per descriptor", &name, written.contains(path));
+    }
+}
+
+#[test]
+fn the_invariants_hold_but_for_packages_added_online() {
+    let mut found = Vec::new();
+    for name in DATABASES {
+        let Some(database) = database(name) else { return };
+        let all = invariants::check(&database, &Surroundings::default());
+        found.extend(all.into_iter().map(|one| {
+            let package = one.item.split('_').next().unwrap().to_owned();
+            (name, format!("{:?}", one.rule), package)
+        }));
+    }
+    for one in &found {
+        println!("{one:?}");
+    }
+    let rule = || "DescriptorsAreDeviceIds".to_owned();
+    assert_eq!(
+        found,
+        [
+            ("win10_16299", rule(), "dellrbtn.inf".to_owned()),
+            ("win10_16299", rule(), "heci.inf".to_owned()),
+            ("win10_19041", rule(), "vmusbmouse.inf".to_owned()),
+        ]
+    );
+}
+
+/// A part of a hive.
+fn hive_tree(hive: &Hive, key: KeyId) -> KeyTree {
+    let below = |key: KeyId| (hive.key_name(key).unwrap(), hive_tree(hive, key));
+    KeyTree {
+        values: hive.values(key).unwrap(),
+        keys: hive.subkeys(key).unwrap().into_iter().map(below).collect(),
+    }
+}
+
+fn find(hive: &Hive, path: &str) -> Option<KeyId> {
+    let names: Vec<Name> = path.split('\\').map(Name::from).collect();
+    hive.find(hive.root(), &names).unwrap()
+}
+
+#[test]
+fn classes_say_which_hive_their_packages_are_in() {
+    let hives = [
+        ("SYSTEM_win10_19041", &[][..], "win10_19041"),
+        (
+            "SYSTEM_win10_16299_dirty",
+            &["SYSTEM_win10_16299_dirty.LOG1", "SYSTEM_win10_16299_dirty.LOG2"][..],
+            "win10_16299",
+        ),
+    ];
+    for (name, logs, json) in hives {
+        let (Some(bytes), Some(json)) = (real_hive(name), database(json)) else { return };
+        let logs: Vec<Vec<u8>> = logs.iter().filter_map(|log| real_hive(log)).collect();
+        let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
+        let hive = Hive::recover(bytes, &logs, &Limits::default()).unwrap();
+        let tree = hive_tree(&hive, find(&hive, "DriverDatabase").unwrap());
+        let read = packages(&tree);
+        println!("{name}: {} packages, the same as the JSON: {}", read.len(), tree == json);
+        let with_packages: BTreeSet<_> =
+            read.iter().map(|(_, record)| record.version.class).collect();
+        let classes = find(&hive, r"ControlSet001\Control\Class").unwrap();
+        let mut marked = BTreeSet::new();
+        for key in hive.subkeys(classes).unwrap() {
+            let class = hive.key_name(key).unwrap().to_string();
+            let Some(guid) = transom::base::guid::Guid::parse(&class) else { continue };
+            let property = format!(r"ControlSet001\Control\Class\{class}\{BOOT_CRITICAL_PROPERTY}");
+            let Some(property) = find(&hive, &property) else { continue };
+            let value = hive.value(property, &"".into()).unwrap();
+            if value.is_some_and(|value| value.data == [0xff]) {
+                marked.insert(guid);
+                assert_eq!(DatabaseHive::of_class(guid, true), DatabaseHive::System);
+            }
+        }
+        marked.insert(EXTENSION_CLASS);
+        let unmarked: Vec<String> =
+            with_packages.difference(&marked).map(ToString::to_string).collect();
+        let empty: Vec<String> =
+            marked.difference(&with_packages).map(ToString::to_string).collect();
+        println!("{} classes; unmarked {unmarked:?}; without packages {empty:?}", marked.len());
+        assert_eq!(unmarked, Vec::<String>::new(), "{name}");
+        let services = find(&hive, r"ControlSet001\Services").unwrap();
+        let services: BTreeSet<String> = hive
+            .subkeys(services)
+            .unwrap()
+            .into_iter()
+            .map(|key| hive.key_name(key).unwrap().to_string().to_lowercase())
+            .collect();
+        let around = Surroundings { services: Some(services), oem_infs: None };
+        let found = invariants::check(&tree, &around);
+        let missing = found.iter().filter(|one| one.rule == invariants::Rule::ServiceExists);
+        println!("services that are not there: {}", missing.clone().count());
+        for one in missing {
+            println!("  {}: {}", one.item, one.what);
+        }
+    }
+}
