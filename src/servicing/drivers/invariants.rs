@@ -288,7 +288,7 @@ impl<'a> Checker<'a> {
         let sections: BTreeSet<String> = sections.iter().map(|one| lower(&one.name)).collect();
         let mut missing = BTreeSet::new();
         for descriptor in package.descriptors.iter().flatten() {
-            for section in &descriptor.configuration {
+            if let Some(section) = &descriptor.configuration {
                 if !sections.contains(&section.to_lowercase()) {
                     missing.insert((Rule::SectionExists, section.clone()));
                 }

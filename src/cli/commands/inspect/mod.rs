@@ -1,5 +1,6 @@
 //! `transom inspect`: what is inside an image or a hive.
 
+mod drivers;
 mod hive;
 mod image;
 

@@ -423,7 +423,7 @@ mod tests {
         #[test]
         fn any_version_is_lossless_or_refused(bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(255), any::<u8>()], 40..56)) {
             if let Some(version) = PackageVersion::decode(&bytes) {
-                prop_assert_eq!(version.encode().as_slice(), bytes.as_slice());
+                prop_assert_eq!(version.encode().to_vec(), bytes);
             }
         }
     }
