@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use transom::{
-    base::{limits::Limits, name::Name},
+    base::{filetime::FileTime, limits::Limits, name::Name},
     format::hive::{Hive, KeyId, Value, ValueType},
+    image::{Image, NewNode},
     servicing::drivers::{
         database::{
-            BOOT_CRITICAL_PROPERTY, DatabaseHive, DeviceId, EXTENSION_CLASS, IdKind, InfFileRecord,
-            KeyTree, OemInfMap, PackageRecord, StatusFlags, class_entry, oem_number,
+            self as driver_database, BOOT_CRITICAL_PROPERTY, DatabaseHive, DeviceId,
+            EXTENSION_CLASS, IdKind, InfFileRecord, KeyTree, OemInfMap, PackageRecord, StatusFlags,
+            additions, class_entry, oem_number,
         },
         invariants::{self, Surroundings},
+        inventory,
     },
 };
 
-use crate::{hive_real::real_hive, support};
+use crate::{hive_real::real_hive, image_fixture::path, support};
 
 const DATABASES: [&str; 3] = ["win81_9600", "win10_16299", "win10_19041"];
 
@@ -447,4 +450,59 @@ fn classes_say_which_hive_their_packages_are_in() {
         let missing: Vec<_> = missing.collect();
         assert_eq!(missing, Vec::<&invariants::Violation>::new(), "{name}");
     }
+}
+
+#[test]
+fn a_real_hive_in_an_image_is_listed_and_takes_a_package() {
+    let Some(bytes) = real_hive("SYSTEM_win10_19041") else { return };
+    let mut image = Image::empty(FileTime(1));
+    image.put_bytes(&path(r"\Windows\System32\config\SYSTEM"), bytes, &NewNode::default()).unwrap();
+    let drivers = inventory::list(&mut image).unwrap();
+    let third: Vec<_> = drivers.iter().filter(|driver| !driver.inbox).collect();
+    let names: Vec<&str> = third.iter().map(|driver| driver.published.as_str()).collect();
+    assert_eq!(drivers.len(), 239);
+    assert_eq!(names, ["oem2.inf", "oem3.inf", "oem5.inf", "oem6.inf", "oem7.inf"]);
+    let vmci = third[0];
+    assert_eq!(vmci.original, "vmci.inf");
+    assert_eq!(vmci.class.as_deref(), Some("System"));
+    assert_eq!(vmci.services, ["vmci"]);
+    assert_eq!((vmci.ids.len(), vmci.boot_critical, vmci.active), (3, true, true));
+    assert_eq!(vmci.signer.as_deref(), Some("Microsoft Windows Hardware Compatibility Publisher"));
+
+    // Every number of its OemInfMap has its file; those of DRIVERS are not here, their files are.
+    for number in 0..9 {
+        let file = path(&format!(r"\Windows\INF\oem{number}.inf"));
+        image.put_bytes(&file, Vec::new(), &NewNode::default()).unwrap();
+    }
+    let before = invariants::check_image(&mut image).unwrap();
+    assert_eq!(before.len(), 1, "{before:?}");
+    let root = DatabaseHive::System.root();
+    let tree = driver_database::read(&mut image, &root).unwrap().unwrap();
+    let (_, mut record) = packages(&tree)
+        .into_iter()
+        .find(|(_, record)| record.name.to_string().starts_with("stornvme.inf"))
+        .unwrap();
+    record.name = "stornvme.inf_amd64_0000000000000001".into();
+    record.published = Some("oem9.inf".into());
+    record.version.inbox = false;
+    let id = DeviceId {
+        id: r"PCI\CC_010802".into(),
+        kind: IdKind::Hardware,
+        feature_score: 0xff,
+        index: 0,
+    };
+    let mut added = additions(&record, &[id]);
+    let mut map = OemInfMap::decode(&tree.value("OemInfMap").unwrap().data);
+    assert_eq!(map.lowest_free(), Some(9));
+    map.0.insert(9);
+    added.set(map.value());
+    driver_database::write(&mut image, &root, &added).unwrap();
+    let file = path(r"\Windows\INF\oem9.inf");
+    image.put_bytes(&file, Vec::new(), &NewNode::default()).unwrap();
+    assert_eq!(invariants::check_image(&mut image).unwrap(), before);
+    let drivers = inventory::list(&mut image).unwrap();
+    assert_eq!((drivers.len(), drivers[5].published.as_str()), (240, "oem9.inf"));
+    let tree = driver_database::read(&mut image, &root).unwrap().unwrap();
+    let written = tree.at("DriverPackages").unwrap().key(&record.name).unwrap();
+    assert!(*written == record.encode());
 }
