@@ -7,8 +7,8 @@
 //! - [`registry`]: keys, values, `.reg` files
 //! - [`services`]: how services start
 //! - [`files`]: files and folders put in place, taken away, adjusted
-//! - [`drivers`]: driver packages
 //! - [`unattend`]: the answer file for Windows Setup
+//! - [`drivers`]: driver packages
 //! - [`first_boot`]: scripts that Windows runs once, before the first logon
 //!
 //! An operation sees inputs by name ([`Inputs`]) and gives content to a [`BlobSink`]; it never sees a host path, the output, the clock or the

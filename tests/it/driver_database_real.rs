@@ -225,7 +225,11 @@ fn record_values(table: &mut Table, record: &PackageRecord, database: &str) {
         predicted.encode() == record.version.encode(),
     );
     let day = 24 * 60 * 60 * 10_000_000;
-    table.compare("DriverPackages: Version, midnight", &name, record.version.date.0 % day == 0);
+    table.compare(
+        "DriverPackages: Version, midnight",
+        &name,
+        record.version.date.0.is_multiple_of(day),
+    );
     table.add("DriverPackages: Version, date and version", &name, Fate::Omitted(NO_INF));
     let known = record.version.flags == 0;
     let fate = if known { Fate::Exact } else { Fate::Omitted(NOT_KNOWN) };

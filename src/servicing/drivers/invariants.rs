@@ -184,7 +184,7 @@ impl<'a> Checker<'a> {
             }
             match &record.active {
                 None => {
-                    found.push((Rule::ActiveIsListed, inf, "has no package in force".to_owned()))
+                    found.push((Rule::ActiveIsListed, inf, "has no package in force".to_owned()));
                 }
                 Some(active) if !listed.iter().any(|one| one.eq_ignore_ascii_case(active)) => {
                     let what = format!("its package in force, {active}, is not listed");
@@ -288,10 +288,9 @@ impl<'a> Checker<'a> {
         let sections: BTreeSet<String> = sections.iter().map(|one| lower(&one.name)).collect();
         let mut missing = BTreeSet::new();
         for descriptor in package.descriptors.iter().flatten() {
-            if let Some(section) = &descriptor.configuration {
-                if !sections.contains(&section.to_lowercase()) {
-                    missing.insert((Rule::SectionExists, section.clone()));
-                }
+            let section = descriptor.configuration.as_ref();
+            if let Some(section) = section.filter(|name| !sections.contains(&name.to_lowercase())) {
+                missing.insert((Rule::SectionExists, section.clone()));
             }
             for text in [&descriptor.description, &descriptor.manufacturer].into_iter().flatten() {
                 let token = text.strip_prefix('%').and_then(|text| text.strip_suffix('%'));

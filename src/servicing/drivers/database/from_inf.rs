@@ -313,7 +313,7 @@ fn apply(tree: &mut KeyTree, line: &RegistryLine) {
     match &line.action {
         RegistryAction::Key => drop(tree.make(&path)),
         RegistryAction::Set { kind, data, flags } => {
-            set(tree.make(&path), line, *kind, data, *flags)
+            set(tree.make(&path), line, *kind, data, *flags);
         }
         RegistryAction::DeleteValue => {
             let kind = ValueType(TYPE_DELETE_VALUE);

@@ -17,7 +17,7 @@ pub struct KeyTree {
     /// Its values.
     pub values: Vec<Value>,
     /// The keys below it.
-    pub keys: Vec<(Name, KeyTree)>,
+    pub keys: Vec<(Name, Self)>,
 }
 
 impl KeyTree {
@@ -44,15 +44,18 @@ impl KeyTree {
 
     /// The key at a path, made when it is not there.
     pub fn make(&mut self, path: &[Name]) -> &mut Self {
-        let Some((first, rest)) = path.split_first() else { return self };
-        let at = match self.keys.iter().position(|(name, _)| name.eq_ignore_case(first)) {
-            Some(at) => at,
-            None => {
-                self.keys.push((first.clone(), Self::default()));
-                self.keys.len() - 1
-            }
-        };
-        self.keys[at].1.make(rest)
+        let mut tree = self;
+        for name in path {
+            let at = match tree.keys.iter().position(|(key, _)| key.eq_ignore_case(name)) {
+                Some(at) => at,
+                None => {
+                    tree.keys.push((name.clone(), Self::default()));
+                    tree.keys.len() - 1
+                }
+            };
+            tree = &mut tree.keys[at].1;
+        }
+        tree
     }
 
     /// Sets a value, in place of the one of that name.
