@@ -21,6 +21,7 @@ mod image_edit;
 mod image_fixture;
 mod image_host;
 mod image_real;
+mod inf_corpus;
 mod layers;
 mod pipeline_build;
 mod pipeline_cache;

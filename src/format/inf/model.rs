@@ -71,6 +71,14 @@ pub struct DriverInf {
     pub strings: Vec<(String, String)>,
     /// What this program does not do natively.
     pub unsupported: Vec<Unsupported>,
+    /// Every file that `[SourceDisksFiles]` lists for the architecture, sorted by path: Windows keeps those that exist in its driver store.
+    pub listed_files: Vec<PackageFile>,
+    /// INFs that `Include` names and that the image does not have: the name in lower case, the line.
+    pub missing_includes: Vec<(String, u32)>,
+    /// Sections that the chosen ones name and that are nowhere: the name, the line.
+    pub missing_sections: Vec<(String, u32)>,
+    /// `AddReg` and `DelReg` of `[ClassInstall32]`: relative to the key of the class, and absolute roots.
+    pub class_registry: Vec<RegistryLine>,
 }
 
 /// One line of a models section.
@@ -119,6 +127,11 @@ pub struct Install {
     pub properties: Vec<Property>,
     /// Interfaces of `AddInterface`: the class, the reference string.
     pub interfaces: Vec<(Guid, String)>,
+    /// `AddReg` and `DelReg` of the interfaces' sections, in the order of [`Install::interfaces`].
+    pub interface_registry: Vec<Vec<RegistryLine>>,
+    /// Copies of files that are Windows' own: the INF of the image whose section asks for them, or `LayoutFile`, in lower case; the copy. The
+    /// package does not have these files.
+    pub included_copies: Vec<(String, FileCopy)>,
 }
 
 /// `AddService` and its section.
@@ -136,7 +149,7 @@ pub struct Service {
     pub description: Option<String>,
     /// `Description` expanded.
     pub description_text: Option<String>,
-    /// `ServiceType`.
+    /// `ServiceType`; 0 when `AddService` names no section: the service is one that Windows has.
     pub service_type: u32,
     /// `StartType`: 0 boot, 1 system, 2 automatic, 3 on demand, 4 disabled.
     pub start_type: u32,
@@ -226,7 +239,8 @@ pub enum RegistryAction {
     Set {
         /// Its registry type.
         kind: u32,
-        /// Its data as the registry holds it (text in UTF-16 with its NUL).
+        /// Its data as the registry holds it (text in UTF-16 with its NUL). Folder numbers are replaced, except `%13%`: only the caller
+        /// knows the package's folder.
         data: Vec<u8>,
         /// Flags as written (2 not over an existing one, 8 append to a list, 0x20 only over an existing one ...).
         flags: u32,
