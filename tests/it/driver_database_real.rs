@@ -4,20 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use transom::{
     base::{filetime::FileTime, limits::Limits, name::Name},
-    format::hive::{Hive, KeyId, Value, ValueType},
+    format::{
+        hive::{Hive, KeyId, Value, ValueType},
+        inf::{Inf, InfArchitecture, NoIncludes, resolve},
+    },
     image::{Image, NewNode},
     servicing::drivers::{
         database::{
             self as driver_database, BOOT_CRITICAL_PROPERTY, DatabaseHive, DeviceId,
-            EXTENSION_CLASS, IdKind, InfFileRecord, KeyTree, OemInfMap, PackageRecord, StatusFlags,
-            additions, class_entry, oem_number,
+            EXTENSION_CLASS, IdKind, InfFileRecord, KeyTree, NewPackage, OemInfMap, PackageRecord,
+            StatusFlags, additions, class_entry, device_ids, oem_number,
         },
         invariants::{self, Surroundings},
         inventory,
     },
 };
 
-use crate::{hive_real::real_hive, image_fixture::path, support};
+use crate::{
+    hive_real::real_hive,
+    image_fixture::path,
+    inf_corpus::{corpus, stamp, target},
+    support,
+};
 
 const DATABASES: [&str; 3] = ["win81_9600", "win10_16299", "win10_19041"];
 
@@ -509,4 +517,48 @@ fn a_real_hive_in_an_image_is_listed_and_takes_a_package() {
     let tree = driver_database::read(&mut image, &root).unwrap().unwrap();
     let written = tree.at("DriverPackages").unwrap().key(&record.name).unwrap();
     assert!(*written == record.encode());
+}
+
+#[test]
+fn records_of_real_infs_are_sound() {
+    let Some((root, files)) = corpus() else { return };
+    let (mut made, mut told) = (0, BTreeMap::<String, u32>::new());
+    for path in files {
+        let bytes = fs_err::read(&path).unwrap();
+        let Ok(inf) = Inf::parse(&stamp(&bytes, InfArchitecture::Amd64)) else { continue };
+        let Ok(inf) = resolve(&inf, &target(InfArchitecture::Amd64), &NoIncludes) else { continue };
+        if inf.models.is_empty() {
+            continue;
+        }
+        for boot_critical in [false, true] {
+            let package = "x.inf_amd64_0123456789abcdef".to_owned();
+            let facts = NewPackage {
+                oem_path: NewPackage::store_path(&package),
+                package,
+                published: "oem0.inf".into(),
+                inf_name: "x.inf".into(),
+                architecture: InfArchitecture::Amd64,
+                signer_name: None,
+                signer_score: 0x8000_0000,
+                import_date: FileTime(1),
+                submission_id: None,
+                file_size: 1,
+                boot_critical,
+            };
+            let record = PackageRecord::from_inf(&inf, &facts);
+            // The order of descriptors is the hive's, so the keys are compared.
+            let back = PackageRecord::decode(&record.name, &record.encode()).unwrap();
+            assert!(back.encode() == record.encode(), "{}", path.display());
+            let mut tree = additions(&record, &device_ids(&inf));
+            tree.set(OemInfMap([0].into()).value());
+            for one in invariants::check(&tree, &Surroundings::default()) {
+                let file = path.strip_prefix(&root).unwrap().display();
+                *told.entry(format!("{file}: {:?} {}", one.rule, one.what)).or_default() += 1;
+            }
+            made += 1;
+        }
+    }
+    println!("{made} records");
+    assert_eq!(told, BTreeMap::new());
+    assert!(made > 300);
 }
