@@ -481,6 +481,10 @@ mod tests {
             files: vec![PackageFile { path: "serial.sys".into(), line: 1 }],
             strings: vec![("first".into(), "First".into()), ("mfg".into(), "Someone".into())],
             unsupported: Vec::new(),
+            listed_files: Vec::new(),
+            missing_includes: Vec::new(),
+            missing_sections: Vec::new(),
+            class_registry: Vec::new(),
         }
     }
 
