@@ -8,8 +8,9 @@ use crate::{
     format::wim::WimError,
     image::{ImageError, export::ExtractError, import::HostFileError},
     pipeline::{BuildError, output::OutputError},
-    plan::{FailureClass, PlanError, base_image},
+    plan::{self, FailureClass, PlanError, base_image, check::AloneError, inputs::InputError},
     recipe::Findings,
+    servicing::ServicingError,
     store::StoreError,
 };
 
@@ -271,6 +272,23 @@ pub(crate) fn output(path: &Path, error: io::Error) -> Failure {
 /// A host file or folder that cannot be read.
 pub(crate) fn input(what: &str, error: io::Error) -> Failure {
     Problem::new("input", format!("{what} cannot be read")).cause(error).exit(Exit::BadInput)
+}
+
+/// Something given by hand, outside of any recipe, that cannot be used.
+pub(crate) fn alone(error: &AloneError) -> Failure {
+    match error {
+        AloneError::Input(InputError::Cancelled) => Failure::interrupted(),
+        AloneError::Input(error) => {
+            let (code, help) = plan::explain(error);
+            Problem::new(code, text::chain(error)).help(help).exit(Exit::BadInput)
+        }
+        AloneError::Servicing(error) => servicing(error),
+    }
+}
+
+/// An input that is not what it should be.
+pub(crate) fn servicing(error: &ServicingError) -> Failure {
+    Problem::new("input::invalid", text::chain(error)).help(error.help()).exit(Exit::BadInput)
 }
 
 fn is_input(error: &io::Error) -> bool {

@@ -1,7 +1,8 @@
 //! Layer 1: compression. Safe Rust, no I/O, no container knowledge.
 //!
 //! Each codec works on one *chunk*: bytes that are compressed alone, whose uncompressed size is known from outside.
-//! Containers (WIM resources, cabinets) cut their data into chunks and choose the codec.
+//! Containers (WIM resources, cabinets) cut their data into chunks and choose the codec. Cabinets alone have a codec with a memory:
+//! [`LzxStream`], whose frames refer to those before.
 
 use std::fmt;
 
@@ -11,6 +12,8 @@ mod huffman;
 mod lzx;
 mod matches;
 mod xpress;
+
+pub use lzx::LzxStream;
 
 /// How the chunks of a resource are compressed.
 #[derive(

@@ -1,5 +1,6 @@
 //! Layer 2: bytes and their meaning, without policy.
 //!
+//! - [`cab`]: cabinets: reader
 //! - [`catalog`]: catalogs of driver packages: which files they name, what their signature is worth
 //! - [`hive`]: Windows registry hives (regf): read, edit, check, replay of transaction logs
 //! - [`inf`]: driver packages' INF files: text, model for a target
@@ -7,11 +8,15 @@
 //! - [`reg_text`]: `.reg` files
 //! - [`security`]: security descriptors: bytes, text, inheritance
 //! - [`wim`]: Windows Imaging files: reader, writer, verifier
+//! - [`zip`]: ZIP archives: reader
 
+pub mod cab;
 pub mod catalog;
 pub mod hive;
 pub mod inf;
+mod member_name;
 pub mod pe;
 pub mod reg_text;
 pub mod security;
 pub mod wim;
+pub mod zip;

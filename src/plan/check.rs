@@ -3,12 +3,12 @@
 //! An answer file, a `.reg` file or a script is read and prepared here as a build would prepare it, and thrown away. Content that only goes into the image is
 //! not read: its digest is known. A step without problems is remembered by its inputs and the base, so that an unchanged recipe opens neither.
 
-use std::{io, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use super::{
     base_image::{self, FactsError, LazyImage},
     error::PlanError,
-    inputs::ResolvedInputs,
+    inputs::{Control, InputError, ResolvedInputs, resolve},
     key,
     make::{Options, damaged_base},
     model::{PlannedBase, Step},
@@ -94,6 +94,34 @@ pub(super) fn steps(
 /// As [`Operation::prepare`].
 pub fn prepare(operation: &Operation, inputs: &ResolvedInputs) -> Result<Prepared, ServicingError> {
     operation.prepare(&Known(inputs), &Known(inputs))
+}
+
+/// Prepares `operation`, whose only input is the file or folder at `path`, outside of any recipe, and keeps nothing.
+///
+/// # Errors
+/// When the input cannot be used, or as [`Operation::prepare`].
+pub fn prepare_alone(
+    operation: &Operation,
+    path: &Path,
+    store: &Store,
+    control: &Control<'_>,
+) -> Result<Prepared, AloneError> {
+    let mut inputs = ResolvedInputs::new();
+    for id in operation.inputs() {
+        inputs.insert(id.clone(), Arc::new(resolve(&id, path, store, control)?));
+    }
+    Ok(prepare(operation, &inputs)?)
+}
+
+/// Why an operation outside of any recipe cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum AloneError {
+    /// The input cannot be found or read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// It is not what it should be.
+    #[error(transparent)]
+    Servicing(#[from] ServicingError),
 }
 
 /// The inputs of a plan. As a sink it keeps nothing.

@@ -95,8 +95,13 @@ pub enum StepStatus {
     Cached,
     /// It will run, and why.
     Runs(Vec<String>),
-    /// That depends on what the step of this number does.
-    DependsOn(usize),
+    /// That depends on what an earlier step does.
+    DependsOn {
+        /// The number of that step.
+        step: usize,
+        /// True when its inputs were prepared before: at most it is applied again, which takes milliseconds.
+        prepared: bool,
+    },
 }
 
 /// The status of a plan.
@@ -120,7 +125,11 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Status, StoreError> {
     let mut unknown = None;
     for (step, (state, record)) in plan.steps.iter().zip(chain.states.iter().zip(&chain.records)) {
         steps.push(match (state, record, unknown) {
-            (_, _, Some(number)) => StepStatus::DependsOn(number),
+            (_, _, Some(number)) => {
+                let key = step.parts.prepared_key();
+                let prepared = store.record(RecordKind::Prepared, &key)?.is_some();
+                StepStatus::DependsOn { step: number, prepared }
+            }
             (_, Some(_), _) => StepStatus::Cached,
             (state, None, _) => {
                 unknown = Some(step.number);

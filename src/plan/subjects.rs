@@ -17,6 +17,9 @@ pub fn vertex(operation: &Operation) -> Vertex {
         Subject { path: std::iter::once(kind.to_owned()).chain(names).collect(), whole }
     };
     let (phase, subject) = match operation {
+        Operation::Driver(spec) => {
+            (Phase::Drivers, subject("driver", &[Name::from(spec.name.as_str())], false))
+        }
         Operation::Service(spec) => {
             (Phase::Services, subject("service", &[Name::from(spec.name.as_str())], false))
         }

@@ -153,7 +153,7 @@ pub fn text(plan: &Plan, status: &Status, out: &mut dyn fmt::Write) -> fmt::Resu
         status.steps.iter().filter(|status| wanted(status)).count()
     };
     let cached = count(|status| matches!(status, StepStatus::Cached));
-    let open = count(|status| matches!(status, StepStatus::DependsOn(_)));
+    let open = count(|status| matches!(status, StepStatus::DependsOn { .. }));
     let total = status.steps.len();
     write!(
         out,
@@ -174,7 +174,10 @@ fn write_step(step: &Step, status: &StepStatus, out: &mut dyn fmt::Write) -> fmt
     let word = match status {
         StepStatus::Cached => "cached".to_owned(),
         StepStatus::Runs(why) => format!("runs: {}", why.join("; ")),
-        StepStatus::DependsOn(number) => format!("depends on step {number}"),
+        StepStatus::DependsOn { step, prepared: true } => {
+            format!("prepared; depends on step {step}")
+        }
+        StepStatus::DependsOn { step, prepared: false } => format!("depends on step {step}"),
     };
     writeln!(out, "{:>4}  {}  ({word})", step.number, step.title)?;
     for reason in &step.reasons {

@@ -28,7 +28,7 @@ pub use finding::{Finding, Findings};
 pub use load::{Files, HostFiles, load, load_from};
 pub use model::{
     BaseSection, Entry, Expect, ImageSection, ImageSelect, InputDecl, OutputImages, OutputSection,
-    PolicySection, Recipe, WhenNotNative,
+    PolicySection, Recipe,
 };
 pub(crate) use paths::same as same_path;
 pub use source::{Located, Origin, Source, Sources};

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use crate::{
     base::filetime::FileTime,
     codec::Codec,
-    servicing::{InputId, Operation},
+    servicing::{InputId, Operation, WhenNotNative},
 };
 
 use super::source::{Located, Origin, Sources};
@@ -87,20 +87,8 @@ pub struct Entry {
 /// `[policy]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PolicySection {
-    /// What to do with an entry that cannot be applied natively. No section of this version has such entries.
+    /// What to do with an entry that cannot be applied natively.
     pub when_not_native: WhenNotNative,
-}
-
-/// What to do with an entry that cannot be applied natively.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WhenNotNative {
-    /// Refuse the build.
-    #[default]
-    Refuse,
-    /// Let Windows install it at the first boot.
-    FirstBoot,
-    /// Let DISM install it, on a Windows host.
-    Dism,
 }
 
 /// `[output]`.

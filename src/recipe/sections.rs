@@ -42,7 +42,6 @@ static TRUE: Shape = Shape::True;
 /// The whole recipe.
 pub(crate) static ROOT: TableShape = TableShape {
     later: &[
-        ("drivers", "install drivers"),
         ("packages", "install packages"),
         ("languages", "install languages"),
         ("features", "switch features"),
@@ -71,6 +70,7 @@ pub(crate) static ROOT: TableShape = TableShape {
             key("vars", &VARS, "texts that `${name}` stands for in every other text"),
             key("image", &IMAGE, "what the built image says of itself"),
             required("base", &BASE, "the image to start from"),
+            key("drivers", &DRIVERS, "driver packages"),
             key("registry", &REGISTRY, "registry keys and values"),
             key("registry-files", &REGISTRY_FILES, "`.reg` files"),
             key("services", &SERVICES, "how services start"),
@@ -241,6 +241,56 @@ static REGISTRY_FILES: Shape = Shape::List {
     )),
     least: 0,
     append: true,
+};
+
+static DRIVERS: Shape = Shape::Map(&MapShape {
+    valid: |_| true,
+    about: "Driver packages by names of your own. They are installed in the order in which they stand here, which decides their oemN numbers.",
+    value: &DRIVER,
+});
+static DRIVER: Shape = Shape::Table(&TableShape {
+    groups: &[Group { keys: &["source", "state"], required: true }],
+    ..table(
+        "a driver",
+        "Driver packages to install, or one to remove.",
+        &[
+            key(
+                "source",
+                &PATH,
+                "a folder (every .inf below it), one .inf (with its folder), a .cab or a .zip",
+            ),
+            key(
+                "unsigned",
+                &UNSIGNED,
+                "what to do with packages that no known authority vouches for; default: `refuse`",
+            ),
+            key(
+                "when-not-native",
+                &WHEN_NOT_NATIVE,
+                "what to do with packages that cannot be installed here; default: as [policy] says",
+            ),
+            key("state", &DRIVER_STATE, "`absent`: the package that `inf` names is removed"),
+            key(
+                "inf",
+                &LINE,
+                "which package is removed: `oem3.inf`, or with `provider` its original name",
+            ),
+            key(
+                "provider",
+                &LINE,
+                "the provider of the package to remove, when `inf` is an original name",
+            ),
+        ],
+    )
+});
+static DRIVER_STATE: Shape =
+    Shape::Choice { words: &[word("absent", "the package is removed")], other: None };
+static UNSIGNED: Shape = Shape::Choice {
+    words: &[
+        word("refuse", "refuse the build"),
+        word("allow", "take them; Windows may refuse to load them"),
+    ],
+    other: None,
 };
 
 static SERVICES: Shape = Shape::Map(&MapShape {

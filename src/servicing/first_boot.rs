@@ -116,6 +116,11 @@ pub(super) fn check(facts: &ImageFacts) -> Vec<Problem> {
     windows_pe.into_iter().collect()
 }
 
+/// Has the first boot run one more script, behind those that are there; `name` is its file name.
+pub(super) fn add(image: &mut Image, name: &str, content: StoredBlob) -> Result<(), ImageError> {
+    put(&PreparedFirstBoot { scripts: vec![Script { name: name.to_owned(), content }] }, image)
+}
+
 fn put(prepared: &PreparedFirstBoot, image: &mut Image) -> Result<(), ImageError> {
     let scripts = NtPath::from_names(vec![image.system_root(), "Setup".into(), "Scripts".into()]);
     let command_file = scripts.join(COMMAND_FILE.into());
@@ -187,7 +192,7 @@ fn plain_name(name: &str) -> &str {
 }
 
 /// The last name of a host path, with only what is safe in a command file.
-fn safe_name(path: &str) -> String {
+pub(super) fn safe_name(path: &str) -> String {
     let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
     let safe = |character: char| match character {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => character,

@@ -3,6 +3,7 @@
 use crate::image::{Image, ImageFacts};
 
 use super::{
+    drivers,
     error::{Problem, ServicingError},
     files, first_boot,
     inputs::{BlobSink, InputId, Inputs},
@@ -13,6 +14,8 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
+    /// Driver packages.
+    Driver(drivers::DriverSpec),
     /// A registry key: its values, or its absence.
     RegistryKey(registry::KeySpec),
     /// A `.reg` file.
@@ -33,6 +36,8 @@ pub enum Operation {
 pub enum Prepared {
     /// The operation has no inputs.
     Nothing,
+    /// A driver source whose files are in the store.
+    Driver(drivers::PreparedDriver),
     /// The entries of a `.reg` file.
     RegistryFile(registry::PreparedFile),
     /// Files and folders whose content is in the store.
@@ -48,6 +53,7 @@ impl Operation {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Driver(_) => "driver",
             Self::RegistryKey(_) => "registry",
             Self::RegistryFile(_) => "registry-file",
             Self::Service(_) => "service",
@@ -61,7 +67,7 @@ impl Operation {
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {
-            Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
+            Self::Driver(_) | Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
             Self::Files(_) | Self::Unattend(_) | Self::FirstBoot(_) => 2,
         }
     }
@@ -70,6 +76,7 @@ impl Operation {
     #[must_use]
     pub fn title(&self) -> String {
         match self {
+            Self::Driver(spec) => spec.title(),
             Self::RegistryKey(spec) => spec.title(),
             Self::RegistryFile(spec) => format!("registry from {}", spec.input),
             Self::Service(spec) => spec.title(),
@@ -90,6 +97,7 @@ impl Operation {
     pub fn inputs(&self) -> Vec<InputId> {
         match self {
             Self::RegistryKey(_) | Self::Service(_) => Vec::new(),
+            Self::Driver(spec) => spec.inputs(),
             Self::RegistryFile(spec) => vec![spec.input.clone()],
             Self::Files(spec) => match &spec.action {
                 files::FilesAction::From { input, .. } => vec![input.clone()],
@@ -111,6 +119,9 @@ impl Operation {
     ) -> Result<Prepared, ServicingError> {
         Ok(match self {
             Self::RegistryKey(_) | Self::Service(_) => Prepared::Nothing,
+            Self::Driver(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Driver)
+            }
             Self::RegistryFile(spec) => Prepared::RegistryFile(spec.prepare(inputs)?),
             Self::Files(spec) => Prepared::Files(spec.prepare(inputs, blobs)?),
             Self::Unattend(spec) => Prepared::Unattend(spec.prepare(inputs, blobs)?),
@@ -124,6 +135,10 @@ impl Operation {
     /// When it cannot be done to this image.
     pub fn apply(&self, prepared: &Prepared, image: &mut Image) -> Result<(), ServicingError> {
         match (self, prepared) {
+            (Self::Driver(spec), Prepared::Driver(prepared)) => spec.apply(Some(prepared), image),
+            (Self::Driver(spec), Prepared::Nothing) if spec.inputs().is_empty() => {
+                spec.apply(None, image)
+            }
             (Self::RegistryKey(spec), _) => spec.apply(image),
             (Self::Service(spec), _) => spec.apply(image),
             (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
@@ -133,7 +148,11 @@ impl Operation {
             (Self::Unattend(spec), Prepared::Unattend(prepared)) => spec.apply(prepared, image),
             (Self::FirstBoot(spec), Prepared::FirstBoot(prepared)) => spec.apply(prepared, image),
             (
-                Self::RegistryFile(_) | Self::Files(_) | Self::Unattend(_) | Self::FirstBoot(_),
+                Self::Driver(_)
+                | Self::RegistryFile(_)
+                | Self::Files(_)
+                | Self::Unattend(_)
+                | Self::FirstBoot(_),
                 _,
             ) => {
                 let cause = "what was prepared belongs to another operation";
@@ -149,6 +168,7 @@ impl Operation {
         match prepared {
             Prepared::Unattend(prepared) => prepared.warnings(&ImageFacts::default()),
             Prepared::Nothing
+            | Prepared::Driver(_)
             | Prepared::RegistryFile(_)
             | Prepared::Files(_)
             | Prepared::FirstBoot(_) => Vec::new(),
@@ -164,6 +184,9 @@ impl Operation {
         facts: &ImageFacts,
     ) -> Vec<Problem> {
         match (self, prepared) {
+            (Self::Driver(spec), Prepared::Driver(prepared)) => {
+                spec.check_prepared(prepared, image, facts)
+            }
             (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
                 spec.check(prepared, image)
             }
@@ -176,6 +199,7 @@ impl Operation {
     /// Looks at the image without changing it: what would make the step fail, and what is odd about it.
     pub fn check_image(&self, image: &mut Image, facts: &ImageFacts) -> Vec<Problem> {
         match self {
+            Self::Driver(spec) => spec.check(image),
             Self::RegistryKey(spec) => spec.check(image),
             // Which keys a .reg file names is known once it is prepared: see `check_prepared`.
             Self::RegistryFile(_) => Vec::new(),

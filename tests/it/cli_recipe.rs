@@ -356,3 +356,28 @@ fn a_build_tells_what_it_leaves_out_of_an_odd_base() {
     let stderr = String::from_utf8(built.stderr).unwrap();
     assert!(stderr.contains("warning:"), "{stderr}");
 }
+
+#[test]
+fn the_drivers_of_an_image_are_listed() {
+    let home = temporary_folder();
+    expect_success(transom(home.path()).arg("demo"));
+    let wim = "transom-demo/media/install.wim";
+    let arguments = ["inspect", "image", wim, "--index", "1", "--drivers"];
+    let (listed, _) = ends_with(home.path(), 0, &arguments);
+    assert!(listed.contains("driver packages"), "{listed}");
+    let all = ["inspect", "image", wim, "--index", "1", "--drivers", "--all", "--json"];
+    let (json, _) = ends_with(home.path(), 0, &all);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["notes"], serde_json::json!([]));
+    assert!(json["drivers"].is_array());
+    let absent = ["inspect", "image", wim, "--index", "1", "--driver", "oem77.inf"];
+    let (_, stderr) = ends_with(home.path(), 5, &absent);
+    assert!(stderr.contains("oem77.inf"), "{stderr}");
+    ends_with(home.path(), 2, &["inspect", "image", wim, "--index", "1", "--all"]);
+    let Some(real) = shared_data("wim/wimbuilder2-boot.wim") else { return };
+    let real = real.to_str().unwrap();
+    // A Windows PE stripped of its drivers: its database has no package.
+    let arguments = ["inspect", "image", real, "--index", "2", "--drivers", "--all"];
+    let (listed, stderr) = ends_with(home.path(), 0, &arguments);
+    assert_eq!((listed.as_str(), stderr.as_str()), ("0 driver packages\n", ""));
+}

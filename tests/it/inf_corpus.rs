@@ -10,11 +10,11 @@ use transom::format::inf::{
 
 use super::support;
 
-fn target(architecture: InfArchitecture) -> Target {
+pub(crate) fn target(architecture: InfArchitecture) -> Target {
     Target { architecture, version: (10, 0), build: 26100, product_type: Some(1), language: 0x409 }
 }
 
-fn corpus() -> Option<(PathBuf, Vec<PathBuf>)> {
+pub(crate) fn corpus() -> Option<(PathBuf, Vec<PathBuf>)> {
     let root = support::shared_data("drivers")?;
     let mut files: Vec<PathBuf> = walkdir::WalkDir::new(&root)
         .into_iter()
@@ -29,7 +29,7 @@ fn corpus() -> Option<(PathBuf, Vec<PathBuf>)> {
 }
 
 /// What the driver kit's stampinf does to a template.
-fn stamp(bytes: &[u8], architecture: InfArchitecture) -> Vec<u8> {
+pub(crate) fn stamp(bytes: &[u8], architecture: InfArchitecture) -> Vec<u8> {
     let wide = bytes.starts_with(&[0xff, 0xfe]);
     let text = if wide {
         let (units, _) = bytes[2..].as_chunks::<2>();

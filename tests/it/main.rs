@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod build_winpe;
+mod cab_peers;
 mod catalog_real;
 mod cli_frame;
 mod cli_recipe;
@@ -13,6 +14,9 @@ mod codec_samples;
 mod codec_vectors;
 mod codec_wim;
 mod demo;
+mod driver_database_real;
+mod driver_fixture;
+mod drivers_apply;
 mod hive_hostile;
 mod hive_model;
 mod hive_peers;

@@ -188,7 +188,7 @@ fn the_plan_says_what_is_cached_and_which_part_of_a_key_changed() {
     let statuses = |place: &Place| status(&place.plan(), &place.store()).unwrap();
     let first = statuses(&place);
     assert!(matches!(&first.steps[0], StepStatus::Runs(why) if why[0].contains("not built")));
-    assert_eq!(first.steps[1..], [1; 4].map(StepStatus::DependsOn));
+    assert_eq!(first.steps[1..], [1; 4].map(|step| StepStatus::DependsOn { step, prepared: false }));
     place.build();
     let built = statuses(&place);
     assert!(built.up_to_date && built.steps.iter().all(|step| *step == StepStatus::Cached));
@@ -197,7 +197,7 @@ fn the_plan_says_what_is_cached_and_which_part_of_a_key_changed() {
     assert!(!changed.up_to_date);
     assert_eq!(changed.steps[..2], [StepStatus::Cached, StepStatus::Cached]);
     assert_eq!(changed.steps[2], StepStatus::Runs(vec!["input files/one.txt".to_owned()]));
-    assert_eq!(changed.steps[3], StepStatus::DependsOn(3));
+    assert!(matches!(changed.steps[3], StepStatus::DependsOn { step: 3, .. }));
     place.write("files/one.txt", b"one");
     place.edit("AllowTelemetry = 0", "AllowTelemetry = 3");
     let changed = statuses(&place);

@@ -6,7 +6,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
 use transom::{
     recipe::{self, Findings, Recipe},
-    servicing::{Operation, files::FilesAction},
+    servicing::{Operation, drivers::DriverAction, files::FilesAction},
 };
 
 /// Loads `main` with `part.toml` beside it and checks what holds for every outcome.
@@ -41,6 +41,10 @@ fn declared(recipe: &Recipe, operation: &Operation) -> bool {
         },
         Operation::Unattend(spec) => known(&spec.input),
         Operation::FirstBoot(spec) => spec.scripts.iter().all(known),
+        Operation::Driver(spec) => match &spec.action {
+            DriverAction::Present { source, .. } => known(source),
+            DriverAction::Absent(_) => true,
+        },
     }
 }
 

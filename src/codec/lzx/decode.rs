@@ -16,7 +16,7 @@ use crate::codec::{Codec, Decode, DecodeError};
 #[derive(Debug)]
 pub(in crate::codec) struct Decoder {
     chunk_size: u32,
-    codes: Codes,
+    pub(super) codes: Codes,
     /// Lengths of the codes of the block before; zero at the start of a chunk.
     main_lengths: [u8; MAX_MAIN_SYMBOLS],
     length_lengths: [u8; LENGTH_SYMBOLS],
@@ -25,7 +25,7 @@ pub(in crate::codec) struct Decoder {
 
 /// The codes of a block.
 #[derive(Debug)]
-struct Codes {
+pub(super) struct Codes {
     main: DecodeTable<2048>,
     length: DecodeTable<512>,
     aligned: DecodeTable<128>,
@@ -33,10 +33,10 @@ struct Codes {
 
 /// Where decoding stands within a chunk.
 #[derive(Debug, Clone, Copy)]
-struct State<'a> {
-    reader: BitReader<'a>,
-    position: usize,
-    recent: [u32; RECENT_OFFSETS],
+pub(super) struct State<'a> {
+    pub(super) reader: BitReader<'a>,
+    pub(super) position: usize,
+    pub(super) recent: [u32; RECENT_OFFSETS],
 }
 
 impl Decoder {
@@ -68,7 +68,11 @@ impl Decoder {
     }
 
     /// Reads the codes of a compressed block and builds their tables.
-    fn read_codes(&mut self, reader: &mut BitReader<'_>, aligned: bool) -> Result<(), DecodeError> {
+    pub(super) fn read_codes(
+        &mut self,
+        reader: &mut BitReader<'_>,
+        aligned: bool,
+    ) -> Result<(), DecodeError> {
         if aligned {
             let mut lengths = [0u8; ALIGNED_SYMBOLS];
             for length in &mut lengths {
@@ -132,7 +136,7 @@ impl Decode for Decoder {
     }
 }
 
-fn damaged(what: &'static str) -> DecodeError {
+pub(super) fn damaged(what: &'static str) -> DecodeError {
     DecodeError { codec: Codec::Lzx, what }
 }
 
@@ -205,7 +209,7 @@ fn read_precode_symbol(
 }
 
 /// Decodes the items of a compressed block up to output position `end`.
-fn decode_block<const ALIGNED: bool>(
+pub(super) fn decode_block<const ALIGNED: bool>(
     codes: &Codes,
     state: &mut State<'_>,
     output: &mut [u8],

@@ -26,6 +26,21 @@ pub(super) fn decode(chunk: &mut [u8]) {
     });
 }
 
+/// Undoes the translation in a frame of a cabinet's stream: `start` is the frame's position in the stream, `size` what the stream says of
+/// its size.
+pub(super) fn decode_frame(frame: &mut [u8], start: i32, size: i32) {
+    translate(frame, |operand, position| {
+        let position = start.wrapping_add(position);
+        if operand >= size || operand < position.wrapping_neg() {
+            None
+        } else if operand >= 0 {
+            Some(operand.wrapping_sub(position))
+        } else {
+            Some(operand.wrapping_add(size))
+        }
+    });
+}
+
 /// Applies the translation: relative operands become absolute.
 pub(super) fn encode(chunk: &mut [u8]) {
     translate(chunk, |operand, position| {

@@ -7,9 +7,10 @@
 //! one of three recent offsets. The window is the chunk: nothing refers to other chunks.
 //!
 //! What differs from LZX in cabinets: no header bit for the call translation, which is always on with a file size of
-//! 12,000,000 ([`e8`]); the block size field; no history; no realignment every 32 KiB.
+//! 12,000,000 ([`e8`]); the block size field; no history; no realignment every 32 KiB. [`LzxStream`] decodes that dialect.
 
 mod block;
+mod cabinet;
 mod decode;
 mod e8;
 mod encode;
@@ -17,6 +18,7 @@ mod lazy;
 mod split;
 mod tables;
 
+pub use cabinet::LzxStream;
 pub(super) use decode::Decoder;
 pub(super) use encode::Encoder;
 

@@ -160,7 +160,7 @@ impl Decoder<'_> {
         Some(FilesSpec { to, action, attributes, sddl })
     }
 
-    fn pointless(&mut self, origin: &Origin, key: &str, why: &str) {
+    pub(super) fn pointless(&mut self, origin: &Origin, key: &str, why: &str) {
         self.findings.push(Finding::at(
             origin,
             "recipe::conflict",

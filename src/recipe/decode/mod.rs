@@ -3,13 +3,14 @@
 //! The tree has passed [`super::shape`], so here nothing is said of unknown keys and wrong kinds: a value of the wrong kind is skipped. What is
 //! said here is what a value means: paths, names, types with their data, entries that contradict one another.
 
+mod drivers;
 mod entries;
 mod registry;
 mod settings;
 
 use std::collections::BTreeMap;
 
-use crate::servicing::{InputId, Operation};
+use crate::servicing::{InputId, Operation, drivers::source::split_inf};
 
 use super::{
     finding::Finding,
@@ -33,9 +34,13 @@ pub(super) fn recipe(
     findings: &mut Vec<Finding>,
 ) -> Option<Recipe> {
     let mut decoder = Decoder { entries: Vec::new(), inputs: BTreeMap::new(), findings };
+    let empty = Table::default();
+    let table = |key: &str| root.get(key).and_then(Node::table).unwrap_or(&empty);
+    let policy = settings::policy(table("policy"));
     // Entries stand in the order in which their sections first appear.
     for section in root.entries() {
         match section.key.as_str() {
+            "drivers" => decoder.drivers(&section.node, policy.when_not_native),
             "registry" => decoder.registry(&section.node),
             "registry-files" => decoder.registry_files(&section.node),
             "services" => decoder.services(&section.node),
@@ -45,10 +50,7 @@ pub(super) fn recipe(
             _ => {}
         }
     }
-    let empty = Table::default();
-    let table = |key: &str| root.get(key).and_then(Node::table).unwrap_or(&empty);
     let image = settings::image(table("image"));
-    let policy = settings::policy(table("policy"));
     let base = settings::base(table("base"));
     let output = decoder.output(table("output"));
     if let (Some(base), Some(output)) = (&base, &output) {
@@ -75,16 +77,29 @@ impl Decoder<'_> {
         });
     }
 
+    /// Declares a source of drivers; an INF comes with the folder it is in, and is returned too.
+    fn driver_input(&mut self, node: &Node) -> Option<(InputId, Option<String>)> {
+        let text = node.text()?;
+        Some(match split_inf(text) {
+            Some((folder, inf)) => (self.input_at(node, folder), Some(inf.to_owned())),
+            None => (self.input_at(node, text), None),
+        })
+    }
+
     /// Declares the input whose path is the text of `node`.
     fn input(&mut self, node: &Node) -> Option<InputId> {
-        let text = node.text()?;
+        Some(self.input_at(node, node.text()?))
+    }
+
+    /// Declares the input at `text`, which `node` asks for: its own text, or the folder of the file that it names.
+    fn input_at(&mut self, node: &Node, text: &str) -> InputId {
         let source = node.origin.source();
         let id = paths::input_id(source, text);
         self.inputs.entry(id.clone()).or_insert_with(|| InputDecl {
             path: paths::resolve(source, text),
             origin: node.origin.clone(),
         });
-        Some(id)
+        id
     }
 }
 

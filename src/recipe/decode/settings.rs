@@ -9,12 +9,13 @@ use crate::{
         finding::Finding,
         model::{
             BaseSection, Expect, ImageSection, ImageSelect, OutputImages, OutputSection,
-            PolicySection, WhenNotNative,
+            PolicySection,
         },
         node::{Node, Table, Value},
         paths,
         source::{Located, Sources},
     },
+    servicing::WhenNotNative,
 };
 
 use super::{Decoder, located};
@@ -28,12 +29,8 @@ pub(super) fn image(table: &Table) -> ImageSection {
 }
 
 pub(super) fn policy(table: &Table) -> PolicySection {
-    let when_not_native = match table.get("when-not-native").and_then(Node::text) {
-        Some("first-boot") => WhenNotNative::FirstBoot,
-        Some("dism") => WhenNotNative::Dism,
-        _ => WhenNotNative::Refuse,
-    };
-    PolicySection { when_not_native }
+    let word = table.get("when-not-native").and_then(Node::text);
+    PolicySection { when_not_native: word.and_then(WhenNotNative::of_name).unwrap_or_default() }
 }
 
 pub(super) fn base(table: &Table) -> Option<BaseSection> {

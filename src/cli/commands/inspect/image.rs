@@ -9,6 +9,7 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 
+use super::drivers;
 use crate::{
     base::{limits::Limits, name::Name},
     cli::{
@@ -32,7 +33,9 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_long_help = r#"Examples:
   transom inspect image install.wim --index 2
-  transom inspect image boot.wim --index 1 --json"#)]
+  transom inspect image boot.wim --index 1 --json
+  transom inspect image install.wim --index 2 --drivers
+  transom inspect image install.wim --index 2 --driver oem3.inf"#)]
 pub(crate) struct InspectImageArguments {
     /// The WIM
     #[arg(value_name = "WIM")]
@@ -41,7 +44,19 @@ pub(crate) struct InspectImageArguments {
     #[command(flatten)]
     choice: ImageChoice,
 
-    /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}}
+    /// List the driver packages that did not come with Windows
+    #[arg(long)]
+    drivers: bool,
+
+    /// With --drivers: those that came with Windows too
+    #[arg(long, requires = "drivers")]
+    all: bool,
+
+    /// Show one driver package: its device IDs and services (published name, original name or store folder)
+    #[arg(long, value_name = "INF", conflicts_with = "drivers")]
+    driver: Option<String>,
+
+    /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}}; with --drivers or --driver {drivers: [...], notes: [...]}
     #[arg(long)]
     json: bool,
 }
@@ -83,6 +98,11 @@ pub(crate) fn run(arguments: &InspectImageArguments, context: &Context) -> Resul
     let path = &arguments.wim;
     let wim = select::open(path, context)?;
     let index = arguments.choice.one(&wim, path)?;
+    if let Some(choice) = driver_choice(arguments) {
+        let mut image = Image::open(wim, index, &Limits::default())
+            .map_err(|error| failures::image(path, error))?;
+        return drivers::run(&mut image, path, choice, arguments.json, context);
+    }
     let metadata = select::metadata(&wim, path, index, context)?;
     let tree = count(&wim, &metadata);
     drop(metadata);
@@ -95,6 +115,15 @@ pub(crate) fn run(arguments: &InspectImageArguments, context: &Context) -> Resul
     let services = services(&mut image, path, context);
     let report = ImageReport { xml: info::image_info(&wim, index), facts, tree, services };
     if arguments.json { context.printer.json(&report) } else { print(&report, context) }
+}
+
+/// Which driver packages are asked for; `None` when it is the image itself.
+fn driver_choice(arguments: &InspectImageArguments) -> Option<drivers::Choice<'_>> {
+    match &arguments.driver {
+        Some(name) => Some(drivers::Choice::One(name)),
+        None if arguments.all => Some(drivers::Choice::All),
+        None => arguments.drivers.then_some(drivers::Choice::ThirdParty),
+    }
 }
 
 fn count(wim: &Wim, image: &ImageMetadata) -> TreeCounts {

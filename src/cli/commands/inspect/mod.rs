@@ -1,5 +1,7 @@
-//! `transom inspect`: what is inside an image or a hive.
+//! `transom inspect`: what is inside an image, a driver package or a hive.
 
+mod driver;
+mod drivers;
 mod hive;
 mod image;
 
@@ -7,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::{app::Context, exit::Failure};
 
-/// Look into an image or a registry hive
+/// Look into an image, a driver package or a registry hive
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
     #[command(subcommand)]
@@ -16,6 +18,7 @@ pub(crate) struct InspectArguments {
 
 #[derive(Debug, Subcommand)]
 enum InspectCommand {
+    Driver(driver::InspectDriverArguments),
     Image(image::InspectImageArguments),
     Hive(hive::InspectHiveArguments),
 }
@@ -24,6 +27,7 @@ enum InspectCommand {
 pub(crate) fn run(arguments: &InspectArguments, context: &Context) -> Result<(), Failure> {
     match &arguments.command {
         InspectCommand::Image(arguments) => image::run(arguments, context),
+        InspectCommand::Driver(arguments) => driver::run(arguments, context),
         InspectCommand::Hive(arguments) => hive::run(arguments, context),
     }
 }

@@ -1,0 +1,41 @@
+//! What cannot be installed natively and goes the way of `when-not-native = "first-boot"`: the package lies beside the first boot's scripts, and one of
+//! these gives it to `pnputil`.
+
+use crate::{
+    base::{name::Name, ntpath::NtPath},
+    image::{Image, ImageError},
+    servicing::first_boot as scripts,
+    store::StoredBlob,
+};
+
+/// The folder of all packages that wait, in `Windows\Setup\Scripts`.
+const FOLDER: &str = "transom-drivers";
+
+/// The command file for the driver that the recipe calls `name`. `pnputil -i -a` is understood by every Windows from 7 on.
+pub(super) fn script(name: &str) -> String {
+    let folder = scripts::safe_name(name);
+    [
+        "@echo off".to_owned(),
+        format!("rem Installs the driver packages of [drivers.{folder}]."),
+        format!(
+            r#"for /r "%~dp0..\{FOLDER}\{folder}" %%i in (*.inf) do "%SystemRoot%\System32\pnputil.exe" -i -a "%%i""#
+        ),
+        "exit /b %ERRORLEVEL%".to_owned(),
+    ]
+    .iter()
+    .map(|line| format!("{line}\r\n"))
+    .collect()
+}
+
+/// Where the package `package` of the driver `name` waits.
+pub(super) fn folder(image: &Image, name: &str, package: &str) -> NtPath {
+    let parts = ["Setup", "Scripts", FOLDER, &scripts::safe_name(name), package];
+    let names =
+        std::iter::once(image.system_root()).chain(parts.iter().map(|part| Name::from(*part)));
+    NtPath::from_names(names.collect())
+}
+
+/// Has the first boot run the command file.
+pub(super) fn add(image: &mut Image, name: &str, script: StoredBlob) -> Result<(), ImageError> {
+    scripts::add(image, &format!("driver-{}.cmd", scripts::safe_name(name)), script)
+}

@@ -1,0 +1,179 @@
+//! Driver packages in the driver store, as `DISM /Add-Driver` puts them there.
+//!
+//! - [`source`]: folders, INFs, cabinets and zip archives as one tree of files
+//! - `prepare`: hashes of all files, what the catalogs are worth; needs no image
+//! - `candidate`: what an INF is in one image, and what stands against it
+//! - `install`, `reflect`, `windows7`, `first_boot`: the ways into the image
+//! - `remove`: the way out
+//! - [`database`]: the registry's model of packages; [`inventory`]: what an image has; [`invariants`]: what must hold in every database
+//!
+//! A package of a boot-critical class (the image's own class properties say which those are) lies in SYSTEM and is configured at once: Windows must
+//! start from it. Every other one lies in DRIVERS and is imported only; Windows configures it when it finds the device.
+//!
+//! What Windows names by a hash that nobody knows (the store's folder) is named by the first 16 digits of the INF's SHA-256, and the date of import is
+//! the driver's own, as there is no clock here.
+
+mod candidate;
+pub mod database;
+mod first_boot;
+mod install;
+pub mod invariants;
+pub mod inventory;
+mod oem;
+mod place;
+mod prepare;
+mod reflect;
+mod remove;
+pub mod source;
+mod spec;
+pub mod survey;
+mod target;
+mod windows7;
+
+pub use prepare::PreparedDriver;
+pub use spec::{DriverAction, DriverChoice, DriverSpec};
+
+use crate::image::{Image, ImageError, ImageFacts};
+
+use super::{
+    error::{Problem, ServicingError},
+    inputs::{BlobSink, InputId, Inputs},
+    not_native::WhenNotNative,
+};
+
+use candidate::Candidates;
+
+const NAME: &str = "driver";
+
+impl DriverSpec {
+    /// The part that needs the inputs alone; `None` for a removal.
+    pub(super) fn prepare(
+        &self,
+        inputs: &dyn Inputs,
+        blobs: &dyn BlobSink,
+    ) -> Result<Option<PreparedDriver>, ServicingError> {
+        match &self.action {
+            DriverAction::Present { source, inf, .. } => {
+                prepare::prepare(&self.name, source, inf.as_deref(), inputs, blobs).map(Some)
+            }
+            DriverAction::Absent(_) => Ok(None),
+        }
+    }
+
+    pub(super) fn apply(
+        &self,
+        prepared: Option<&PreparedDriver>,
+        image: &mut Image,
+    ) -> Result<(), ServicingError> {
+        match (&self.action, prepared) {
+            (DriverAction::Absent(choice), _) => remove::remove(choice, image),
+            (DriverAction::Present { .. }, None) => Ok(()),
+            (
+                DriverAction::Present { source, allow_unsigned, when_not_native, .. },
+                Some(prepared),
+            ) => {
+                let facts = image.facts();
+                let found = candidate::candidates(source, prepared, image, &facts)?;
+                let refused = problems(&found, source, *allow_unsigned, *when_not_native)
+                    .into_iter()
+                    .chain(lacking(&found, image)?)
+                    .find(|problem| !problem.warning);
+                if let Some(problem) = refused {
+                    return Err(ServicingError::refused(NAME, problem));
+                }
+                for candidate in &found.packages {
+                    let defer = !candidate.not_native().is_empty()
+                        && *when_not_native == WhenNotNative::FirstBoot;
+                    let result = if defer {
+                        install::defer(&self.name, candidate, prepared, image)
+                    } else {
+                        install::install(candidate, image).map(|_| ())
+                    };
+                    result.map_err(|error| ServicingError::image(NAME, &candidate.shown, error))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What the image alone tells.
+    pub(super) fn check(&self, image: &mut Image) -> Vec<Problem> {
+        let DriverAction::Absent(choice) = &self.action else { return Vec::new() };
+        match remove::chosen(choice, image) {
+            Ok(found) if found.is_empty() => vec![remove::nothing(choice)],
+            Ok(_) => Vec::new(),
+            Err(error) => vec![error.into_problem()],
+        }
+    }
+
+    /// What the source and the image tell together.
+    pub(super) fn check_prepared(
+        &self,
+        prepared: &PreparedDriver,
+        image: &mut Image,
+        facts: &ImageFacts,
+    ) -> Vec<Problem> {
+        let DriverAction::Present { source, allow_unsigned, when_not_native, .. } = &self.action
+        else {
+            return Vec::new();
+        };
+        let found = match candidate::candidates(source, prepared, image, facts) {
+            Ok(found) => found,
+            Err(error) => return vec![error.into_problem()],
+        };
+        let mut all = problems(&found, source, *allow_unsigned, *when_not_native);
+        match lacking(&found, image) {
+            Ok(more) => all.extend(more),
+            Err(error) => all.push(error.into_problem()),
+        }
+        all
+    }
+}
+
+/// What stands against the packages, whatever the image's databases.
+fn problems(
+    found: &Candidates<'_>,
+    source: &InputId,
+    allow_unsigned: bool,
+    when_not_native: WhenNotNative,
+) -> Vec<Problem> {
+    let mut all = found.defects.clone();
+    for candidate in &found.packages {
+        all.extend(candidate.problems(allow_unsigned, when_not_native));
+    }
+    let nothing = found.packages.is_empty() && found.defects.is_empty();
+    for (shown, architectures) in &found.others {
+        let names: Vec<&str> =
+            architectures.iter().map(|known| candidate::architecture_name(*known)).collect();
+        let cause = match names.as_slice() {
+            [] => "it installs no device".to_owned(),
+            names => format!("nothing in it is for this Windows; it is for {}", names.join(", ")),
+        };
+        all.push(if nothing {
+            let help = "get the package for the image's architecture and version of Windows";
+            Problem::error(shown, cause, help)
+        } else {
+            Problem::warning(shown, cause, "it is left out; the other INFs of the source are taken")
+        });
+    }
+    if nothing && found.others.is_empty() {
+        all.push(Problem::error(&source.0, "there is no driver package in it", ""));
+    }
+    all
+}
+
+/// Packages whose place the image does not have.
+fn lacking(found: &Candidates<'_>, image: &mut Image) -> Result<Vec<Problem>, ServicingError> {
+    let mut all = Vec::new();
+    for candidate in &found.packages {
+        let failed = |error: ImageError| ServicingError::image(NAME, &candidate.shown, error);
+        if let Some(database) = install::lacks(candidate, image).map_err(failed)? {
+            all.push(Problem::error(
+                &candidate.shown,
+                format!("the image has no {database}, where its drivers are kept"),
+                "this image cannot take drivers; name a complete Windows or Windows PE image in [base]",
+            ));
+        }
+    }
+    Ok(all)
+}
