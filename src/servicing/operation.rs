@@ -162,11 +162,11 @@ impl Operation {
         }
     }
 
-    /// What is odd about the prepared inputs, whatever the image. Nothing of it stops the step.
+    /// What a build says of the prepared inputs, whatever the image. Nothing of it stops the step.
     #[must_use]
     pub fn warnings(&self, prepared: &Prepared) -> Vec<Problem> {
         match prepared {
-            Prepared::Unattend(prepared) => prepared.warnings(&ImageFacts::default()),
+            Prepared::Unattend(_) => self.defects(prepared),
             Prepared::Nothing
             | Prepared::Driver(_)
             | Prepared::RegistryFile(_)
@@ -175,8 +175,18 @@ impl Operation {
         }
     }
 
+    /// Everything that is odd or wrong about the prepared inputs by themselves: what `check` says of them.
+    #[must_use]
+    pub fn defects(&self, prepared: &Prepared) -> Vec<Problem> {
+        match (self, prepared) {
+            (_, Prepared::Unattend(prepared)) => prepared.warnings(&ImageFacts::default()),
+            (Self::Driver(spec), Prepared::Driver(prepared)) => spec.defects(prepared),
+            _ => Vec::new(),
+        }
+    }
+
     /// Looks at the prepared inputs and the image without changing it: what [`Operation::check_image`] cannot know before the inputs
-    /// were read. What [`Operation::warnings`] says is among it.
+    /// were read.
     pub fn check_prepared(
         &self,
         prepared: &Prepared,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use transom::{
     base::{limits::Limits, name::Name, read_at::FileSource},
     cli::demo,
-    format::wim::Wim,
+    format::{hive::Value, wim::Wim},
     image::{HiveId, Image, NodeId, RegistryPath},
     servicing::{
         InputId, Operation, Prepared, Problem, ServicingError, WhenNotNative,
@@ -430,4 +430,91 @@ fn removing_what_is_not_there_is_said_and_done() {
     let found = bench.problems(&operation, &MemoryInputs::default());
     assert!(found.len() == 1 && found[0].warning && found[0].cause.contains("nothing is removed"));
     assert_eq!(bench.run(&operation, &MemoryInputs::default()).unwrap(), 0);
+}
+
+#[test]
+fn windows_7_gets_the_package_where_it_looks_for_drivers_and_the_boot_disk_is_bound() {
+    let mut bench = Bench::new();
+    let version =
+        RegistryPath::parse(r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion").unwrap();
+    for name in ["CurrentMajorVersionNumber", "CurrentMinorVersionNumber"] {
+        bench.image.delete_value(&version, &name.into()).unwrap();
+    }
+    for (name, text) in
+        [("CurrentVersion", "6.1"), ("CurrentBuild", "7601"), ("CurrentBuildNumber", "7601")]
+    {
+        bench.image.set_value(&version, &Value::sz(name, text)).unwrap();
+    }
+    bench.run(&add(), &inputs()).unwrap();
+    let critical = r"HKLM\SYSTEM\CurrentControlSet\Control\CriticalDeviceDatabase";
+    for id in ["pci#ven_5452&dev_1001", "pci#ven_5452&dev_1042"] {
+        assert_eq!(bench.text(&format!(r"{critical}\{id}"), "Service").unwrap(), "teststor");
+        assert_eq!(
+            bench.text(&format!(r"{critical}\{id}"), "ClassGUID").unwrap(),
+            "{4d36e97b-e325-11ce-bfc1-08002be10318}"
+        );
+    }
+    assert!(
+        bench.registry(&format!(r"{critical}\pci#ven_5452&dev_2001")).is_none(),
+        "a network card is not critical"
+    );
+    assert!(bench.image.tree().lookup(&path(r"\Windows\System32\drivers\teststor.sys")).is_some());
+    assert_eq!(
+        bench.data(r"HKLM\SYSTEM\CurrentControlSet\Services\teststor", "Start").unwrap(),
+        [0, 0, 0, 0]
+    );
+    let found =
+        bench.text(r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion", "DevicePath").unwrap();
+    assert!(
+        found.starts_with(r"%SystemRoot%\inf;%SystemRoot%\Drivers\teststor.inf_amd64_"),
+        "{found}"
+    );
+    // The network card's INF is for builds from 16299 on.
+    assert!(!found.contains("testnet"), "{found}");
+    assert!(
+        inventory::list(&mut bench.image).unwrap().iter().all(|driver| driver.inbox),
+        "no database is pretended"
+    );
+    assert_eq!(bench.run(&add(), &inputs()).unwrap(), 0, "twice is once");
+}
+
+#[test]
+fn a_package_at_the_root_of_its_folder_and_one_inf_of_several() {
+    let mut bench = Bench::new();
+    let source = MemoryInputs::folder(
+        "drivers",
+        &[("testnet.inf", NETWORK_INF), ("testnet.sys", "card"), ("teststor.inf", STORAGE_INF)],
+    );
+    let only = |inf: &str| {
+        Operation::Driver(DriverSpec {
+            name: "one".to_owned(),
+            action: DriverAction::Present {
+                source: InputId("drivers".to_owned()),
+                inf: Some(inf.to_owned()),
+                allow_unsigned: true,
+                when_not_native: WhenNotNative::Refuse,
+            },
+        })
+    };
+    bench.run(&only("TestNet.inf"), &source).unwrap();
+    let installed = inventory::list(&mut bench.image).unwrap();
+    let names: Vec<&str> = installed.iter().map(|driver| driver.original.as_str()).collect();
+    assert_eq!(names, ["testnet.inf"]);
+    let problems = errors(&bench.problems(&only("missing.inf"), &source));
+    assert!(problems[0].starts_with("drivers/missing.inf: it does not exist"), "{problems:?}");
+}
+
+#[test]
+fn what_is_odd_in_an_inf_is_told_with_its_line() {
+    let bench = Bench::new();
+    let odd = STORAGE_INF.replace("CopyFiles = @teststor.sys", "CopyFiles = Nowhere");
+    let inputs = inputs_with("storage/teststor.inf", &odd);
+    let prepared = bench.prepare(&add(), &inputs).unwrap();
+    let found = add().defects(&prepared);
+    let line = odd.lines().position(|line| line.contains("Nowhere")).unwrap() + 1;
+    let place = format!("drivers/storage/teststor.inf:{line}");
+    assert!(
+        found.iter().any(|problem| problem.item == place && problem.cause.contains("Nowhere")),
+        "{found:?}"
+    );
 }

@@ -188,7 +188,10 @@ fn the_plan_says_what_is_cached_and_which_part_of_a_key_changed() {
     let statuses = |place: &Place| status(&place.plan(), &place.store()).unwrap();
     let first = statuses(&place);
     assert!(matches!(&first.steps[0], StepStatus::Runs(why) if why[0].contains("not built")));
-    assert_eq!(first.steps[1..], [1; 4].map(|step| StepStatus::DependsOn { step, prepared: false }));
+    assert_eq!(
+        first.steps[1..],
+        [1; 4].map(|step| StepStatus::DependsOn { step, prepared: false })
+    );
     place.build();
     let built = statuses(&place);
     assert!(built.up_to_date && built.steps.iter().all(|step| *step == StepStatus::Cached));

@@ -131,11 +131,16 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
         }
         match plan::check::prepare(&entry.operation, &present) {
             Ok(prepared) => {
-                for problem in entry.operation.warnings(&prepared) {
+                for problem in entry.operation.defects(&prepared) {
                     let message = format!("{}: {}", problem.item, problem.cause);
-                    let finding =
-                        Finding::at(&entry.origin, "input::odd", message, "", problem.help.clone());
-                    session::warn(&finding, context);
+                    let code = if problem.warning { "input::odd" } else { "input::invalid" };
+                    let label = entry.operation.title();
+                    let finding = Finding::at(&entry.origin, code, message, label, problem.help);
+                    if problem.warning {
+                        session::warn(&finding, context);
+                    } else {
+                        findings.push(finding);
+                    }
                 }
             }
             Err(error) => {

@@ -96,6 +96,11 @@ impl DriverSpec {
         }
     }
 
+    /// What the INFs of the source tell by themselves.
+    pub(super) fn defects(&self, prepared: &PreparedDriver) -> Vec<Problem> {
+        self.inputs().iter().flat_map(|source| prepared.defects(source)).collect()
+    }
+
     /// What the image alone tells.
     pub(super) fn check(&self, image: &mut Image) -> Vec<Problem> {
         let DriverAction::Absent(choice) = &self.action else { return Vec::new() };

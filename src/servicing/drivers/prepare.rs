@@ -79,6 +79,23 @@ pub(super) struct PreparedCatalog {
     pub submission_id: Option<String>,
 }
 
+impl PreparedDriver {
+    /// What is wrong or odd in the INFs of the source `id` as texts, each with its line.
+    pub(in crate::servicing) fn defects(&self, id: &InputId) -> Vec<Problem> {
+        let of_inf = |inf: &PreparedInf| {
+            let shown = shown(id, &inf.path);
+            let defects = Inf::parse(&inf.bytes).map(|parsed| parsed.defects()).unwrap_or_default();
+            defects.into_iter().map(move |defect| Problem {
+                item: format!("{shown}:{}", defect.line),
+                cause: defect.cause.to_string(),
+                help: String::new(),
+                warning: defect.warning,
+            })
+        };
+        self.infs.iter().flat_map(of_inf).collect()
+    }
+}
+
 /// Unpacks, hashes and judges the source `id`; `only` the one INF that is meant, `name` what the recipe calls the driver.
 pub(super) fn prepare(
     name: &str,
