@@ -19,8 +19,8 @@
 //! | 5 | [`servicing`] | what a step does to an image, one room per technology |
 //! | 4 | [`image`] | the offline image: tree, streams, security, hives, facts; every edit is recorded |
 //! | 3 | [`store`] | the content-addressed store on disk: blobs as ready-to-copy WIM resources, and small records |
-//! | 2 | [`mod@format`] | bytes and their meaning, no policy: WIM, registry hives, `.reg`, security descriptors, PE |
-//! | 1 | [`codec`] | XPRESS and LZX: one chunk in, one chunk out; no I/O |
+//! | 2 | [`mod@format`] | bytes and their meaning, no policy: WIM, registry hives, `.reg`, security descriptors, PE, INF, catalogs, cabinets, ZIP |
+//! | 1 | [`codec`] | XPRESS and LZX: one chunk in, one chunk out, LZX of cabinets as a stream; no I/O |
 //! | 0 | [`base`] | words everybody uses: checked reading, digests, names, times, paths, limits |
 //!
 //! `format` and `codec` know nothing of recipes. `servicing` edits an [`image::Image`] and nothing else: it never sees host paths, the
@@ -54,11 +54,19 @@
 //! | promise | kept by |
 //! |---|---|
 //! | no input makes it panic, hang, or use memory the file does not justify | [`base::bytes::Reader`], [`base::limits::Limits`], the fuzz targets in `tests/fuzz` |
-//! | what is read is verified | SHA-1 of blobs on use ([`format::wim`]), BLAKE3 of store objects ([`store`]) |
+//! | what is read is verified | SHA-1 of blobs on use ([`format::wim`]), BLAKE3 of store objects ([`store`]), catalogs of drivers ([`format::catalog`]) |
 //! | the output appears complete or not at all; the base is never written | [`pipeline`]'s commit |
 //! | the same bytes every time | no clock or random number below `cli`; ordered maps wherever order reaches bytes; GUIDs from content |
 //! | the right order, always | the order table in [`plan`], data with a version |
 //! | honest | what cannot be done natively is refused by name, before anything is touched |
+//!
+//! # Where the code departs from the design, and why
+//!
+//! - **Drivers, the folder in the store** ends in a digest of the INF of our own: nobody outside Microsoft knows theirs.
+//! - **Drivers, times**: the date of import is the driver's own date. An operation has no clock, and the recipe's epoch is the commit's.
+//! - **LZX of cabinets** is our own decoder with a second framing; `lzxd` panics on a hostile window and mistakes a call to address 0. It stays the
+//!   oracle of the tests.
+//! - **Catalogs** are parsed by a small DER reader of our own over `rsa` and `sha2`: the signed bytes must be the very bytes of the file, and errors tell offsets.
 //!
 //! # Where to add what
 //!
