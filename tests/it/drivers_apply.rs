@@ -518,3 +518,18 @@ fn what_is_odd_in_an_inf_is_told_with_its_line() {
         "{found:?}"
     );
 }
+
+#[test]
+fn an_exported_package_keeps_the_name_of_its_folder() {
+    let mut bench = Bench::new();
+    let source = MemoryInputs::folder(
+        "drivers",
+        &[
+            ("testnet.inf_amd64_0123456789ABCDEF/testnet.inf", NETWORK_INF),
+            ("testnet.inf_amd64_0123456789ABCDEF/testnet.sys", "card"),
+        ],
+    );
+    bench.run(&add(), &source).unwrap();
+    let installed = inventory::list(&mut bench.image).unwrap();
+    assert_eq!(installed[0].package, "testnet.inf_amd64_0123456789abcdef");
+}

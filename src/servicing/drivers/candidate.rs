@@ -209,9 +209,14 @@ impl<'a> Candidate<'a> {
                 files.insert(upcase(&file.path), found.clone());
             }
         }
-        let digest = Sha256::digest(&inf.bytes);
-        let architecture = architecture_name(target.architecture);
-        let package = format!("{inf_name}_{architecture}_{}", to_hex(&digest[..8]));
+        // In an export the folder of the package has the name that Windows gave it.
+        let above = shown.rsplit('/').nth(1).unwrap_or_default().to_lowercase();
+        let start = format!("{inf_name}_{}_", architecture_name(target.architecture));
+        let package = if is_store_folder(&above, &start) {
+            above
+        } else {
+            format!("{start}{}", to_hex(&Sha256::digest(&inf.bytes)[..8]))
+        };
         name_store(&mut model, &package);
         let catalog_at = catalog_file.clone().find_map(|(name, _)| {
             let (_, file) = here.get(&upcase(&name))?;
@@ -337,6 +342,12 @@ impl<'a> Candidate<'a> {
             }),
         }
     }
+}
+
+/// True for the name of a package's folder as Windows makes it: `start` and 16 digits.
+fn is_store_folder(name: &str, start: &str) -> bool {
+    name.strip_prefix(start)
+        .is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Puts the package's folder in place of `%13%` in the texts that go to the registry.
