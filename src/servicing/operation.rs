@@ -67,8 +67,9 @@ impl Operation {
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {
-            Self::Driver(_) | Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
-            Self::Files(_) | Self::Unattend(_) | Self::FirstBoot(_) => 2,
+            Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
+            // Raise it too when other authorities are known: what a catalog is worth is part of what was prepared.
+            Self::Driver(_) | Self::Files(_) | Self::Unattend(_) | Self::FirstBoot(_) => 2,
         }
     }
 

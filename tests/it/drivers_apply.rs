@@ -6,7 +6,7 @@ use transom::{
     base::{limits::Limits, name::Name, read_at::FileSource},
     cli::demo,
     format::{hive::Value, wim::Wim},
-    image::{HiveId, Image, NodeId, RegistryPath},
+    image::{HiveId, Image, NewNode, NodeId, RegistryPath},
     servicing::{
         InputId, Operation, Prepared, Problem, ServicingError, WhenNotNative,
         drivers::{
@@ -18,7 +18,7 @@ use transom::{
 };
 
 use crate::{
-    driver_fixture::{NETWORK_INF, STORAGE_INF, inputs, inputs_with, inputs_without},
+    driver_fixture::{FILES, NETWORK_INF, STORAGE_INF, inputs, inputs_with, inputs_without},
     image_fixture::{MemoryInputs, MemoryStore, path},
     support,
 };
@@ -332,17 +332,124 @@ fn gaps_in_the_numbers_are_used_again() {
 }
 
 #[test]
-fn removing_one_of_two_owners_leaves_the_service() {
+fn removing_the_older_of_two_owners_leaves_the_service_and_the_newer_is_not_removed_alone() {
     let mut bench = Bench::new();
     bench.run(&add(), &inputs()).unwrap();
     let newer = STORAGE_INF.replace("1.2.3.4", "1.2.4.0");
     bench.run(&add(), &inputs_with("storage/teststor.inf", &newer)).unwrap();
-    bench
-        .run(&remove(DriverChoice::Published("oem2.inf".into())), &MemoryInputs::default())
-        .unwrap();
+
+    let none = MemoryInputs::default();
+    let newest = remove(DriverChoice::Published("oem2.inf".into()));
+    let found = errors(&bench.problems(&newest, &none));
+    assert!(found[0].contains("teststor is shared with oem1.inf"), "{found:?}");
+    assert!(bench.run(&newest, &none).is_err());
+
+    bench.run(&remove(DriverChoice::Published("oem1.inf".into())), &none).unwrap();
     assert!(bench.registry(r"HKLM\SYSTEM\CurrentControlSet\Services\teststor").is_some());
     assert!(bench.image.tree().lookup(&path(r"\Windows\System32\drivers\teststor.sys")).is_some());
     assert_eq!(bench.violations(), [""; 0]);
+
+    // All versions of a name go together.
+    bench.run(&add(), &inputs()).unwrap();
+    let all =
+        DriverChoice::Original { provider: "Transom Tests".into(), inf: "teststor.inf".into() };
+    bench.run(&remove(all), &none).unwrap();
+    assert!(bench.registry(r"HKLM\SYSTEM\CurrentControlSet\Services\teststor").is_none());
+    assert!(
+        bench
+            .registry(r"HKLM\SYSTEM\CurrentControlSet\Services\EventLog\System\teststor")
+            .is_none()
+    );
+}
+
+#[test]
+fn what_the_image_had_before_does_not_go_with_the_package() {
+    let mut bench = Bench::new();
+    let service = RegistryPath::parse(r"HKLM\SYSTEM\CurrentControlSet\Services\teststor").unwrap();
+    bench.image.set_value(&service, &Value::dword("Start", 4)).unwrap();
+    let file = path(r"\Windows\System32\drivers\teststor.sys");
+    bench.image.put_bytes(&file, b"older".to_vec(), &NewNode::default()).unwrap();
+    let keep = STORAGE_INF.replace("teststor, 0x00000002,", "teststor, 0x00000012,");
+    bench.run(&add(), &inputs_with("storage/teststor.inf", &keep)).unwrap();
+    assert_eq!(
+        bench.data(service.text(), "Start").unwrap(),
+        [4, 0, 0, 0],
+        "the INF says that an existing start stays"
+    );
+    bench
+        .run(&remove(DriverChoice::Published("oem1.inf".into())), &MemoryInputs::default())
+        .unwrap();
+    assert!(bench.registry(service.text()).is_some(), "nobody said that it is the driver's");
+    assert!(bench.image.tree().lookup(&file).is_some());
+}
+
+#[test]
+fn files_named_by_tokens_are_found() {
+    let mut bench = Bench::new();
+    let tokens = STORAGE_INF
+        .replace("@teststor.sys", "@%Base%.sys")
+        .replace("\nteststor.sys = 1,\\amd64", "\n%Base%.sys = 1,\\amd64")
+        .replace("[Strings]", "[Strings]\r\nBase = \"TestStor\"");
+    assert!(tokens.matches("%Base%").count() == 2);
+    let inputs = inputs_with("storage/teststor.inf", &tokens);
+    assert_eq!(errors(&bench.problems(&add(), &inputs)), [""; 0]);
+    bench.run(&add(), &inputs).unwrap();
+    assert!(bench.image.tree().lookup(&path(r"\Windows\System32\drivers\teststor.sys")).is_some());
+}
+
+#[test]
+fn what_no_driver_may_do_is_refused_before_anything_is_done() {
+    let mut bench = Bench::new();
+    let mut refused = |text: &str, file: &str, what: &str| {
+        let found = errors(&bench.problems(&add(), &inputs_with(file, text)));
+        assert!(found.iter().any(|text| text.contains(what)), "{what}: {found:?}");
+        let before = bench.state();
+        assert!(bench.run(&add(), &inputs_with(file, text)).is_err());
+        assert!(before == bench.state(), "nothing is done: {what}");
+    };
+    let storage = "storage/teststor.inf";
+    let config = STORAGE_INF.replace("DefaultDestDir = 12", "DefaultDestDir = 11,config");
+    refused(&config, storage, "a place of the system's own: system32\\config\\teststor.sys");
+    let root = STORAGE_INF.replace(
+        "[Stor_Inst.NT]",
+        "[Stor_Inst.NT]\r\nDelReg = Bad\r\n[Bad]\r\nHKLM,SYSTEM\\CurrentControlSet\r\n[Stor_Inst.NT]",
+    );
+    refused(&root, storage, "a registry line that an image cannot take");
+    let printer =
+        NETWORK_INF.replace("4D36E972", "4D36E979").replace("Class = Net", "Class = Printer");
+    refused(&printer, "network/testnet.inf", "printer");
+    let no_section = "it names the section [Nowhere], which is not in it";
+    let no_file = "the service teststor runs `teststor.sys`, which neither";
+    for (from, to, what) in [
+        ("CopyFiles = @teststor.sys", "CopyFiles = Nowhere", no_section),
+        ("CopyFiles = @teststor.sys", "", no_file),
+        ("AddService = teststor,", "AddService = a\\b,", "a service called a\\b"),
+    ] {
+        refused(&STORAGE_INF.replace(from, to), storage, what);
+    }
+    let inbox = STORAGE_INF
+        .replace("[Stor_Inst.NT]", "[Stor_Inst.NT]\r\nInclude = machine.inf")
+        .replace("@teststor.sys", "@boot.sys");
+    let found = errors(&bench.problems(&add(), &inputs_with(storage, &inbox)));
+    assert!(found[0].contains("machine.inf") && found[1].contains("boot.sys"), "{found:?}");
+}
+
+#[test]
+fn an_inf_that_is_no_driver_does_not_stop_the_drivers_beside_it() {
+    let mut bench = Bench::new();
+    let mut files = FILES.to_vec();
+    files.push(("autorun.inf", "[autorun]\r\nopen=setup.exe\r\n"));
+    let inputs = MemoryInputs::folder("drivers", &files);
+    let found = bench.problems(&add(), &inputs);
+    assert_eq!(errors(&found), [""; 0]);
+    assert!(
+        found.iter().any(|problem| problem.item.starts_with("drivers/autorun.inf")),
+        "{found:?}"
+    );
+    bench.run(&add(), &inputs).unwrap();
+    let alone =
+        MemoryInputs::folder("drivers", &[("autorun.inf", "[autorun]\r\nopen=setup.exe\r\n")]);
+    assert_eq!(errors(&bench.problems(&add(), &alone)).len(), 1);
 }
 
 #[test]
@@ -532,4 +639,38 @@ fn an_exported_package_keeps_the_name_of_its_folder() {
     bench.run(&add(), &source).unwrap();
     let installed = inventory::list(&mut bench.image).unwrap();
     assert_eq!(installed[0].package, "testnet.inf_amd64_0123456789abcdef");
+}
+
+#[test]
+fn an_older_version_does_not_take_the_place_of_a_newer_one() {
+    let mut bench = Bench::new();
+    let newer = STORAGE_INF.replace("1.2.3.4", "1.2.4.0");
+    bench.run(&add(), &inputs_with("storage/teststor.inf", &newer)).unwrap();
+    let mut older = FILES.to_vec();
+    for file in &mut older {
+        if file.0 == "storage/amd64/teststor.sys" {
+            file.1 = "the older driver";
+        }
+    }
+    bench.run(&add(), &MemoryInputs::folder("drivers", &older)).unwrap();
+    let file = bench.image.read(&path(r"\Windows\System32\drivers\teststor.sys")).unwrap();
+    assert_eq!(file, b"the driver of the storage controller", "the newer one's");
+    let owners = RegistryPath::parse(r"HKLM\SYSTEM\CurrentControlSet\Services\teststor").unwrap();
+    let owners = bench.image.registry_value(&owners, &"Owners".into()).unwrap().unwrap();
+    assert_eq!(owners.as_multi_text().unwrap(), ["oem1.inf", "oem2.inf"]);
+    assert_eq!(bench.violations(), [""; 0]);
+}
+
+#[test]
+fn the_same_inf_with_other_files_is_refused() {
+    let mut bench = Bench::new();
+    bench.run(&add(), &inputs()).unwrap();
+    let other = inputs_with("network/testnet.sys", "something else");
+    let error = bench.run(&add(), &other).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("the image has the same INF as oem0.inf, with another `testnet.sys`"),
+        "{error}"
+    );
 }

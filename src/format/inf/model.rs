@@ -81,6 +81,31 @@ pub struct DriverInf {
     pub class_registry: Vec<RegistryLine>,
 }
 
+impl DriverInf {
+    /// The most levels that a registry key or a device ID has.
+    #[must_use]
+    pub fn deepest_path(&self) -> usize {
+        let ids = self.models.iter().flat_map(|model| {
+            std::iter::once(model.hardware_id.as_str())
+                .chain(model.compatible_ids.iter().map(String::as_str))
+        });
+        let lines = self.installs.iter().flat_map(|install| {
+            let services = install.services.iter().flat_map(|service| {
+                let log = service.event_log.iter().flat_map(|(_, lines)| lines);
+                service.registry.iter().chain(log)
+            });
+            install
+                .driver_registry
+                .iter()
+                .chain(&install.device_registry)
+                .chain(install.interface_registry.iter().flatten())
+                .chain(services)
+        });
+        let keys = lines.chain(&self.class_registry).map(|line| line.key.as_str());
+        ids.chain(keys).map(|path| path.split('\\').count()).max().unwrap_or(0)
+    }
+}
+
 /// One line of a models section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
@@ -139,6 +164,8 @@ pub struct Install {
 pub struct Service {
     /// Its name; empty for the null service.
     pub name: String,
+    /// The INF of the image whose section it comes from (by `Needs`), lower case; `None`: the package's own.
+    pub inf: Option<String>,
     /// Flags of `AddService`: 2 is the function driver.
     pub flags: u32,
     /// `DisplayName` as written (a token stays a token).

@@ -48,7 +48,9 @@ fn service<'a>(
     let name = text_at(context, placed, 0);
     let flags = number_at(context, placed, 1, "the flags of a service")?;
     let section = text_at(context, placed, 2);
-    let mut service = Service { name, flags, ..Service::default() };
+    let scope = &context.scopes[placed.0].name;
+    let inf = (!scope.is_empty()).then(|| scope.clone());
+    let mut service = Service { name, flags, inf, ..Service::default() };
     if service.name.is_empty() || section.is_empty() {
         return Ok(Some(service));
     }

@@ -20,6 +20,19 @@ pub(super) struct Strings<'a> {
     made: Cell<u64>,
 }
 
+impl Inf {
+    /// Every field and key of the INF with its tokens replaced: whatever names a file is among them. File names do not depend on the language.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let strings = Strings::new(self, 0x0409);
+        let lines = self.sections().flat_map(|section| section.lines());
+        lines
+            .flat_map(|line| line.key().into_iter().chain(line.values()))
+            .map(|text| strings.expand(text))
+            .collect()
+    }
+}
+
 impl<'a> Strings<'a> {
     pub(super) fn new(inf: &'a Inf, language: u16) -> Self {
         let mut ranked: Vec<(u8, _)> = inf

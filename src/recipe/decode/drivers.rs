@@ -60,6 +60,11 @@ impl Decoder<'_> {
         self.without(table, &["source", "unsigned", "when-not-native"], "of what is absent");
         let inf = text(table, "inf");
         let provider = text(table, "provider");
+        if let (Some(inf), Some(entry)) = (&inf, table.entry("provider"))
+            && is_published(inf)
+        {
+            self.pointless(&entry.origin, "provider", "beside a published name");
+        }
         let choice = match (inf, provider) {
             (Some(inf), Some(provider)) => DriverChoice::Original { provider, inf },
             (Some(inf), None) if is_published(&inf) => DriverChoice::Published(inf.to_lowercase()),

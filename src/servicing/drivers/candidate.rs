@@ -1,6 +1,6 @@
 //! A package of a source as it would be in one image: its sections, its files, its catalog, and what stands against it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
@@ -9,7 +9,7 @@ use crate::{
     format::{
         catalog::Trust,
         hive::ValueType,
-        inf::{self, DriverInf, Inf, InfArchitecture, Install, RegistryAction, Target},
+        inf::{self, DriverInf, Inf, InfArchitecture, InfCause, Install, RegistryAction, Target},
     },
     image::{Image, ImageError, ImageFacts},
     servicing::{
@@ -20,15 +20,23 @@ use crate::{
 };
 
 use super::{
-    NAME, database, place,
+    NAME,
+    database::{self, DatabaseHive},
+    place,
     prepare::{PreparedCatalog, PreparedDriver, PreparedFile, PreparedInf},
     reflect,
-    target::{self, InboxInfs},
+    target::{self, InboxCache, InboxInfs},
+    windows7,
 };
 
 /// Directives that Windows itself does not do from the INF alone when it installs the device at the first boot, or that need a program of the vendor.
 const NEVER_NATIVE: [&str; 5] =
-    ["CoInstallers", "AddComponent", "AddSoftware", "Printer", "LogConfig"];
+    ["coinstallers", "addcomponent", "addsoftware", "printer", "logconfig"];
+
+/// Most levels of a key below the root of a hive; half of what a hive can hold, as the database adds its own above.
+const MOST_LEVELS: usize = 250;
+/// The first build that asks for Microsoft's signature on kernel drivers: Windows 10 1607.
+const FIRST_WITH_SIGNING: u32 = 14393;
 
 /// A package as it would be in one image.
 pub(super) struct Candidate<'a> {
@@ -48,8 +56,12 @@ pub(super) struct Candidate<'a> {
     pub hive_known: bool,
     /// The package's files by their upper-case path, each with the path as it is in the source.
     files: BTreeMap<String, (String, &'a PreparedFile)>,
+    /// The INF's name as the source writes it.
+    inf_file: String,
     /// Files that the INF names and the source does not have: path, line.
     missing: Vec<(String, u32)>,
+    /// The same, where the INF lists no disk for the file and builds on INFs of Windows: it is a file of Windows (`usbser.sys` of mdmcpq.inf).
+    pub inbox: Vec<(String, u32)>,
     /// The package's catalog, when it has one.
     pub catalog: Option<&'a PreparedCatalog>,
     /// Who vouches for the whole package.
@@ -59,6 +71,7 @@ pub(super) struct Candidate<'a> {
 }
 
 /// What the INFs of a source are in an image.
+#[derive(Default)]
 pub(super) struct Candidates<'a> {
     /// Packages for this image, sorted by path.
     pub packages: Vec<Candidate<'a>>,
@@ -66,6 +79,8 @@ pub(super) struct Candidates<'a> {
     pub others: Vec<(String, Vec<InfArchitecture>)>,
     /// INFs with defects.
     pub defects: Vec<Problem>,
+    /// INFs that are no drivers at all: set-up files, `autorun.inf`.
+    pub strangers: Vec<Problem>,
 }
 
 /// Looks at every INF of `prepared` for `image`.
@@ -89,14 +104,16 @@ pub(super) fn candidates<'a>(
     };
     let failed = |error: ImageError| ServicingError::image(NAME, &source.0, error);
     target.language = target::language(image).map_err(failed)?;
-    let mut found = Candidates { packages: Vec::new(), others: Vec::new(), defects: Vec::new() };
+    let mut found = Candidates::default();
+    let here = files_by_path(prepared);
+    let cache = InboxCache::default();
     for inf in &prepared.infs {
-        let model = found.read(source, inf, &target, &InboxInfs::new(image));
+        let model = found.read(source, inf, &target, &InboxInfs { image, cache: &cache });
         let Some((shown, model)) = model else { continue };
         let class = model.version.class_guid;
         let boot_critical = database::is_boot_critical(image, class).map_err(failed)?;
         found.packages.push(Candidate::new(
-            prepared,
+            (prepared, &here),
             inf,
             shown,
             model,
@@ -113,12 +130,13 @@ pub(super) fn candidates_for<'a>(
     prepared: &'a PreparedDriver,
     target: Target,
 ) -> Candidates<'a> {
-    let mut found = Candidates { packages: Vec::new(), others: Vec::new(), defects: Vec::new() };
+    let mut found = Candidates::default();
+    let here = files_by_path(prepared);
     for inf in &prepared.infs {
         let Some((shown, model)) = found.read(source, inf, &target, &inf::NoIncludes) else {
             continue;
         };
-        found.packages.push(Candidate::new(prepared, inf, shown, model, target, None));
+        found.packages.push(Candidate::new((prepared, &here), inf, shown, model, target, None));
     }
     found
 }
@@ -137,26 +155,42 @@ impl Candidates<'_> {
             names => format!("{source}/{}", names.join("/")),
         };
         let defect = |error: &inf::InfError| {
-            Problem::error(
-                format!("{shown}:{}", error.line),
-                error.to_string(),
-                "ask the vendor for a sound driver, or leave it out",
-            )
+            let place = match error.line {
+                0 => shown.clone(),
+                line => format!("{shown}:{line}"),
+            };
+            let help = "ask the vendor for a sound driver, or leave it out";
+            Problem::error(place, error.cause.to_string(), help)
         };
         let parsed = match Inf::parse(&prepared_inf.bytes) {
             Ok(parsed) => parsed,
             Err(error) => {
-                self.defects.push(defect(&error));
+                let stranger = is_stranger(&error);
+                let list = if stranger { &mut self.strangers } else { &mut self.defects };
+                list.push(defect(&error));
                 return None;
             }
         };
         let model = match inf::resolve(&parsed, target, includes) {
             Ok(model) => model,
             Err(error) => {
-                self.defects.push(defect(&error));
+                let stranger = is_stranger(&error);
+                let list = if stranger { &mut self.strangers } else { &mut self.defects };
+                list.push(defect(&error));
                 return None;
             }
         };
+        // What an INF of the image would bring is not missed here.
+        if model.missing_includes.is_empty() && !model.missing_sections.is_empty() {
+            self.defects.extend(model.missing_sections.iter().map(|(section, line)| {
+                Problem::error(
+                    format!("{shown}:{line}"),
+                    format!("it names the section [{section}], which is not in it"),
+                    "ask the vendor for a sound driver, or leave it out",
+                )
+            }));
+            return None;
+        }
         if model.models.is_empty() {
             self.others.push((shown, inf::architectures(&parsed)));
             return None;
@@ -165,9 +199,25 @@ impl Candidates<'_> {
     }
 }
 
+/// The files of a source by their upper-case path.
+type FilesByPath<'a> = BTreeMap<String, &'a PreparedFile>;
+
+fn files_by_path(prepared: &PreparedDriver) -> FilesByPath<'_> {
+    prepared.files.iter().map(|file| (upcase(&file.path.join("\\")), file)).collect()
+}
+
+/// True when the error says that the file is no driver's INF.
+fn is_stranger(error: &inf::InfError) -> bool {
+    match &error.cause {
+        InfCause::NoSections | InfCause::Signature(_) => true,
+        InfCause::MissingSection(section) => section.eq_ignore_ascii_case("Version"),
+        _ => false,
+    }
+}
+
 impl<'a> Candidate<'a> {
     fn new(
-        prepared: &'a PreparedDriver,
+        (prepared, all): (&'a PreparedDriver, &FilesByPath<'a>),
         inf: &'a PreparedInf,
         shown: String,
         mut model: DriverInf,
@@ -179,34 +229,34 @@ impl<'a> Candidate<'a> {
             None => (shown.rsplit('/').next().unwrap_or_default().to_owned(), &[][..]),
         };
         let inf_name = inf_file.to_lowercase();
-        let here: BTreeMap<String, (String, &PreparedFile)> = prepared
-            .files
-            .iter()
-            .filter_map(|file| {
-                let below = file.path.strip_prefix(folder)?;
-                let path = below.join("\\");
-                Some((upcase(&path), (path, file)))
-            })
-            .collect();
+        let start = upcase(&folder.iter().map(|name| format!("{name}\\")).collect::<String>());
+        // With the path below the INF's folder, as the source writes it.
+        let here = |path: &str| {
+            let file = *all.get(&format!("{start}{}", upcase(path)))?;
+            Some((file.path[folder.len()..].join("\\"), file))
+        };
         let mut files = BTreeMap::new();
-        let mut missing = Vec::new();
+        let (mut missing, mut inbox) = (Vec::new(), Vec::new());
+        let includes = model.installs.iter().any(|install| !install.included_infs.is_empty());
+        let listed: BTreeSet<String> =
+            model.listed_files.iter().map(|file| upcase(&file.path)).collect();
         let catalog_file = model.version.catalog.clone().into_iter().map(|name| (name, 0));
-        let own = (inf_file, 0);
+        let own = (inf_file.clone(), 0);
         let named = model.files.iter().map(|file| (file.path.clone(), file.line));
         for (path, line) in named.chain([own]).chain(catalog_file.clone()) {
-            match here.get(&upcase(&path)) {
+            match here(&path) {
                 Some(found) => {
-                    files.insert(upcase(&path), found.clone());
+                    files.insert(upcase(&path), found);
                 }
                 // A catalog that is not there is a matter of trust.
                 None if line == 0 => {}
-                None if is_inbox(&model, &path) => {}
+                None if includes && !listed.contains(&upcase(&path)) => inbox.push((path, line)),
                 None => missing.push((path, line)),
             }
         }
         for file in &model.listed_files {
-            if let Some(found) = here.get(&upcase(&file.path)) {
-                files.insert(upcase(&file.path), found.clone());
+            if let Some(found) = here(&file.path) {
+                files.insert(upcase(&file.path), found);
             }
         }
         // In an export the folder of the package has the name that Windows gave it.
@@ -219,7 +269,7 @@ impl<'a> Candidate<'a> {
         };
         name_store(&mut model, &package);
         let catalog_at = catalog_file.clone().find_map(|(name, _)| {
-            let (_, file) = here.get(&upcase(&name))?;
+            let (_, file) = here(&name)?;
             prepared.catalogs.iter().position(|catalog| catalog.path == file.path)
         });
         let (trust, reason) = judge(prepared, &model, catalog_at, &files);
@@ -232,8 +282,10 @@ impl<'a> Candidate<'a> {
             package,
             boot_critical: hive == Some(true),
             hive_known: hive.is_some(),
+            inf_file,
             files,
             missing,
+            inbox,
             catalog,
             trust,
             reason,
@@ -252,12 +304,23 @@ impl<'a> Candidate<'a> {
 
     /// The INF's own file.
     pub(super) fn inf_file(&self) -> Option<&'a PreparedFile> {
-        self.file(&self.inf_name)
+        self.file(&self.inf_file)
     }
 
     /// The sum of the files' sizes, in bytes.
     pub(super) fn size(&self) -> u64 {
         self.files().map(|(_, file)| file.content.size).sum()
+    }
+
+    /// True when its services and files are put in place at once.
+    pub(super) fn is_reflected(&self) -> bool {
+        self.boot_critical
+            || windows7::is_old(self.target.version) && windows7::is_critical(&self.model)
+    }
+
+    /// The hive of its database.
+    pub(super) fn hive(&self) -> DatabaseHive {
+        DatabaseHive::of_class(self.model.version.class_guid, self.boot_critical)
     }
 
     /// What this program does not do: the directive, the line.
@@ -268,11 +331,12 @@ impl<'a> Candidate<'a> {
             .iter()
             // Packages of other classes are imported only; Windows follows these directives itself when it installs the device.
             .filter(|item| {
-                self.boot_critical || NEVER_NATIVE.iter().any(|never| item.what.starts_with(never))
+                let what = item.what.to_ascii_lowercase();
+                self.is_reflected() || NEVER_NATIVE.iter().any(|never| what.starts_with(never))
             })
             .map(|item| (item.what.clone(), item.line))
             .collect();
-        if self.boot_critical {
+        if self.is_reflected() {
             found.extend(self.model.installs.iter().flat_map(unknown_places));
             found.extend(self.model.missing_includes.iter().map(|(name, line)| {
                 (format!("Include={name}, which the image does not have"), *line)
@@ -284,7 +348,12 @@ impl<'a> Candidate<'a> {
     }
 
     /// What stands against it, and what is odd.
-    pub(super) fn problems(&self, allow_unsigned: bool, not_native: WhenNotNative) -> Vec<Problem> {
+    pub(super) fn problems(
+        &self,
+        allow_unsigned: bool,
+        not_native: WhenNotNative,
+        windows_pe: bool,
+    ) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self
             .missing
             .iter()
@@ -311,16 +380,40 @@ impl<'a> Candidate<'a> {
                 )
             });
         }
-        problems.extend(self.not_native_problem(not_native));
+        let deep = self.model.deepest_path();
+        if deep > MOST_LEVELS {
+            problems.push(Problem::error(
+                &self.shown,
+                format!("a key or device ID in it has {deep} levels, more than the {MOST_LEVELS} that the registry allows"),
+                "this is no sound driver",
+            ));
+        }
+        if self.trust == Trust::Authenticode
+            && self.boot_critical
+            && self.target.build >= FIRST_WITH_SIGNING
+        {
+            problems.push(Problem::warning(
+                &self.shown,
+                "it is signed by its maker only (authenticode)",
+                "with Secure Boot Windows 10 and later load kernel drivers that Microsoft signed (whql, attested)",
+            ));
+        }
+        problems.extend(self.not_native_problem(not_native, windows_pe));
         problems
     }
 
-    fn not_native_problem(&self, when: WhenNotNative) -> Option<Problem> {
+    fn not_native_problem(&self, when: WhenNotNative, windows_pe: bool) -> Option<Problem> {
         let found = self.not_native();
         let (_, line) = found.first()?;
-        let list: Vec<String> =
-            found.iter().map(|(what, line)| format!("{what} (line {line})")).collect();
-        let item = format!("{}:{line}", self.shown);
+        let listed = |(what, line): &(String, u32)| match line {
+            0 => what.clone(),
+            line => format!("{what} (line {line})"),
+        };
+        let list: Vec<String> = found.iter().map(listed).collect();
+        let item = match line {
+            0 => self.shown.clone(),
+            line => format!("{}:{line}", self.shown),
+        };
         let cause = format!("it asks for what cannot be done natively: {}", list.join(", "));
         match when {
             WhenNotNative::Refuse => Some(Problem::error(
@@ -333,13 +426,16 @@ impl<'a> Candidate<'a> {
                 cause,
                 "steps through DISM are not in this version; `when-not-native = \"first-boot\"` is the way",
             )),
-            WhenNotNative::FirstBoot => self.boot_critical.then(|| {
-                Problem::warning(
-                    item,
-                    format!("{cause}; it is left to the first boot"),
-                    "a disk that Windows starts from cannot wait for that",
-                )
-            }),
+            WhenNotNative::FirstBoot if windows_pe => Some(Problem::error(
+                item,
+                cause,
+                "a Windows PE runs no scripts of a first boot: such a package cannot go into it",
+            )),
+            WhenNotNative::FirstBoot => Some(Problem::warning(
+                item,
+                format!("{cause}; it is left to the first boot"),
+                "a disk that Windows starts from cannot wait for that",
+            )),
         }
     }
 }
@@ -354,7 +450,10 @@ fn is_store_folder(name: &str, start: &str) -> bool {
 fn name_store(model: &mut DriverInf, package: &str) {
     let below = format!(r"System32\DriverStore\FileRepository\{package}");
     let installs = model.installs.iter_mut().flat_map(|install| {
-        let services = install.services.iter_mut().flat_map(|service| &mut service.registry);
+        let services = install.services.iter_mut().flat_map(|service| {
+            let log = service.event_log.iter_mut().flat_map(|(_, lines)| lines);
+            service.registry.iter_mut().chain(log)
+        });
         install
             .driver_registry
             .iter_mut()
@@ -390,12 +489,6 @@ fn name_store(model: &mut DriverInf, package: &str) {
     }
 }
 
-/// True for a file of Windows itself: the INF lists no disk for it and builds on INFs of Windows, which bring it (`usbser.sys` of mdmcpq.inf).
-fn is_inbox(model: &DriverInf, path: &str) -> bool {
-    let listed = model.listed_files.iter().any(|file| upcase(&file.path) == upcase(path));
-    !listed && model.installs.iter().any(|install| !install.included_infs.is_empty())
-}
-
 /// Who vouches for the package, and why not more.
 fn judge(
     prepared: &PreparedDriver,
@@ -429,19 +522,21 @@ fn judge(
 }
 
 fn unknown_places(install: &Install) -> Vec<(String, u32)> {
-    let copies = install.copies.iter().map(|copy| copy.to.dirid);
-    let binaries =
-        install.services.iter().filter_map(|service| Some(service.binary.as_ref()?.dirid));
-    let mut found: Vec<(String, u32)> = copies
-        .chain(binaries)
-        .filter(|dirid| !place::is_known(*dirid))
-        .map(|dirid| (format!("the place with the number {dirid}"), 0))
-        .collect();
+    let copies = install.copies.iter().map(|copy| &copy.to);
+    let binaries = install.services.iter().filter_map(|service| service.binary.as_ref());
+    let mut found: Vec<(String, u32)> =
+        copies.chain(binaries).filter_map(|to| Some((place::refused(to)?, 0))).collect();
     let lines = install.driver_registry.iter().chain(&install.device_registry);
-    let services = install.services.iter().flat_map(|service| &service.registry);
-    found.extend(lines.chain(services).filter(|line| !reflect::can_do(line)).map(|line| {
-        (format!("a registry line outside the image's hives: {}", line.key), line.line)
+    let interfaces = install.interface_registry.iter().flatten();
+    let services = install.services.iter().flat_map(|service| {
+        service.registry.iter().chain(service.event_log.iter().flat_map(|(_, lines)| lines))
+    });
+    let all = lines.chain(interfaces).chain(services).filter(|line| !reflect::can_do(line));
+    found.extend(all.map(|line| {
+        (format!("a registry line that an image cannot take: {}", line.key), line.line)
     }));
+    let names = install.services.iter().filter(|service| service.name.contains(['\\', '/']));
+    found.extend(names.map(|service| (format!("a service called {}", service.name), 0)));
     found
 }
 

@@ -2,12 +2,13 @@
 
 use crate::{
     base::name::Name,
+    format::catalog::Trust,
     image::{Image, ImageError, NewNode},
 };
 
 use super::{
     candidate::Candidate,
-    database::{self, DatabaseHive, NewPackage, PackageRecord},
+    database::{self, NewPackage, PackageRecord},
     oem, place,
     prepare::PreparedDriver,
     reflect, windows7,
@@ -20,6 +21,8 @@ pub(super) enum Outcome {
     Installed(String),
     /// It was there already, under this name.
     There(String),
+    /// Its INF is there already under this name, with another content of this file.
+    Other(String, String),
 }
 
 /// Installs the package natively.
@@ -28,6 +31,9 @@ pub(super) fn install(candidate: &Candidate<'_>, image: &mut Image) -> Result<Ou
         return windows7::install(candidate, image).map(|()| Outcome::Installed(String::new()));
     }
     if let Some(published) = there(candidate, image)? {
+        if let Some(other) = other_content(candidate, &published, image)? {
+            return Ok(Outcome::Other(published, other));
+        }
         tracing::info!("{}: already in the image as {published}", candidate.shown);
         return Ok(Outcome::There(published));
     }
@@ -40,11 +46,6 @@ pub(super) fn install(candidate: &Candidate<'_>, image: &mut Image) -> Result<Ou
         reflect::reflect(candidate, &published, image)?;
     }
     Ok(Outcome::Installed(published))
-}
-
-/// The database that the package belongs to.
-fn hive(candidate: &Candidate<'_>) -> DatabaseHive {
-    DatabaseHive::of_class(candidate.model.version.class_guid, candidate.boot_critical)
 }
 
 /// The name under which the same package is in the image: the same INF under the same name, as Windows compares (`facts/drivers.md` B).
@@ -64,7 +65,7 @@ fn there(candidate: &Candidate<'_>, image: &mut Image) -> Result<Option<String>,
     }
     same.sort();
     for (_, published) in same {
-        let database = hive(candidate).root();
+        let database = candidate.hive().root();
         let entry = database.join(&"DriverInfFiles".into()).join(&Name::from(published.as_str()));
         let Some(active) = image.registry_value(&entry, &"Active".into())? else { continue };
         let Some(package) = active.as_text() else { continue };
@@ -73,6 +74,30 @@ fn there(candidate: &Candidate<'_>, image: &mut Image) -> Result<Option<String>,
             image.registry_value(&record, &"InfName".into())?.and_then(|value| value.as_text());
         if name.is_none_or(|name| name.eq_ignore_ascii_case(&candidate.inf_name)) {
             return Ok(Some(published));
+        }
+    }
+    Ok(None)
+}
+
+/// A file of the package that differs from the one in the store. Windows tells packages by their INF alone.
+fn other_content(
+    candidate: &Candidate<'_>,
+    published: &str,
+    image: &mut Image,
+) -> Result<Option<String>, ImageError> {
+    let entry = candidate.hive().root().join(&"DriverInfFiles".into()).join(&Name::from(published));
+    let active = image.registry_value(&entry, &"Active".into())?;
+    let Some(package) = active.and_then(|value| value.as_text()) else { return Ok(None) };
+    let store = place::store(image, &package);
+    for (path, file) in candidate.files() {
+        let Some(names) = place::names(path) else { continue };
+        let place = names.into_iter().fold(store.clone(), |path, name| path.join(name));
+        let Some(id) = image.tree().lookup(&place) else { continue };
+        let data = image.tree().inode(id).data();
+        let same =
+            data.size == file.content.size && (data.size == 0 || data.sha1 == file.content.sha1);
+        if !same {
+            return Ok(Some(path.to_owned()));
         }
     }
     Ok(None)
@@ -101,23 +126,34 @@ fn register(
     image: &mut Image,
 ) -> Result<(), ImageError> {
     let record = PackageRecord::from_inf(&candidate.model, &new_package(candidate, published));
-    let additions = database::additions(&record, &database::device_ids(&candidate.model));
-    database::write(image, &hive(candidate).root(), &additions)
+    let root = candidate.hive().root();
+    database::write(image, &root, &database::additions(&record, &[]))?;
+    for id in database::device_ids(&candidate.model) {
+        let start = root.join(&"DeviceIds".into());
+        let path = id.path().iter().fold(start, |path, name| path.join(name));
+        image.set_value(&path, &id.value(published))?;
+    }
+    Ok(())
 }
 
 fn new_package(candidate: &Candidate<'_>, published: &str) -> NewPackage {
     let version = &candidate.model.version;
+    // A catalog that does not vouch for the package says nothing of it.
+    let vouching = match candidate.trust {
+        Trust::Whql | Trust::Attested | Trust::Authenticode => candidate.catalog,
+        Trust::Test | Trust::Unsigned => None,
+    };
     NewPackage {
         package: candidate.package.clone(),
         published: published.to_owned(),
         inf_name: candidate.inf_name.clone(),
         oem_path: NewPackage::store_path(&candidate.package),
         architecture: candidate.target.architecture,
-        signer_name: candidate.catalog.map(|catalog| catalog.signer.clone()),
+        signer_name: vouching.map(|catalog| catalog.signer.clone()),
         signer_score: candidate.trust.signer_score(),
         // There is no clock here: the driver's own date is the one that two builds agree on.
         import_date: database::midnight(version.date),
-        submission_id: candidate.catalog.and_then(|catalog| catalog.submission_id.clone()),
+        submission_id: vouching.and_then(|catalog| catalog.submission_id.clone()),
         file_size: candidate.size(),
         boot_critical: candidate.boot_critical,
     }
@@ -137,21 +173,4 @@ pub(super) fn defer(
         image.put_file(&path, file.content, &NewNode::default())?;
     }
     super::first_boot::add(image, name, prepared.first_boot)
-}
-
-/// What the image must have for a package to be installed natively; the name of what it lacks.
-pub(super) fn lacks(
-    candidate: &Candidate<'_>,
-    image: &mut Image,
-) -> Result<Option<String>, ImageError> {
-    if windows7::is_old(candidate.target.version) {
-        return Ok(None);
-    }
-    for hive in [DatabaseHive::System, hive(candidate)] {
-        let path = hive.root();
-        if !image.has_hive(path.hive()) || !image.registry_key_exists(&path)? {
-            return Ok(Some(path.text().to_owned()));
-        }
-    }
-    Ok(None)
 }

@@ -16,6 +16,7 @@
 mod candidate;
 pub mod database;
 mod first_boot;
+mod image_check;
 mod install;
 pub mod invariants;
 pub mod inventory;
@@ -42,6 +43,7 @@ use super::{
 };
 
 use candidate::Candidates;
+use install::Outcome;
 
 const NAME: &str = "driver";
 
@@ -74,9 +76,10 @@ impl DriverSpec {
             ) => {
                 let facts = image.facts();
                 let found = candidate::candidates(source, prepared, image, &facts)?;
-                let refused = problems(&found, source, *allow_unsigned, *when_not_native)
+                let pe = facts.windows_pe;
+                let refused = problems(&found, source, *allow_unsigned, *when_not_native, pe)
                     .into_iter()
-                    .chain(lacking(&found, image)?)
+                    .chain(lacking(&found, *when_not_native, image)?)
                     .find(|problem| !problem.warning);
                 if let Some(problem) = refused {
                     return Err(ServicingError::refused(NAME, problem));
@@ -85,11 +88,22 @@ impl DriverSpec {
                     let defer = !candidate.not_native().is_empty()
                         && *when_not_native == WhenNotNative::FirstBoot;
                     let result = if defer {
-                        install::defer(&self.name, candidate, prepared, image)
+                        install::defer(&self.name, candidate, prepared, image).map(|()| None)
                     } else {
-                        install::install(candidate, image).map(|_| ())
+                        install::install(candidate, image).map(Some)
                     };
-                    result.map_err(|error| ServicingError::image(NAME, &candidate.shown, error))?;
+                    let outcome = result
+                        .map_err(|error| ServicingError::image(NAME, &candidate.shown, error))?;
+                    if let Some(Outcome::Other(published, file)) = outcome {
+                        let problem = Problem::error(
+                            &candidate.shown,
+                            format!(
+                                "the image has the same INF as {published}, with another `{file}`"
+                            ),
+                            "Windows tells packages by their INF alone: one of the two is not genuine; take one away",
+                        );
+                        return Err(ServicingError::refused(NAME, problem));
+                    }
                 }
                 Ok(())
             }
@@ -98,15 +112,23 @@ impl DriverSpec {
 
     /// What the INFs of the source tell by themselves.
     pub(super) fn defects(&self, prepared: &PreparedDriver) -> Vec<Problem> {
-        self.inputs().iter().flat_map(|source| prepared.defects(source)).collect()
+        let of_source = |source: &InputId| {
+            let mut all = prepared.defects(source);
+            for problem in survey::defects(source, prepared) {
+                if !all.iter().any(|known| known.item == problem.item) {
+                    all.push(problem);
+                }
+            }
+            all
+        };
+        self.inputs().iter().flat_map(of_source).collect()
     }
 
     /// What the image alone tells.
     pub(super) fn check(&self, image: &mut Image) -> Vec<Problem> {
         let DriverAction::Absent(choice) = &self.action else { return Vec::new() };
-        match remove::chosen(choice, image) {
-            Ok(found) if found.is_empty() => vec![remove::nothing(choice)],
-            Ok(_) => Vec::new(),
+        match remove::problems(choice, image) {
+            Ok(problems) => problems,
             Err(error) => vec![error.into_problem()],
         }
     }
@@ -126,8 +148,9 @@ impl DriverSpec {
             Ok(found) => found,
             Err(error) => return vec![error.into_problem()],
         };
-        let mut all = problems(&found, source, *allow_unsigned, *when_not_native);
-        match lacking(&found, image) {
+        let pe = facts.windows_pe;
+        let mut all = problems(&found, source, *allow_unsigned, *when_not_native, pe);
+        match lacking(&found, *when_not_native, image) {
             Ok(more) => all.extend(more),
             Err(error) => all.push(error.into_problem()),
         }
@@ -141,10 +164,20 @@ fn problems(
     source: &InputId,
     allow_unsigned: bool,
     when_not_native: WhenNotNative,
+    windows_pe: bool,
 ) -> Vec<Problem> {
     let mut all = found.defects.clone();
+    let drivers = !found.packages.is_empty() || !found.others.is_empty();
+    all.extend(found.strangers.iter().map(|stranger| Problem {
+        warning: drivers,
+        help: match drivers {
+            true => "it is no driver and is left out".to_owned(),
+            false => stranger.help.clone(),
+        },
+        ..stranger.clone()
+    }));
     for candidate in &found.packages {
-        all.extend(candidate.problems(allow_unsigned, when_not_native));
+        all.extend(candidate.problems(allow_unsigned, when_not_native, windows_pe));
     }
     let nothing = found.packages.is_empty() && found.defects.is_empty();
     for (shown, architectures) in &found.others {
@@ -161,24 +194,25 @@ fn problems(
             Problem::warning(shown, cause, "it is left out; the other INFs of the source are taken")
         });
     }
-    if nothing && found.others.is_empty() {
+    if all.is_empty() && nothing {
         all.push(Problem::error(&source.0, "there is no driver package in it", ""));
     }
     all
 }
 
-/// Packages whose place the image does not have.
-fn lacking(found: &Candidates<'_>, image: &mut Image) -> Result<Vec<Problem>, ServicingError> {
+/// What the image lacks for the packages that are installed natively.
+fn lacking(
+    found: &Candidates<'_>,
+    when_not_native: WhenNotNative,
+    image: &mut Image,
+) -> Result<Vec<Problem>, ServicingError> {
     let mut all = Vec::new();
     for candidate in &found.packages {
-        let failed = |error: ImageError| ServicingError::image(NAME, &candidate.shown, error);
-        if let Some(database) = install::lacks(candidate, image).map_err(failed)? {
-            all.push(Problem::error(
-                &candidate.shown,
-                format!("the image has no {database}, where its drivers are kept"),
-                "this image cannot take drivers; name a complete Windows or Windows PE image in [base]",
-            ));
+        if when_not_native == WhenNotNative::FirstBoot && !candidate.not_native().is_empty() {
+            continue;
         }
+        let failed = |error: ImageError| ServicingError::image(NAME, &candidate.shown, error);
+        all.extend(image_check::lacking(candidate, image).map_err(failed)?);
     }
     Ok(all)
 }

@@ -17,16 +17,16 @@ const MAP: &str = "OemInfMap";
 
 /// The lowest free name: not in the map, not in either database, and no file has it.
 pub(super) fn next(image: &mut Image) -> Result<String, ImageError> {
-    let mut taken = map(image)?;
-    while let Some(number) = taken.lowest_free() {
+    let taken = map(image)?;
+    let mut number = 0_u32;
+    loop {
         let name = published(number);
         let file = image.tree().lookup(&place::published(image, &name)).is_some();
-        if !file && !is_registered(image, &name)? {
+        if !taken.0.contains(&number) && !file && !is_registered(image, &name)? {
             return Ok(name);
         }
-        taken.0.insert(number);
+        number += 1;
     }
-    unreachable!("an image has fewer INFs than there are numbers")
 }
 
 fn published(number: u32) -> String {
@@ -50,6 +50,9 @@ pub(super) fn mark(image: &mut Image, published: &str, taken: bool) -> Result<()
     let changed = if taken { map.0.insert(number) } else { map.0.remove(&number) };
     if !changed {
         return Ok(());
+    }
+    if map.0.is_empty() {
+        return image.delete_value(&root(), &MAP.into());
     }
     image.set_value(&root(), &Value::binary(MAP, map.encode()))
 }

@@ -112,9 +112,22 @@ pub(super) fn below_system_root(
     })
 }
 
-/// True when the DIRID is one that this program knows.
-pub(super) fn is_known(dirid: u32) -> bool {
-    dirid == STORE || folder(dirid, InfArchitecture::Amd64).is_some()
+/// Why a file cannot go to `destination`; `None` when it can.
+pub(super) fn refused(destination: &Destination) -> Option<String> {
+    let Destination { dirid, path } = destination;
+    if *dirid != STORE && folder(*dirid, InfArchitecture::Amd64).is_none() {
+        return Some(format!("the place with the number {dirid}"));
+    }
+    if names(path).is_none_or(|names| names.is_empty()) {
+        return Some(format!("a file called `{path}`"));
+    }
+    let below = folder(*dirid, InfArchitecture::Amd64).unwrap_or_default();
+    let whole = format!(r"{below}\{path}").to_lowercase();
+    let guarded =
+        [r"*\system32\config\", r"*\inf\oem", r"*\system32\driverstore\", r"*\system32\catroot"];
+    (*dirid != STORE && guarded.iter().any(|guarded| whole.starts_with(guarded))).then(|| {
+        format!("a file in a place of the system's own: {}", whole.trim_start_matches(r"*\"))
+    })
 }
 
 #[cfg(test)]
@@ -137,6 +150,11 @@ mod tests {
         assert_eq!(text(24, "x.sys"), None, "not below Windows");
         assert_eq!(text(66000, "x.dll"), None, "printers");
         assert_eq!(text(12, r"..\x.sys"), None);
+        let refusal = |dirid, path: &str| refused(&Destination { dirid, path: path.to_owned() });
+        assert_eq!(refusal(12, "x.sys"), None);
+        assert!(refusal(66000, "x.sys").is_some_and(|text| text.contains("66000")));
+        assert!(refusal(11, r"Config\SYSTEM").is_some() && refusal(10, r"INF\oem3.inf").is_some());
+        assert!(refusal(11, "aux.sys").is_some());
         assert!(names(r"a\..\b").is_none() && names(r"a\b").is_some());
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     base::{digest::Blake3, read_at::ReadAt},
     format::{
         catalog::{Catalog, FileDigests, Trust},
-        inf::Inf,
+        inf::{Inf, InfDefect, InfError},
     },
     servicing::{
         error::{Problem, ServicingError},
@@ -84,12 +84,19 @@ impl PreparedDriver {
     pub(in crate::servicing) fn defects(&self, id: &InputId) -> Vec<Problem> {
         let of_inf = |inf: &PreparedInf| {
             let shown = shown(id, &inf.path);
-            let defects = Inf::parse(&inf.bytes).map(|parsed| parsed.defects()).unwrap_or_default();
+            let alone = self.infs.len() == 1;
+            let defects = match Inf::parse(&inf.bytes) {
+                Ok(parsed) => parsed.defects(),
+                Err(InfError { line, column, cause }) => {
+                    vec![InfDefect { line, column, cause, warning: false }]
+                }
+            };
             defects.into_iter().map(move |defect| Problem {
                 item: format!("{shown}:{}", defect.line),
                 cause: defect.cause.to_string(),
                 help: String::new(),
-                warning: defect.warning,
+                // Beside others it may be no driver at all; the plan decides when it knows the image.
+                warning: defect.warning || !alone,
             })
         };
         self.infs.iter().flat_map(of_inf).collect()
@@ -111,17 +118,10 @@ pub(super) fn prepare(
     for file in chosen(&source, id, only)? {
         let shown = shown(id, &file.path);
         let bytes = read(&shown, file.content.as_ref(), LARGEST_INF)?;
-        let inf = Inf::parse(&bytes).map_err(|error| {
-            ServicingError::refused(
-                NAME,
-                Problem::error(
-                    format!("{shown}:{}", error.line),
-                    error.to_string(),
-                    "ask the vendor for a sound driver, or leave it out",
-                ),
-            )
-        })?;
-        mentioned.extend(mentioned_names(&inf));
+        // What is wrong with it is said when it is looked at: a folder may hold INFs that are no drivers.
+        if let Ok(inf) = Inf::parse(&bytes) {
+            mentioned.extend(mentioned_names(&inf));
+        }
         infs.push(PreparedInf { path: file.path.clone(), bytes });
     }
     if infs.is_empty() {
@@ -163,7 +163,9 @@ pub(super) fn prepare(
             let catalogs = catalogs.iter().enumerate().filter_map(holds).collect();
             Ok(PreparedFile { path: file.path.clone(), content, catalogs })
         })
-        .collect::<Result<Vec<_>, ServicingError>>()?;
+        .collect::<Vec<Result<_, ServicingError>>>();
+    // In the order of the files, so that the error is the same for any number of threads.
+    let files = files.into_iter().collect::<Result<Vec<_>, _>>()?;
     let script = first_boot::script(name).into_bytes();
     let blake3 = Blake3::of(&script);
     Ok(PreparedDriver {
@@ -219,11 +221,10 @@ fn judged(
     }
 }
 
-/// Every text of the INF that may name a file, in lower case and without its folder. Strings are among them, so tokens need not be resolved.
+/// Every text of the INF that may name a file, in lower case and without its folder.
 fn mentioned_names(inf: &Inf) -> BTreeSet<String> {
-    let lines = inf.sections().flat_map(|section| section.lines());
-    let texts = lines.flat_map(|line| line.key().into_iter().chain(line.values()));
-    texts
+    inf.texts()
+        .iter()
         .filter_map(|text| text.rsplit(['\\', '/', '@']).next())
         .filter(|name| !name.is_empty())
         .map(str::to_lowercase)

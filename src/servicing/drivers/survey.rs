@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     candidate::{self, Candidate, Candidates},
+    database::DatabaseHive,
     prepare::PreparedDriver,
     reflect,
 };
@@ -83,7 +84,7 @@ pub fn for_image(
     facts: &ImageFacts,
 ) -> Result<Survey, ServicingError> {
     let found = candidate::candidates(id, prepared, image, facts)?;
-    let lacking = super::lacking(&found, image)?;
+    let lacking = super::lacking(&found, WhenNotNative::Refuse, image)?;
     let architecture = super::target::target(facts).map(|target| target.architecture);
     let mut survey = survey(id, found, architecture.unwrap_or(InfArchitecture::Amd64));
     survey.problems.extend(lacking);
@@ -107,8 +108,31 @@ pub fn alone(id: &InputId, prepared: &PreparedDriver) -> Vec<Survey> {
         .collect()
 }
 
+/// What is wrong with the packages of a source whatever the image: INFs that cannot be followed, and for each architecture what is missing.
+pub(super) fn defects(id: &InputId, prepared: &PreparedDriver) -> Vec<Problem> {
+    let sole = prepared.infs.len() == 1;
+    let mut all: Vec<Problem> = Vec::new();
+    for survey in alone(id, prepared) {
+        let name = survey.architecture.name();
+        for problem in survey.problems {
+            let missing = problem.cause.starts_with("it names ");
+            if missing || problem.cause.starts_with("nobody vouches") {
+                // The image may be for another architecture, and the recipe may allow it.
+                let cause = format!("for {name}: {}", problem.cause);
+                all.push(Problem { cause, warning: true, ..problem });
+            } else if !all
+                .iter()
+                .any(|known| known.item == problem.item && known.cause == problem.cause)
+            {
+                all.push(Problem { warning: problem.warning || !sole, ..problem });
+            }
+        }
+    }
+    all
+}
+
 fn survey(id: &InputId, found: Candidates<'_>, architecture: InfArchitecture) -> Survey {
-    let mut problems = super::problems(&found, id, false, WhenNotNative::Refuse);
+    let mut problems = super::problems(&found, id, false, WhenNotNative::Refuse, false);
     // Those that are left out have a list of their own.
     problems.retain(|problem| !found.others.iter().any(|(shown, _)| *shown == problem.item));
     let packages = found.packages.iter().map(package).collect();
@@ -134,9 +158,9 @@ fn package(candidate: &Candidate<'_>) -> SurveyedPackage {
         trust: candidate.trust,
         signer: candidate.catalog.map(|catalog| catalog.signer.clone()).unwrap_or_default(),
         store_folder: candidate.package.clone(),
-        hive: candidate.hive_known.then_some(match candidate.boot_critical {
-            true => "SYSTEM",
-            false => "DRIVERS",
+        hive: candidate.hive_known.then(|| match candidate.hive() {
+            DatabaseHive::System => "SYSTEM",
+            DatabaseHive::Drivers => "DRIVERS",
         }),
         ids: ids.collect(),
         services: if candidate.boot_critical {

@@ -1,15 +1,14 @@
 //! What the image tells a driver package: for which Windows its sections are chosen, and the INFs that it may include.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use crate::{
-    base::{name::Name, ntpath::NtPath},
+    base::name::Name,
     format::inf::{Includes, Inf, InfArchitecture, Target},
     image::{Architecture, Image, ImageError, ImageFacts, RegistryPath},
 };
+
+use super::place;
 
 /// English (United States): the language of strings when the image does not name one.
 const ENGLISH: u16 = 0x0409;
@@ -37,28 +36,26 @@ pub(super) fn target(facts: &ImageFacts) -> Option<Target> {
     })
 }
 
+/// What was read of the image's own INFs, by lower-case name.
+pub(super) type InboxCache = RefCell<BTreeMap<String, Option<Arc<Inf>>>>;
+
 /// The image's own INFs, read when a package includes them.
 pub(super) struct InboxInfs<'a> {
-    image: &'a Image,
-    read: Mutex<BTreeMap<String, Option<Arc<Inf>>>>,
-}
-
-impl<'a> InboxInfs<'a> {
-    pub(super) fn new(image: &'a Image) -> Self {
-        Self { image, read: Mutex::default() }
-    }
+    pub(super) image: &'a Image,
+    pub(super) cache: &'a InboxCache,
 }
 
 impl Includes for InboxInfs<'_> {
     fn inf(&self, name: &str) -> Option<Arc<Inf>> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.entry(name.to_lowercase())
-            .or_insert_with(|| {
-                let names = vec![self.image.system_root(), "INF".into(), Name::from(name)];
-                let bytes = self.image.read(&NtPath::from_names(names)).ok()?;
-                Some(Arc::new(Inf::parse(&bytes).ok()?))
-            })
-            .clone()
+        let name = name.to_lowercase();
+        if let Some(known) = self.cache.borrow().get(&name) {
+            return known.clone();
+        }
+        let path = place::published(self.image, &name);
+        let read = self.image.read(&path).ok().and_then(|bytes| Inf::parse(&bytes).ok());
+        let read = read.map(Arc::new);
+        self.cache.borrow_mut().insert(name, read.clone());
+        read
     }
 }
 

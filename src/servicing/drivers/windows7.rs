@@ -5,7 +5,7 @@
 
 use crate::{
     base::name::Name,
-    format::hive::Value,
+    format::{hive::Value, inf::DriverInf},
     image::{Image, ImageError, NewNode},
 };
 
@@ -34,16 +34,17 @@ pub(super) fn install(candidate: &Candidate<'_>, image: &mut Image) -> Result<()
         image.put_file(&path, file.content, &NewNode::default())?;
     }
     device_path(candidate, image)?;
-    if is_critical(candidate) {
+    if is_critical(&candidate.model) {
         critical(candidate, image)?;
     }
     Ok(())
 }
 
-/// Windows 7 has no class property that says it; a driver that its INF starts with the boot loader is one that the boot needs.
-fn is_critical(candidate: &Candidate<'_>) -> bool {
-    let services = candidate.model.installs.iter().flat_map(|install| &install.services);
-    services.into_iter().any(|service| service.start_type == BOOT_START)
+/// Windows 7 has no class property that says it; a driver that starts with the boot loader is one that the boot needs.
+pub(super) fn is_critical(model: &DriverInf) -> bool {
+    let mut services = model.installs.iter().flat_map(|install| &install.services);
+    services
+        .any(|service| service.service_type != 0 && reflect::start_of(model, service) == BOOT_START)
 }
 
 fn device_path(candidate: &Candidate<'_>, image: &mut Image) -> Result<(), ImageError> {
@@ -62,7 +63,7 @@ fn critical(candidate: &Candidate<'_>, image: &mut Image) -> Result<(), ImageErr
     for install in &model.installs {
         reflect::copies(candidate, install, None, image)?;
         for service in &install.services {
-            reflect::service(candidate, service, &candidate.inf_name, image)?;
+            reflect::service(candidate, service, None, image)?;
         }
     }
     for line in &model.models {
