@@ -113,8 +113,8 @@ impl DriverSpec {
     /// What the INFs of the source tell by themselves.
     pub(super) fn defects(&self, prepared: &PreparedDriver) -> Vec<Problem> {
         let of_source = |source: &InputId| {
-            let mut all = prepared.defects(source);
-            for problem in survey::defects(source, prepared) {
+            let mut all = survey::defects(source, prepared);
+            for problem in prepared.defects(source) {
                 if !all.iter().any(|known| known.item == problem.item) {
                     all.push(problem);
                 }

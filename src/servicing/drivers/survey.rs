@@ -115,7 +115,7 @@ pub(super) fn defects(id: &InputId, prepared: &PreparedDriver) -> Vec<Problem> {
     for survey in alone(id, prepared) {
         let name = survey.architecture.name();
         for problem in survey.problems {
-            let missing = problem.cause.starts_with("it names ");
+            let missing = problem.cause.starts_with("it names `");
             if missing || problem.cause.starts_with("nobody vouches") {
                 // The image may be for another architecture, and the recipe may allow it.
                 let cause = format!("for {name}: {}", problem.cause);
