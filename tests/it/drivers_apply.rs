@@ -675,3 +675,19 @@ fn the_same_inf_with_other_files_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn a_package_that_would_make_the_registry_endless_is_refused() {
+    let mut bench = Bench::new();
+    let deep = STORAGE_INF
+        .replace("\"Parameters\\PnpInterface\"", &format!("\"{}\"", "a\\".repeat(100_000)));
+    let found = errors(&bench.problems(&add(), &inputs_with("storage/teststor.inf", &deep)));
+    assert!(found.iter().any(|text| text.contains("levels, more than the 250")), "{found:?}");
+    let lines: String = (0..60_000).map(|number| format!("HKR,k{number},,0x10\r\n")).collect();
+    let many = STORAGE_INF.replace("[Stor_Parameters]", &format!("[Stor_Parameters]\r\n{lines}"));
+    let found = errors(&bench.problems(&add(), &inputs_with("storage/teststor.inf", &many)));
+    assert!(
+        found.iter().any(|text| text.contains("registry lines, more than the 20000 and 50000")),
+        "{found:?}"
+    );
+}

@@ -85,10 +85,24 @@ impl DriverInf {
     /// The most levels that a registry key or a device ID has.
     #[must_use]
     pub fn deepest_path(&self) -> usize {
-        let ids = self.models.iter().flat_map(|model| {
+        let keys = self.registry_lines().map(|line| line.key.as_str());
+        self.ids().chain(keys).map(|path| path.split('\\').count()).max().unwrap_or(0)
+    }
+
+    /// How many device IDs and registry lines it has.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.ids().count(), self.registry_lines().count())
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        self.models.iter().flat_map(|model| {
             std::iter::once(model.hardware_id.as_str())
                 .chain(model.compatible_ids.iter().map(String::as_str))
-        });
+        })
+    }
+
+    fn registry_lines(&self) -> impl Iterator<Item = &RegistryLine> {
         let lines = self.installs.iter().flat_map(|install| {
             let services = install.services.iter().flat_map(|service| {
                 let log = service.event_log.iter().flat_map(|(_, lines)| lines);
@@ -101,8 +115,7 @@ impl DriverInf {
                 .chain(install.interface_registry.iter().flatten())
                 .chain(services)
         });
-        let keys = lines.chain(&self.class_registry).map(|line| line.key.as_str());
-        ids.chain(keys).map(|path| path.split('\\').count()).max().unwrap_or(0)
+        lines.chain(&self.class_registry)
     }
 }
 

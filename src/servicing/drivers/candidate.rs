@@ -35,6 +35,9 @@ const NEVER_NATIVE: [&str; 5] =
 
 /// Most levels of a key below the root of a hive; half of what a hive can hold, as the database adds its own above.
 const MOST_LEVELS: usize = 250;
+/// Most device IDs and registry lines of a package whose configurations go into the registry at once: bounds the work for a hostile INF.
+const MOST_IDS: usize = 20_000;
+const MOST_LINES: usize = 50_000;
 /// The first build that asks for Microsoft's signature on kernel drivers: Windows 10 1607.
 const FIRST_WITH_SIGNING: u32 = 14393;
 
@@ -386,6 +389,14 @@ impl<'a> Candidate<'a> {
                 &self.shown,
                 format!("a key or device ID in it has {deep} levels, more than the {MOST_LEVELS} that the registry allows"),
                 "this is no sound driver",
+            ));
+        }
+        let (ids, lines) = self.model.counts();
+        if self.is_reflected() && (ids > MOST_IDS || lines > MOST_LINES) {
+            problems.push(Problem::error(
+                &self.shown,
+                format!("it has {ids} device IDs and {lines} registry lines, more than the {MOST_IDS} and {MOST_LINES} that a package of a boot-critical class may have"),
+                "the largest known ones have some thousands; this is no sound driver",
             ));
         }
         if self.trust == Trust::Authenticode

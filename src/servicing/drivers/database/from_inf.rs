@@ -163,16 +163,24 @@ pub fn device_ids(inf: &DriverInf) -> Vec<DeviceId> {
 
 /// Each ID by its name in upper case, with the models line that it counts in.
 fn chosen(inf: &DriverInf) -> BTreeMap<Vec<u16>, (DeviceId, &Model)> {
+    let scores: BTreeMap<String, u8> = inf
+        .installs
+        .iter()
+        .map(|install| (install.section.to_ascii_lowercase(), install.feature_score))
+        .collect();
     let ids = inf.models.iter().flat_map(|model| {
-        ids_of_model(inf, model)
+        let score = scores.get(&model.install.to_ascii_lowercase()).copied().unwrap_or(0xff);
+        ids_of_model(inf, model, score)
             .map(move |id| (Name::from(id.id.as_str()).to_upcase().units().to_vec(), (id, model)))
     });
     ids.collect()
 }
 
-fn ids_of_model<'a>(inf: &'a DriverInf, model: &'a Model) -> impl Iterator<Item = DeviceId> + 'a {
-    let install = inf.installs.iter().find(|one| one.section.eq_ignore_ascii_case(&model.install));
-    let feature_score = install.map_or(0xff, |install| install.feature_score);
+fn ids_of_model<'a>(
+    inf: &'a DriverInf,
+    model: &'a Model,
+    feature_score: u8,
+) -> impl Iterator<Item = DeviceId> + 'a {
     let extension = inf.version.class_guid == EXTENSION_CLASS;
     let of = move |id: &String, kind: IdKind, index: u16| DeviceId {
         id: id.clone(),
