@@ -204,6 +204,15 @@ const HEAD: &str = "\
 const BODY: &str = r##"
 # Take away the `#` of what you need. Paths are relative to this file; a drive letter in the image means its root.
 
+# Driver packages: a folder (every .inf below it), one .inf, a .cab or a .zip.
+# [drivers.storage]
+# source = "drivers/viostor"
+# unsigned = "refuse"             # or "allow": take what no known authority vouches for
+#
+# [drivers.old-network]
+# state = "absent"
+# inf = "oem3.inf"                # `transom inspect image WIM --drivers` lists them
+
 # How services start: boot | system | auto | delayed | manual | disabled.
 # [services]
 # RemoteRegistry = "disabled"
