@@ -350,14 +350,9 @@ impl<'a> Candidate<'a> {
         found
     }
 
-    /// What stands against it, and what is odd.
-    pub(super) fn problems(
-        &self,
-        allow_unsigned: bool,
-        not_native: WhenNotNative,
-        windows_pe: bool,
-    ) -> Vec<Problem> {
-        let mut problems: Vec<Problem> = self
+    /// Files that the INF names and the source does not have.
+    pub(super) fn missing_files(&self) -> Vec<Problem> {
+        self
             .missing
             .iter()
             .map(|(path, line)| {
@@ -367,7 +362,17 @@ impl<'a> Candidate<'a> {
                     "the package is not complete: get all of its files; archives in it have to be unpacked",
                 )
             })
-            .collect();
+            .collect()
+    }
+
+    /// What stands against it, and what is odd.
+    pub(super) fn problems(
+        &self,
+        allow_unsigned: bool,
+        not_native: WhenNotNative,
+        windows_pe: bool,
+    ) -> Vec<Problem> {
+        let mut problems = self.missing_files();
         if matches!(self.trust, Trust::Test | Trust::Unsigned) {
             problems.push(if allow_unsigned {
                 Problem::warning(

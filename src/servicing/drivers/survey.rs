@@ -94,6 +94,14 @@ pub fn for_image(
 /// Looks at the source `id` for each architecture that its INFs name, on a current Windows.
 #[must_use]
 pub fn alone(id: &InputId, prepared: &PreparedDriver) -> Vec<Survey> {
+    let surveyed = |(architecture, found)| survey(id, found, architecture);
+    each_architecture(id, prepared).into_iter().map(surveyed).collect()
+}
+
+fn each_architecture<'a>(
+    id: &InputId,
+    prepared: &'a PreparedDriver,
+) -> Vec<(InfArchitecture, Candidates<'a>)> {
     let parsed = prepared.infs.iter().filter_map(|inf| Inf::parse(&inf.bytes).ok());
     let architectures: BTreeSet<InfArchitecture> =
         parsed.flat_map(|parsed| inf::architectures(&parsed)).collect();
@@ -103,29 +111,26 @@ pub fn alone(id: &InputId, prepared: &PreparedDriver) -> Vec<Survey> {
         .map(|architecture| {
             let version = (major, minor);
             let target = Target { architecture, version, build, product_type: Some(1), language };
-            survey(id, candidate::candidates_for(id, prepared, target), architecture)
+            (architecture, candidate::candidates_for(id, prepared, target))
         })
         .collect()
 }
 
-/// What is wrong with the packages of a source whatever the image: INFs that cannot be followed, and for each architecture what is missing.
+/// What is wrong with the packages of a source whatever the image and the recipe: INFs that cannot be followed, and for each architecture what is missing,
+/// which is a warning because the image may be for another one.
 pub(super) fn defects(id: &InputId, prepared: &PreparedDriver) -> Vec<Problem> {
     let sole = prepared.infs.len() == 1;
     let mut all: Vec<Problem> = Vec::new();
-    for survey in alone(id, prepared) {
-        let name = survey.architecture.name();
-        for problem in survey.problems {
-            let missing = problem.cause.starts_with("it names `");
-            if missing || problem.cause.starts_with("nobody vouches") {
-                // The image may be for another architecture, and the recipe may allow it.
-                let cause = format!("for {name}: {}", problem.cause);
-                all.push(Problem { cause, warning: true, ..problem });
-            } else if !all
-                .iter()
-                .any(|known| known.item == problem.item && known.cause == problem.cause)
-            {
-                all.push(Problem { warning: problem.warning || !sole, ..problem });
+    for (architecture, found) in each_architecture(id, prepared) {
+        for problem in found.defects {
+            let problem = Problem { warning: !sole, ..problem };
+            if !all.contains(&problem) {
+                all.push(problem);
             }
+        }
+        for problem in found.packages.iter().flat_map(Candidate::missing_files) {
+            let cause = format!("for {}: {}", architecture.name(), problem.cause);
+            all.push(Problem { cause, warning: true, ..problem });
         }
     }
     all
