@@ -691,16 +691,3 @@ fn a_package_that_would_make_the_registry_endless_is_refused() {
         "{found:?}"
     );
 }
-
-#[test]
-fn what_goes_to_the_first_boot_is_no_defect() {
-    let bench = Bench::new();
-    let coinstaller = format!(
-        "{NETWORK_INF}\r\n[Net_Inst.CoInstallers]\r\nAddReg = Co\r\n[Co]\r\nHKR,,CoInstallers32,0x00010000,\"x.dll,Entry\"\r\n"
-    );
-    let source =
-        MemoryInputs::folder("drivers", &[("testnet.inf", &coinstaller), ("testnet.sys", "card")]);
-    let operation = present(WhenNotNative::FirstBoot);
-    let prepared = bench.prepare(&operation, &source).unwrap();
-    assert_eq!(errors(&operation.defects(&prepared)), [""; 0]);
-}

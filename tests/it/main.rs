@@ -17,6 +17,7 @@ mod demo;
 mod driver_database_real;
 mod driver_fixture;
 mod drivers_apply;
+mod drivers_defects;
 mod drivers_real;
 mod hive_hostile;
 mod hive_model;
