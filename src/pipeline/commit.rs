@@ -52,6 +52,7 @@ pub(super) fn write(
         codec: plan.output.resources.codec,
         chunk_size: plan.output.resources.chunk_size,
         level: plan.output.resources.level,
+        solid: None,
         integrity: plan.output.integrity,
         boot_index: if all || boot == 0 { boot } else { u32::from(boot == plan.base.index) },
         rp_fix: wim.header().flags & Header::RP_FIX != 0,

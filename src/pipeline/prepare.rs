@@ -195,7 +195,7 @@ mod tests {
     use crate::codec::{Codec, Level};
 
     const FORM: ResourceSettings =
-        ResourceSettings { codec: Codec::Xpress, chunk_size: 4096, level: Level::Fast };
+        ResourceSettings { codec: Codec::Xpress, chunk_size: 4096, level: Level::Default };
 
     fn put(
         store: &Store,

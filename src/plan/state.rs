@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     base::digest::Blake3,
-    codec::Level,
     recipe::OutputImages,
     store::{RecordKind, Stamp, Store, StoreError},
 };
@@ -197,9 +196,7 @@ pub fn output_key(plan: &Plan) -> Blake3 {
 #[must_use]
 pub fn commit_key(plan: &Plan, state: &Blake3) -> Blake3 {
     let output = &plan.output;
-    let level = match output.resources.level {
-        Level::Fast => "fast",
-    };
+    let level = output.resources.level.word();
     let images = match output.images {
         OutputImages::Selected => "selected",
         OutputImages::All => "all",

@@ -73,9 +73,7 @@ impl ResourceSettings {
 
     /// The suffix of object names in this form, as `encoder` makes it.
     fn suffix_by(&self, encoder: u8) -> String {
-        let level = match self.level {
-            Level::Fast => "fast",
-        };
+        let level = self.level.word();
         format!("{}-{}-{level}-{encoder}", codec_word(self.codec), self.chunk_size)
     }
 }
@@ -395,7 +393,7 @@ mod tests {
         [(Codec::None, 0), (Codec::Xpress, 32768), (Codec::Xpress, 4096), (Codec::Lzx, 32768)];
 
     fn form(codec: Codec, chunk_size: u32) -> ResourceSettings {
-        ResourceSettings { codec, chunk_size, level: Level::Fast }
+        ResourceSettings { codec, chunk_size, level: Level::Default }
     }
 
     fn content() -> Vec<u8> {

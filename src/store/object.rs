@@ -71,7 +71,10 @@ impl Header {
             Codec::Lzms => 3,
         };
         let level = match self.settings.level {
-            Level::Fast => 0,
+            Level::Fast => 1,
+            Level::Default => 0,
+            Level::High => 2,
+            Level::Max => 3,
         };
         writer.bytes(&[codec, level, u8::from(self.compressed), self.encoder]);
         writer.u32(self.settings.chunk_size);
@@ -105,7 +108,10 @@ impl Header {
             _ => return Err(wrong("unknown codec")),
         };
         let level = match reader.u8()? {
-            0 => Level::Fast,
+            0 => Level::Default,
+            1 => Level::Fast,
+            2 => Level::High,
+            3 => Level::Max,
             _ => return Err(wrong("unknown level")),
         };
         let compressed = reader.u8()? == 1;

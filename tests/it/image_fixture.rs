@@ -293,6 +293,7 @@ pub(crate) fn save_with(
         codec: Codec::Xpress,
         chunk_size: 32 << 10,
         level: Level::default(),
+        solid: None,
         integrity: false,
         boot_index: 0,
         rp_fix: false,

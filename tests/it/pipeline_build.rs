@@ -444,7 +444,8 @@ fn content_that_only_another_image_lacks_is_named_before_a_wim_without_it_is_wri
     let settings = WriteSettings {
         codec: Codec::Xpress,
         chunk_size: base.chunk_size(),
-        level: transom::codec::Level::Fast,
+        level: transom::codec::Level::Default,
+        solid: None,
         integrity: false,
         boot_index: 2,
         rp_fix: true,

@@ -213,7 +213,8 @@ fn write_base(path: &Path, codec: Codec) {
     let settings = WriteSettings {
         codec,
         chunk_size: codec.default_chunk_size(),
-        level: Level::Fast,
+        level: Level::Default,
+        solid: None,
         integrity: false,
         boot_index: 2,
         rp_fix: true,

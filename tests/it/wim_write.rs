@@ -34,7 +34,15 @@ const SETTINGS: &[(Codec, u32)] = &[
 
 fn settings((codec, chunk_size): (Codec, u32)) -> WriteSettings {
     let level = Level::Fast;
-    WriteSettings { codec, chunk_size, level, integrity: false, boot_index: 0, rp_fix: true }
+    WriteSettings {
+        codec,
+        chunk_size,
+        level,
+        solid: None,
+        integrity: false,
+        boot_index: 0,
+        rp_fix: true,
+    }
 }
 
 fn xml(names: &[&str]) -> WimXml {

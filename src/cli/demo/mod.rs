@@ -123,7 +123,8 @@ fn write(
     let settings = WriteSettings {
         codec: settings.codec,
         chunk_size: settings.chunk_size,
-        level: Level::Fast,
+        level: Level::Default,
+        solid: None,
         integrity: settings.integrity,
         boot_index: settings.boot_index,
         rp_fix: true,

@@ -30,7 +30,8 @@ pub(super) struct Parser<P, const SIZE: usize, const FOURS: usize> {
 impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> {
     pub(super) fn new(level: Level) -> Self {
         let effort = match level {
-            Level::Fast => Effort { depth: 8, nice_length: 32 },
+            Level::Fast => Effort { depth: 4, nice_length: 24 },
+            Level::Default | Level::High | Level::Max => Effort { depth: 8, nice_length: 32 },
         };
         Self { effort, chains: HashChains::new() }
     }

@@ -39,7 +39,8 @@ impl Encoder {
     /// An encoder for chunks of at most 64 KiB.
     pub(in crate::codec) fn new(level: Level) -> Self {
         let effort = match level {
-            Level::Fast => Effort { depth: 8, nice_length: 32 },
+            Level::Fast => Effort { depth: 4, nice_length: 24 },
+            Level::Default | Level::High | Level::Max => Effort { depth: 8, nice_length: 32 },
         };
         Self {
             effort,

@@ -38,8 +38,13 @@ pub struct Blob {
     pub reference_count: u32,
     /// Where it lies. Inside a solid resource the offset counts from the start of the run's uncompressed data.
     pub resource: ResourceHeader,
-    /// The part of a split set that holds it.
+    /// The part of a split set that holds it, as the table says.
     pub part: u16,
+    /// Which of the files that make up the [`Wim`](super::Wim) holds it, from 0: parts of a split set and referenced files.
+    pub volume: u16,
+    /// Which of that file's solid resources holds it. `resource.offset` then counts from the start of that resource's uncompressed
+    /// content, and `resource.size` is the blob's own.
+    pub solid: Option<u32>,
 }
 
 /// What the table says.
@@ -126,7 +131,15 @@ fn parse_entry(reader: &mut Reader<'_>) -> Result<Blob, Malformed> {
     let resource = ResourceHeader::parse(reader)?;
     let part = reader.u16()?;
     let reference_count = reader.u32()?;
-    Ok(Blob { sha1: Sha1(reader.array()?), size: 0, reference_count, resource, part })
+    Ok(Blob {
+        sha1: Sha1(reader.array()?),
+        size: 0,
+        reference_count,
+        resource,
+        part,
+        volume: 0,
+        solid: None,
+    })
 }
 
 /// Consecutive entries with the solid flag.

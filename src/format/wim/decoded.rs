@@ -76,7 +76,7 @@ mod tests {
         let content: Vec<u8> = (0..200_000_u32).map(|number| (number / 7 % 251) as u8).collect();
         for (codec, chunk_size) in [(Codec::None, 0), (Codec::Xpress, 4096), (Codec::Lzx, 32768)] {
             let mut stored = Vec::new();
-            let settings = (codec, chunk_size, Level::Fast);
+            let settings = (codec, chunk_size, Level::Default);
             let coded = encode_resource(&content, settings, &mut stored).unwrap();
             let header = ResourceHeader {
                 stored_size: coded.stored_size,

@@ -317,11 +317,11 @@ mod tests {
     #[test]
     fn resources_of_every_codec_read_back() {
         for settings in [
-            (Codec::None, 0, Level::Fast),
-            (Codec::Xpress, 4096, Level::Fast),
-            (Codec::Xpress, 65536, Level::Fast),
-            (Codec::Lzx, 32768, Level::Fast),
-            (Codec::Lzx, 2 << 20, Level::Fast),
+            (Codec::None, 0, Level::Default),
+            (Codec::Xpress, 4096, Level::Default),
+            (Codec::Xpress, 65536, Level::Default),
+            (Codec::Lzx, 32768, Level::Default),
+            (Codec::Lzx, 2 << 20, Level::Default),
         ] {
             for size in [0, 1, 2, 4095, 4096, 4097, 32768, 300_000, 3_000_000] {
                 check(settings, size);
@@ -331,12 +331,13 @@ mod tests {
 
     #[test]
     fn long_resources_are_cut_into_batches() {
-        check((Codec::Xpress, 32768, Level::Fast), 20_000_001);
+        check((Codec::Xpress, 32768, Level::Default), 20_000_001);
     }
 
     #[test]
     fn settings_that_no_file_can_have_are_refused() {
-        for settings in [(Codec::Lzms, 131_072, Level::Fast), (Codec::Lzx, 4096, Level::Fast)] {
+        for settings in [(Codec::Lzms, 131_072, Level::Default), (Codec::Lzx, 4096, Level::Default)]
+        {
             let error = encode_resource(&Vec::new(), settings, &mut Vec::new()).unwrap_err();
             assert!(matches!(error, WimError::Unsupported { .. }));
         }

@@ -50,5 +50,7 @@ pub use info::WimXml;
 pub use metadata::{Dentry, ImageMetadata, Reparse, Stream, StreamKind};
 pub use reader::Wim;
 pub use verify::VerifyReport;
-pub use write::{BlobSource, BlobToWrite, MetadataToWrite, WriteReport, WriteSettings, write_wim};
+pub use write::{
+    BlobSource, BlobToWrite, MetadataToWrite, Solid, WriteReport, WriteSettings, write_wim,
+};
 pub use xml::Element;

@@ -38,12 +38,31 @@ pub struct WriteSettings {
     pub chunk_size: u32,
     /// Effort for what has to be compressed.
     pub level: Level,
+    /// Whether the content of files is stored in solid resources, and how these are compressed. Metadata is always stored in `codec` and
+    /// `chunk_size`.
+    pub solid: Option<Solid>,
     /// Whether to write an integrity table. The output must then be open for reading too.
     pub integrity: bool,
     /// Number of the bootable image, from 1; 0 for none.
     pub boot_index: u32,
     /// The header flag that says absolute links were made relative to the image's root.
     pub rp_fix: bool,
+}
+
+/// How solid resources are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Solid {
+    /// The codec; not [`Codec::None`].
+    pub codec: Codec,
+    /// Bytes in a chunk; must be one that [`Codec::allows_chunk_size`].
+    pub chunk_size: u32,
+}
+
+impl Default for Solid {
+    /// What `install.esd` uses: LZMS in chunks of 64 MiB.
+    fn default() -> Self {
+        Self { codec: Codec::Lzms, chunk_size: 64 << 20 }
+    }
 }
 
 /// Where the bytes of a blob come from.

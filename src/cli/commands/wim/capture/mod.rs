@@ -237,6 +237,7 @@ fn write_settings(
         codec,
         chunk_size,
         level: Level::default(),
+        solid: None,
         integrity: arguments.integrity,
         boot_index: u32::from(arguments.boot),
         rp_fix: true,
