@@ -336,14 +336,15 @@ fn item(settings: &WriteSettings, blob: BlobToWrite) -> Result<Item, WimError> {
 /// compressed or compression with these settings was tried in vain.
 fn wim_source(settings: &WriteSettings, wim: Arc<Wim>, blob: Blob) -> Result<ItemSource, WimError> {
     // Its shape is checked now, so that nothing is copied that no reader could read.
-    wim.resource(&blob.resource)?;
-    let is_same = wim.codec() == settings.codec
-        && (settings.codec == Codec::None || wim.chunk_size() == settings.chunk_size);
+    wim.resource_of(&blob)?;
+    let (codec, chunk_size) = wim.codec_of(&blob);
+    let is_same = codec == settings.codec
+        && (settings.codec == Codec::None || chunk_size == settings.chunk_size);
     let compressed = blob.resource.is_compressed();
     let is_raw_in_raw = !compressed && settings.codec == Codec::None;
-    if is_same || is_raw_in_raw {
+    if blob.solid.is_none() && (is_same || is_raw_in_raw) {
         Ok(ItemSource::Copy {
-            source: Arc::clone(wim.source()),
+            source: Arc::clone(wim.source_of(&blob)),
             offset: blob.resource.offset,
             stored_size: blob.resource.stored_size,
             compressed,

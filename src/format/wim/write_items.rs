@@ -60,15 +60,15 @@ impl Content {
     /// Parts must begin at a multiple of this.
     fn granule(&self) -> Result<u64, WimError> {
         match self {
-            Self::Wim(wim, blob) => Ok(wim.resource(&blob.resource)?.granule()),
+            Self::Wim(wim, blob) => Ok(wim.resource_of(blob)?.granule()),
             Self::Bytes(_) => Ok(1),
         }
     }
 
     fn read(&self, start: u64, output: &mut [u8]) -> Result<(), WimError> {
         match self {
-            Self::Wim(wim, blob) => match wim.resource(&blob.resource)?.read(start, output) {
-                Err(WimError::Io(error)) => Err(WimError::of_source(&**wim.source(), error)),
+            Self::Wim(wim, blob) => match wim.resource_of(blob)?.read(start, output) {
+                Err(WimError::Io(error)) => Err(WimError::of_source(&**wim.source_of(blob), error)),
                 result => result,
             },
             Self::Bytes(source) => source
@@ -342,7 +342,7 @@ impl<'a> ItemWriter<'a> {
                 });
                 match result {
                     Err(WimError::Io(error)) if written => {
-                        Err(WimError::of_source(&**wim.source(), error))
+                        Err(WimError::of_source(&**wim.source_of(blob), error))
                     }
                     result => result,
                 }
@@ -387,16 +387,19 @@ fn order(items: &[Item]) -> (Vec<usize>, Vec<usize>) {
                 copies.push(((rank(source), *offset), place));
             }
             ItemSource::Encode(Content::Wim(wim, blob)) => {
-                encodes.push(((rank(wim.source()), blob.resource.offset), place));
+                encodes.push(((rank(wim.source_of(blob)), blob.position()), place));
             }
-            ItemSource::Encode(Content::Bytes(_)) => encodes.push(((usize::MAX, 0), place)),
+            ItemSource::Encode(Content::Bytes(_)) => {
+                encodes.push(((usize::MAX, (u16::MAX, None, 0)), place))
+            }
         }
     }
-    let sorted = |mut keyed: Vec<((usize, u64), usize)>| {
-        keyed.sort_unstable();
-        keyed.into_iter().map(|(_, place)| place).collect()
-    };
     (sorted(copies), sorted(encodes))
+}
+
+fn sorted<Key: Ord>(mut keyed: Vec<(Key, usize)>) -> Vec<usize> {
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, place)| place).collect()
 }
 
 /// Cuts contents into units and hands them out in batches.
