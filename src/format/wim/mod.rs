@@ -21,8 +21,11 @@
 //! - [`integrity`]: the integrity table
 //! - [`encode`]: making compressed resources
 //! - [`mod@write`]: a whole WIM from a plan
+//! - [`append`]: the same, in place: behind what the file holds already, so that no crash can damage it
+//! - [`split`]: a WIM in parts of a given size
 //! - [`error`]: what can go wrong
 
+pub mod append;
 pub mod blob_table;
 pub mod decoded;
 pub mod encode;
@@ -36,11 +39,16 @@ mod metadata_parse;
 mod parallel;
 pub mod reader;
 mod resource;
+mod shim;
+mod solid_write;
+pub mod split;
 pub mod verify;
 pub mod write;
 mod write_items;
+mod write_plan;
 pub mod xml;
 
+pub use append::{Recovered, append_wim, recover};
 pub use blob_table::Blob;
 pub use decoded::DecodedResource;
 pub use encode::{EncodedResource, encode_resource, encode_resource_seek};
@@ -49,6 +57,7 @@ pub use header::{Header, ResourceHeader};
 pub use info::WimXml;
 pub use metadata::{Dentry, ImageMetadata, Reparse, Stream, StreamKind};
 pub use reader::Wim;
+pub use split::{SplitPart, part_path, split_wim};
 pub use verify::VerifyReport;
 pub use write::{
     BlobSource, BlobToWrite, MetadataToWrite, Solid, WriteReport, WriteSettings, write_wim,
