@@ -156,9 +156,11 @@ impl Element {
 
     /// Removes the child number `number` (from 0) among those of that name; true when there was one.
     pub fn remove_nth(&mut self, name: &str, number: usize) -> bool {
-        let mut named = self.nodes.iter().enumerate().filter(
-            |(_, node)| matches!(node, Node::Element(element) if element.name == name),
-        );
+        let mut named = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| matches!(node, Node::Element(element) if element.name == name));
         let place = named.nth(number).map(|(place, _)| place);
         place.map(|place| self.nodes.remove(place)).is_some()
     }

@@ -109,8 +109,8 @@ pub fn parse(text: &str) -> Result<Vec<Command>, CommandError> {
 /// # Errors
 /// When it is neither.
 pub fn decode(bytes: &[u8]) -> Result<String, CommandError> {
-    let is_utf16 = bytes.starts_with(&[0xff, 0xfe])
-        || bytes.len() >= 2 && bytes[0] != 0 && bytes[1] == 0;
+    let is_utf16 =
+        bytes.starts_with(&[0xff, 0xfe]) || bytes.len() >= 2 && bytes[0] != 0 && bytes[1] == 0;
     let at = |before: &str, what: &str| {
         Err(CommandError { line: before.matches('\n').count() + 1, what: what.to_owned() })
     };
@@ -218,10 +218,7 @@ fn unknown(option: &str, verb: &str) -> String {
     format!("{verb} has no option {option}")
 }
 
-fn exactly<const COUNT: usize>(
-    paths: &[&String],
-    usage: &str,
-) -> Result<[String; COUNT], String> {
+fn exactly<const COUNT: usize>(paths: &[&String], usage: &str) -> Result<[String; COUNT], String> {
     let found: Vec<String> = paths.iter().map(|path| (*path).clone()).collect();
     <[String; COUNT]>::try_from(found)
         .map_err(|found| format!("{} paths where `{usage}` wants {COUNT}", found.len()))
@@ -237,8 +234,7 @@ mod tests {
         let commands = parse(text).unwrap();
         assert_eq!(commands.iter().map(|command| command.line).collect::<Vec<_>>(), [3, 4, 5, 6]);
         let options = AddOptions::default();
-        let add =
-            Action::Add { source: "a b".into(), destination: "/c 'd'".to_owned(), options };
+        let add = Action::Add { source: "a b".into(), destination: "/c 'd'".to_owned(), options };
         assert_eq!(commands[0].action, add);
         let Action::Add { options, .. } = &commands[1].action else { panic!() };
         assert!(options.no_replace && options.unix_data && !options.no_acls);
@@ -254,7 +250,10 @@ mod tests {
     #[test]
     fn mistakes_have_their_line() {
         let said = |text: &str| parse(text).unwrap_err().to_string();
-        assert_eq!(said("#\nadd x"), "line 2: 1 paths where `add [OPTION...] SOURCE DESTINATION` wants 2");
+        assert_eq!(
+            said("#\nadd x"),
+            "line 2: 1 paths where `add [OPTION...] SOURCE DESTINATION` wants 2"
+        );
         assert!(said("rename --force a b").starts_with("line 1: rename has no option --force"));
         assert!(said("remove a").contains("add, delete and rename"));
         assert!(said("delete 'a").contains("not closed"));

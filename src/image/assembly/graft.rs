@@ -84,7 +84,11 @@ impl Graft<'_> {
         let Some(parent) = at.parent() else {
             let is_folder = self.source.tree.inode(from).is_directory();
             let root = self.target.tree.root();
-            return if is_folder { Ok(Some(root)) } else { Err(ImageError::IsDirectory(at.clone())) };
+            return if is_folder {
+                Ok(Some(root))
+            } else {
+                Err(ImageError::IsDirectory(at.clone()))
+            };
         };
         let folder = self.target.tree.lookup(&parent).ok_or(ImageError::NotFound(parent))?;
         self.entry(folder, from, at)
@@ -196,11 +200,9 @@ impl Graft<'_> {
             }
         }
         if let Some(latest) = self.options.latest {
-            for time in [
-                &mut inode.creation_time,
-                &mut inode.last_access_time,
-                &mut inode.last_write_time,
-            ] {
+            for time in
+                [&mut inode.creation_time, &mut inode.last_access_time, &mut inode.last_write_time]
+            {
                 *time = latest.min(*time);
             }
         }

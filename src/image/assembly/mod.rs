@@ -24,7 +24,8 @@ use std::{
 use crate::{
     base::{digest::Sha1, filetime::FileTime},
     format::wim::{
-        BlobSource, BlobToWrite, Element, ImageMetadata, MetadataToWrite, Wim, WimError, WimXml,
+        BlobSource, BlobToWrite, DecodedResource, Element, ImageMetadata, MetadataToWrite, Wim,
+        WimError, WimXml,
     },
 };
 
@@ -122,6 +123,23 @@ impl WritePlan {
     pub fn content_bytes(&self) -> u64 {
         self.blobs.iter().map(|blob| blob.size).sum()
     }
+
+    /// Has all content compressed anew, also what is stored in the right form. Content of solid resources is always decoded when it goes elsewhere.
+    ///
+    /// # Errors
+    /// When a resource cannot be true.
+    pub fn recompress(&mut self) -> Result<(), AssemblyError> {
+        for blob in &mut self.blobs {
+            let BlobSource::Wim { wim, blob: stored } = &blob.source else { continue };
+            if stored.solid.is_some() || !stored.resource.is_compressed() {
+                continue;
+            }
+            let (source, resource) = (Arc::clone(wim.source()), stored.resource);
+            let decoded = DecodedResource::new(source, resource, wim.codec(), wim.chunk_size())?;
+            blob.source = BlobSource::Bytes { source: Arc::new(decoded) };
+        }
+        Ok(())
+    }
 }
 
 impl Assembly {
@@ -182,8 +200,7 @@ impl Assembly {
         description: Option<&str>,
     ) -> Result<u32, AssemblyError> {
         wim.metadata_blob(index)?;
-        let mut element =
-            wim.xml().image(index).cloned().unwrap_or_else(|| Element::new("IMAGE"));
+        let mut element = wim.xml().image(index).cloned().unwrap_or_else(|| Element::new("IMAGE"));
         for (place, text) in [("NAME", name), ("DESCRIPTION", description)] {
             if let Some(text) = text {
                 property::set(&mut element, &PropertyPath::of(place), text)?;
@@ -370,8 +387,7 @@ impl Gathered {
                     BlobOrder::Stored => SolidKey::default(),
                     BlobOrder::Solid => SolidKey::of(&dentry.name),
                 };
-                let blob =
-                    BlobToWrite { sha1: stream.sha1, size, reference_count: 1, source };
+                let blob = BlobToWrite { sha1: stream.sha1, size, reference_count: 1, source };
                 self.places.insert(stream.sha1, self.blobs.len());
                 self.blobs.push((key, blob));
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     base::name::Name,
-    format::wim::{BlobSource, BlobToWrite, Wim},
+    format::wim::{BlobSource, BlobToWrite, Wim, WriteSettings},
 };
 
 /// The order of content in the file.
@@ -18,6 +18,14 @@ pub enum BlobOrder {
     /// in a solid resource already was put in order when that was made, and comes first as it lies there: taken out of its order it would be decoded
     /// over and over.
     Solid,
+}
+
+impl BlobOrder {
+    /// The order for a file that is written with these settings.
+    #[must_use]
+    pub fn of(settings: &WriteSettings) -> Self {
+        if settings.solid.is_some() { Self::Solid } else { Self::Stored }
+    }
 }
 
 /// Extension and name of the first file with that content, without case.

@@ -103,9 +103,8 @@ fn step(text: &str) -> Result<(String, usize), PropertyError> {
         }
     };
     let starts = |character: char| character.is_alphabetic() || character == '_';
-    let goes_on = |character: char| {
-        character.is_alphanumeric() || matches!(character, '_' | '-' | '.')
-    };
+    let goes_on =
+        |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
     if !name.starts_with(starts) || !name.chars().all(goes_on) {
         return Err(PropertyError::Name(name.to_owned()));
     }
@@ -196,7 +195,8 @@ mod tests {
         ]);
         assert_eq!(at(&image, "WINDOWS/VERSION/BUILD").as_deref(), Some("7600"));
         assert_eq!(at(&image, "WINDOWS/LANGUAGES/LANGUAGE[2]").as_deref(), Some("nl-NL"));
-        set(&mut image, &PropertyPath::parse("WINDOWS/LANGUAGES/LANGUAGE[2]").unwrap(), "").unwrap();
+        set(&mut image, &PropertyPath::parse("WINDOWS/LANGUAGES/LANGUAGE[2]").unwrap(), "")
+            .unwrap();
         assert_eq!(at(&image, "WINDOWS/LANGUAGES/LANGUAGE[2]").as_deref(), Some("fr-FR"));
         assert_eq!(at(&image, "WINDOWS/LANGUAGES/LANGUAGE[3]"), None);
         assert_eq!(at(&image, "WINDOWS/LANGUAGES/DEFAULT").as_deref(), Some("en-US"));

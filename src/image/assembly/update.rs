@@ -76,9 +76,7 @@ pub fn run(
             add(image, source, destination, how, (options, watch))
         }
         Action::Delete { path, options } => delete(image, &named(path), options).map(|()| vec![]),
-        Action::Rename { from, to } => {
-            rename(image, &named(from), &checked(to)?).map(|()| vec![])
-        }
+        Action::Rename { from, to } => rename(image, &named(from), &checked(to)?).map(|()| vec![]),
     }
 }
 
