@@ -214,7 +214,11 @@ fn attempt_build(
     settings: &Settings<'_>,
 ) -> Result<Outcome, Failure> {
     let output = match plan.output.part_limit {
-        None => PartialOutput::begin(&plan.output.path, &base_image::files(&plan.base.wim), &plan.inputs)?,
+        None => PartialOutput::begin(
+            &plan.output.path,
+            &base_image::files(&plan.base.wim),
+            &plan.inputs,
+        )?,
         Some(_) => split::begin_whole(plan)?,
     };
     let remembered = remembered(plan, store, settings)?;
@@ -267,7 +271,11 @@ fn attempt_build(
     let size = stamps.iter().map(|stamp| stamp.size).sum();
     let now = store.file_system_time()?;
     let racy = stamps.iter().any(|stamp| is_racy(stamp, now));
-    split::remove_old_parts(&plan.output.path, state::last_build(plan, store)?.as_ref(), stamps.len());
+    split::remove_old_parts(
+        &plan.output.path,
+        state::last_build(plan, store)?.as_ref(),
+        stamps.len(),
+    );
     let parts = stamps.split_off(1);
     let [stamp] = stamps[..] else { unreachable!("an output has a first part") };
     tracing::info!(

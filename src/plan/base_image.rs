@@ -65,6 +65,9 @@ pub fn files(wim: &Wim) -> Vec<&Path> {
 #[must_use]
 pub fn remedy(error: &WimError) -> Option<&'static str> {
     match error {
+        WimError::Volumes { .. } => Some(
+            "put all parts of the set into one folder, under the names they had (x.swm, x2.swm, x3.swm ...), and name the first",
+        ),
         WimError::Unsupported { what } if what.starts_with("pipable") => Some(
             "`wimlib-imagex export IN.wim all OUT.wim --not-pipable` makes a WIM that can be read",
         ),

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     base::{digest::Blake3, filetime::FileTime},
     codec::{Codec, Level},
-    format::wim::{Solid, Wim},
+    format::wim::{Solid, Wim, WriteSettings},
     recipe::{Finding, Origin, OutputImages},
     servicing::Operation,
     store::{ResourceSettings, Stamp},
@@ -97,6 +97,14 @@ pub struct PlannedOutput {
 }
 
 impl PlannedOutput {
+    /// How the file is written.
+    #[must_use]
+    pub fn write_settings(&self, boot_index: u32, rp_fix: bool) -> WriteSettings {
+        let ResourceSettings { codec, chunk_size, level } = self.resources;
+        let (solid, integrity) = (self.solid, self.integrity);
+        WriteSettings { codec, chunk_size, level, solid, integrity, boot_index, rp_fix }
+    }
+
     /// The form in which the store keeps new content: that of the output, so that a commit copies it. Content of solid resources is compressed with
     /// its neighbours at the commit; until then it only should not fill the disk.
     #[must_use]

@@ -7,7 +7,7 @@ use fs_err as fs;
 use super::{error::PlanError, inputs::ResolvedInputs, model::PlannedOutput};
 use crate::{
     codec::Codec,
-    format::wim::{Solid, Wim, windows_reads},
+    format::wim::{Solid, Volume, Wim, WriteSettings},
     recipe::{Compression, Finding, OutputImages, Recipe},
     store::{ResourceSettings, Stamp},
 };
@@ -141,7 +141,9 @@ fn real_place(path: &Path) -> PathBuf {
 /// How resources are compressed, and how solid ones are. What the recipe leaves open is as in the base, as far as Windows reads that.
 fn settings(recipe: &Recipe, wim: &Wim) -> Result<(ResourceSettings, Option<Solid>), PlanError> {
     let output = &recipe.output;
-    let of_base = wim.solids().next().map(|solid| solid.settings());
+    let of_base = wim.volumes().iter().flat_map(Volume::solids).next();
+    let of_base =
+        of_base.map(|solid| Solid { codec: solid.codec(), chunk_size: solid.chunk_size() });
     let resources = |codec, chunk_size| ResourceSettings { codec, chunk_size, level: output.level };
     let each = |codec: Codec, usual| -> Result<ResourceSettings, PlanError> {
         let chunk_size = output.chunk_size.unwrap_or(usual);
@@ -151,8 +153,7 @@ fn settings(recipe: &Recipe, wim: &Wim) -> Result<(ResourceSettings, Option<Soli
         let message = format!("{codec} does not allow chunks of {chunk_size} bytes");
         let label = "this output".to_owned();
         let help = "leave `chunk-kib` out".to_owned();
-        let finding =
-            Finding::at(&output.path.origin, "output::chunk-size", message, label, help);
+        let finding = Finding::at(&output.path.origin, "output::chunk-size", message, label, help);
         Err(PlanError::Refused(finding.into()))
     };
     let around_solid = resources(Codec::Lzms, Codec::Lzms.default_chunk_size());
@@ -168,10 +169,20 @@ fn settings(recipe: &Recipe, wim: &Wim) -> Result<(ResourceSettings, Option<Soli
         (None, Some(solid)) => Ok((around_solid, Some(solid))),
         (None, None) => {
             let codec = wim.codec();
-            let as_base = resources(codec, wim.chunk_size());
-            let readable = windows_reads(codec, wim.chunk_size(), None).is_none();
-            let usual =
-                if readable { as_base.chunk_size } else { codec.default_chunk_size() };
+            // What Windows cannot read is written only when the recipe says so.
+            let as_base = WriteSettings {
+                codec,
+                chunk_size: wim.chunk_size(),
+                level: output.level,
+                solid: None,
+                integrity: false,
+                boot_index: 0,
+                rp_fix: false,
+            };
+            let usual = match as_base.unreadable_by_windows() {
+                None => as_base.chunk_size,
+                Some(_) => codec.default_chunk_size(),
+            };
             Ok((each(codec, usual)?, None))
         }
     }
@@ -180,13 +191,12 @@ fn settings(recipe: &Recipe, wim: &Wim) -> Result<(ResourceSettings, Option<Soli
 /// What must be said about an output that Windows cannot read.
 #[must_use]
 pub fn warnings(recipe: &Recipe, output: &PlannedOutput) -> Vec<Finding> {
-    let ResourceSettings { codec, chunk_size, .. } = output.resources;
     let warn = |text: String| {
         let label = "the output will be such a file".to_owned();
         let help = "leave `chunk-kib` out to get what Windows reads".to_owned();
         Finding::at(&recipe.output.path.origin, "output::not-for-windows", text, label, help)
     };
-    windows_reads(codec, chunk_size, output.solid).map(warn).into_iter().collect()
+    output.write_settings(0, false).unreadable_by_windows().map(warn).into_iter().collect()
 }
 
 /// Two images of one WIM cannot have one name.

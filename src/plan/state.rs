@@ -198,9 +198,9 @@ pub fn is_current(plan: &Plan, state: &Blake3, last: &OutputRecord) -> bool {
     last.commit == commit_key(plan, state)
         && !last.racy
         && is_there(&plan.output.path, &last.stamp)
-        && (2..).zip(&last.parts).all(|(number, stamp)| {
-            is_there(&part_path(&plan.output.path, number), stamp)
-        })
+        && (2..)
+            .zip(&last.parts)
+            .all(|(number, stamp)| is_there(&part_path(&plan.output.path, number), stamp))
 }
 
 /// The name of the plan's output in the store: the same for every way to write its path.
@@ -227,7 +227,8 @@ pub fn commit_key(plan: &Plan, state: &Blake3) -> Blake3 {
     };
     let integrity = [u8::from(output.integrity)];
     let solid = output.solid.map_or_else(Vec::new, |solid| {
-        let text = format!("{}-{}-{}", solid.codec, solid.chunk_size, solid.codec.encoder_version());
+        let text =
+            format!("{}-{}-{}", solid.codec, solid.chunk_size, solid.codec.encoder_version());
         text.into_bytes()
     });
     let part_limit = output.part_limit.unwrap_or(0).to_le_bytes();

@@ -440,7 +440,10 @@ static COMPRESSION: Shape = Shape::Choice {
         word("xpress", "fast"),
         word("lzx", "small"),
         word("lzms", "smaller; each file alone, for tools that read version 0xE00"),
-        word("solid", "smallest: files together in LZMS, as in an install.esd; slow to make and to read"),
+        word(
+            "solid",
+            "smallest: files together in LZMS, as in an install.esd; slow to make and to read",
+        ),
     ],
     other: None,
 };

@@ -132,8 +132,7 @@ fn an_output_can_be_a_split_set_and_a_split_set_a_base() {
         names
     };
     assert_eq!(names(&place).len(), count, "{:?}", names(&place));
-    let parts: Vec<String> =
-        (2..=count).map(|number| format!("out/golden{number}.swm")).collect();
+    let parts: Vec<String> = (2..=count).map(|number| format!("out/golden{number}.swm")).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     check(&place, "out/golden.swm", &parts);
     assert!(place.build().0.up_to_date);

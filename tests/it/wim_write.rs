@@ -32,7 +32,7 @@ const SETTINGS: &[(Codec, u32)] = &[
     (Codec::Lzx, 2 << 20),
 ];
 
-fn settings((codec, chunk_size): (Codec, u32)) -> WriteSettings {
+pub(crate) fn settings((codec, chunk_size): (Codec, u32)) -> WriteSettings {
     let level = Level::Fast;
     WriteSettings {
         codec,
@@ -73,7 +73,11 @@ fn write(
 }
 
 /// A WIM of one image.
-fn write_tree(tree: &Tree, path: &Path, settings: &WriteSettings) -> Result<WriteReport, WimError> {
+pub(crate) fn write_tree(
+    tree: &Tree,
+    path: &Path,
+    settings: &WriteSettings,
+) -> Result<WriteReport, WimError> {
     let blobs = tree.blobs.iter().map(|(sha1, (bytes, count))| BlobToWrite {
         sha1: *sha1,
         size: bytes.len() as u64,
@@ -89,7 +93,7 @@ fn write_tree(tree: &Tree, path: &Path, settings: &WriteSettings) -> Result<Writ
     )
 }
 
-fn check_contents(wim: &Wim, tree: &Tree) {
+pub(crate) fn check_contents(wim: &Wim, tree: &Tree) {
     let report = wim.verify(&|_| ()).unwrap();
     assert!(report.is_good(), "{:?}", report.problems);
     assert_eq!(report.warnings, Vec::<String>::new());
@@ -104,7 +108,7 @@ fn check_contents(wim: &Wim, tree: &Tree) {
     assert_eq!(image.dentries.len(), tree.image.dentries.len());
 }
 
-fn open(path: &Path) -> Arc<Wim> {
+pub(crate) fn open(path: &Path) -> Arc<Wim> {
     Arc::new(Wim::open_path(path, &Limits::default()).unwrap())
 }
 
@@ -202,7 +206,11 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
 }
 
 /// All of a WIM into a new one.
-fn rewrite(wim: &Arc<Wim>, path: &Path, settings: &WriteSettings) -> Result<WriteReport, WimError> {
+pub(crate) fn rewrite(
+    wim: &Arc<Wim>,
+    path: &Path,
+    settings: &WriteSettings,
+) -> Result<WriteReport, WimError> {
     let blobs = wim.blobs().iter().map(|&blob| BlobToWrite {
         sha1: blob.sha1,
         size: blob.size,

@@ -8,8 +8,8 @@ use crate::{
     recipe::{
         finding::Finding,
         model::{
-            BaseSection, Compression, Expect, ImageSection, ImageSelect, OutputImages, OutputSection,
-            PolicySection,
+            BaseSection, Compression, Expect, ImageSection, ImageSelect, OutputImages,
+            OutputSection, PolicySection,
         },
         node::{Node, Table, Value},
         paths,
