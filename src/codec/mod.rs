@@ -11,6 +11,7 @@ mod copy;
 mod huffman;
 mod lzx;
 mod matches;
+mod trees;
 mod xpress;
 
 pub use lzx::LzxStream;
