@@ -12,6 +12,7 @@ mod huffman;
 mod lzms;
 mod lzx;
 mod matches;
+mod trees;
 mod xpress;
 
 pub use lzx::LzxStream;
