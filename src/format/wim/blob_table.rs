@@ -13,11 +13,7 @@ use super::{
     error::WimError,
     header::{Header, ResourceHeader},
 };
-use crate::base::{
-    bytes::{Reader, Writer},
-    digest::Sha1,
-    malformed::Malformed,
-};
+use crate::base::{bytes::Reader, digest::Sha1, malformed::Malformed};
 
 const FORMAT: &str = "WIM blob table";
 /// Bytes of an entry.
@@ -260,17 +256,6 @@ impl SolidRun {
     }
 }
 
-/// Appends an entry.
-pub(super) fn encode_entry(
-    writer: &mut Writer,
-    resource: &ResourceHeader,
-    reference_count: u32,
-    sha1: &Sha1,
-) {
-    resource.encode(writer);
-    writer.u16(1).u32(reference_count).bytes(&sha1.0);
-}
-
 /// Reads the bytes of a blob table as those of a file of the usual or the solid version: for fuzzing.
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
@@ -299,7 +284,7 @@ pub fn fuzz(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::guid::Guid;
+    use crate::base::{bytes::Writer, guid::Guid};
 
     fn header(version: u32) -> Header {
         Header {

@@ -24,8 +24,11 @@
 //! - [`integrity`]: the integrity table
 //! - [`encode`]: making compressed resources
 //! - [`mod@write`]: a whole WIM from a plan
+//! - [`append`]: the same, in place: behind what the file holds already, so that no crash can damage it
+//! - [`split`]: a WIM in parts of a given size
 //! - [`error`]: what can go wrong
 
+pub mod append;
 pub mod blob_table;
 pub mod decoded;
 pub mod encode;
@@ -41,13 +44,17 @@ mod parts;
 pub mod reader;
 mod resource;
 pub mod solid;
+mod solid_write;
+pub mod split;
 pub mod verify;
 mod verify_solid;
 pub mod volume;
 pub mod write;
 mod write_items;
+mod write_plan;
 pub mod xml;
 
+pub use append::{Recovered, append_wim, recover};
 pub use blob_table::Blob;
 pub use decoded::DecodedResource;
 pub use encode::{EncodedResource, encode_resource, encode_resource_seek};
@@ -58,6 +65,7 @@ pub use metadata::{Dentry, ImageMetadata, Reparse, Stream, StreamKind};
 pub use parts::part_path;
 pub use reader::Wim;
 pub use solid::SolidResource;
+pub use split::{SplitPart, part_path, split_wim};
 pub use verify::VerifyReport;
 pub use volume::{Volume, VolumeKind};
 pub use write::{
