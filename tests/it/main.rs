@@ -44,5 +44,7 @@ mod support;
 mod upcase_oracle;
 mod wim_matrix;
 mod wim_read;
+mod wim_solid;
+mod wim_split;
 mod wim_tree;
 mod wim_write;
