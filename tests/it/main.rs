@@ -42,5 +42,7 @@ mod servicing_apply;
 mod support;
 mod upcase_oracle;
 mod wim_read;
+mod wim_solid_write;
+mod wim_split_write;
 mod wim_tree;
 mod wim_write;

@@ -15,6 +15,8 @@
 //! - [`metadata`]: the tree of an image; `parse` and `encode` beside it
 //! - [`xml`], [`info`]: the XML as a tree that keeps what it does not know, and typed access to it
 //! - [`reader`]: [`Wim`]: open, look up, read, stream
+//! - [`volume`]: the files that make up a WIM: parts of a split set, referenced files
+//! - [`solid`]: solid resources, and the cache of what was decoded of them
 //! - [`verify`]: every blob against its SHA-1, on all threads
 //! - `resource`: compressed resources: chunk tables, decoding in parallel
 //! - [`decoded`]: a resource by itself, outside a WIM
@@ -39,10 +41,11 @@ mod metadata_parse;
 mod parallel;
 pub mod reader;
 mod resource;
-mod shim;
+pub mod solid;
 mod solid_write;
 pub mod split;
 pub mod verify;
+pub mod volume;
 pub mod write;
 mod write_items;
 mod write_plan;
@@ -57,8 +60,10 @@ pub use header::{Header, ResourceHeader};
 pub use info::WimXml;
 pub use metadata::{Dentry, ImageMetadata, Reparse, Stream, StreamKind};
 pub use reader::Wim;
+pub use solid::SolidResource;
 pub use split::{SplitPart, part_path, split_wim};
 pub use verify::VerifyReport;
+pub use volume::{Volume, VolumeKind};
 pub use write::{
     BlobSource, BlobToWrite, MetadataToWrite, Solid, WriteReport, WriteSettings, write_wim,
 };

@@ -10,7 +10,7 @@ use super::{
     header::{Header, ResourceHeader},
     info::WimXml,
     reader::Wim,
-    shim::SolidResource,
+    solid::SolidResource,
     write::{BlobSource, BlobToWrite, MetadataToWrite, WriteSettings},
     write_items::{Content, Item, ItemSource},
 };
@@ -175,13 +175,13 @@ impl Plan {
             let wanted: u64 = places.iter().map(|&place| self.blobs[place].size).sum();
             let in_output = kept.is_some_and(|kept| Arc::ptr_eq(kept, wim)) && blob.volume == 0;
             let is_same = settings.solid.is_some_and(|solid| {
-                (solid.codec, solid.chunk_size) == (resource.codec, resource.chunk_size)
+                (solid.codec, solid.chunk_size) == (resource.codec(), resource.chunk_size())
             });
-            let taken = in_output || is_same && wanted >= resource.size / 3 * 2;
+            let taken = in_output || is_same && wanted >= resource.size() / 3 * 2;
             if taken {
                 self.solids.push(SolidItem {
                     source: (!in_output).then(|| Arc::clone(wim.source_of(blob))),
-                    header: ResourceHeader { size: resource.size, ..resource.header },
+                    header: ResourceHeader { size: resource.size(), ..resource.header() },
                     blobs: Vec::new(),
                 });
             }
