@@ -31,7 +31,7 @@ const SETTABLE: u32 = ATTRIBUTE_READONLY
     | ATTRIBUTE_NOT_INDEXED;
 
 /// What a file keeps of how it is stored when its content is replaced.
-const KEPT: u32 = SETTABLE | ATTRIBUTE_COMPRESSED | ATTRIBUTE_NORMAL;
+pub(super) const KEPT: u32 = SETTABLE | ATTRIBUTE_COMPRESSED | ATTRIBUTE_NORMAL;
 
 /// Tagged item with extended attributes, which describe the content.
 const EXTENDED_ATTRIBUTES: u32 = 2;
@@ -384,7 +384,7 @@ impl Image {
     }
 
     /// The folder's entries changed.
-    fn touch(&mut self, folder: NodeId) {
+    pub(super) fn touch(&mut self, folder: NodeId) {
         let epoch = self.epoch();
         self.tree.inode_mut(folder).last_write_time = epoch;
     }

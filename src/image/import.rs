@@ -90,7 +90,7 @@ impl ReadAt for HostFile {
     }
 }
 
-/// Captures the directory `root`: walks it, then hashes its files, of which `watch` is told. The content stays where it is; reads of it later give a
+/// Captures the directory `root` (of a single file: a folder with just that in it): walks it, then hashes its files, of which `watch` is told. The content stays where it is; reads of it later give a
 /// [`HostFileError`] when they fail.
 ///
 /// # Errors
@@ -115,6 +115,12 @@ pub fn capture(
     let tagged = capture.tagged_items(&metadata);
     image.tree.inode_mut(top).tagged_items = tagged;
     let mut waiting = vec![(root.clone(), String::new(), top, 0)];
+    if metadata.is_file() {
+        waiting.clear();
+        let name = Name::from(root.file_name().unwrap_or_default().to_string_lossy().as_ref());
+        let entry = HostEntry { name, host: root.clone(), path: String::new(), metadata };
+        capture.add(&mut image, top, &entry)?;
+    }
     while let Some((directory, path, node, depth)) = waiting.pop() {
         if (watch.cancelled)() {
             return Err(ImageError::Cancelled);

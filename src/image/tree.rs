@@ -348,6 +348,22 @@ impl Tree {
         id
     }
 
+    /// Adds another name of the file that `first` names to `parent`, in its place there.
+    pub(super) fn insert_link(&mut self, parent: NodeId, name: Name, first: NodeId) -> NodeId {
+        let inode = self.node(first).inode;
+        self.inodes[inode.0 as usize].links += 1;
+        let id = NodeId(index_u32(self.slots.len()));
+        let node = Node { name, short_name: Name::default(), parent: Some(parent), inode };
+        self.slots.push(Slot { node, own: None, entries: None });
+        self.attach(parent, id);
+        id
+    }
+
+    /// A short name of a folder's entry changed: look-up by it is prepared anew.
+    pub(super) fn forget_index(&mut self, folder: NodeId) {
+        self.entries_mut(folder).index.take();
+    }
+
     /// Takes a node and all below it out of the tree.
     pub(super) fn remove(&mut self, id: NodeId) {
         let below: Vec<NodeId> = self.walk_from(id).collect();
