@@ -45,7 +45,7 @@ pub(crate) fn settings((codec, chunk_size): (Codec, u32)) -> WriteSettings {
     }
 }
 
-fn xml(names: &[&str]) -> WimXml {
+pub(crate) fn xml(names: &[&str]) -> WimXml {
     let mut xml = WimXml::new();
     for name in names {
         let mut image = Element::new("IMAGE");
@@ -55,7 +55,7 @@ fn xml(names: &[&str]) -> WimXml {
     xml
 }
 
-fn write(
+pub(crate) fn write(
     path: &Path,
     settings: &WriteSettings,
     blobs: Vec<BlobToWrite>,
@@ -113,7 +113,7 @@ pub(crate) fn open(path: &Path) -> Arc<Wim> {
 }
 
 /// What wimlib and 7-Zip say of a file.
-fn check_with_peers(path: &Path) {
+pub(crate) fn check_with_peers(path: &Path) {
     let file = path.as_os_str();
     if let Some(wimlib) = support::oracle("wimlib-imagex") {
         wimlib.run(["verify".as_ref(), file]);

@@ -167,7 +167,12 @@ impl<'a> ItemWriter<'a> {
         }
         let (copies, encodes) = order(items);
         self.copy_all(items, &copies, &mut headers)?;
-        self.encode_all(items, &encodes, &mut headers)?;
+        let mut rest = &encodes[..];
+        while !rest.is_empty() {
+            let (wave, behind) = rest.split_at(prepare(items, rest));
+            self.encode_all(items, wave, &mut headers)?;
+            rest = behind;
+        }
         Ok(headers)
     }
 
@@ -402,6 +407,29 @@ pub(super) fn check_source(item: &Item, actual: Sha1) -> Result<(), WimError> {
     check(&item.sha1, actual, || format!("the source of blob {}", item.sha1))
 }
 
+/// How many of these can be read without decoding anything twice, after what is solid of them was decoded; at least 1.
+fn prepare(items: &[Item], places: &[usize]) -> usize {
+    let mut first: Option<&Arc<Wim>> = None;
+    let blobs: Vec<Blob> = places
+        .iter()
+        .map_while(|&place| match &items[place].source {
+            ItemSource::Encode(Content::Wim(wim, blob)) => {
+                Arc::ptr_eq(first.get_or_insert(wim), wim).then_some(*blob)
+            }
+            _ => None,
+        })
+        .collect();
+    match first {
+        Some(wim) if blobs.iter().any(|blob| blob.solid.is_some()) => wim.prepare(&blobs).max(1),
+        // What is not solid needs no preparation, wherever it lies.
+        _ => {
+            let is_solid = |&place: &usize| matches!(&items[place].source, ItemSource::Encode(Content::Wim(_, blob)) if blob.solid.is_some());
+            let solid = places.iter().position(is_solid);
+            solid.unwrap_or(places.len()).max(1)
+        }
+    }
+}
+
 /// Splits items into those that are copied, in the order of their sources, and those that are encoded, those from WIM files first and in
 /// their order there.
 fn order(items: &[Item]) -> (Vec<usize>, Vec<usize>) {
@@ -416,21 +444,22 @@ fn order(items: &[Item]) -> (Vec<usize>, Vec<usize>) {
         match &item.source {
             ItemSource::Keep(_) | ItemSource::InSolid => {}
             ItemSource::Copy { source, offset, .. } => {
-                copies.push(((rank(source), 0, *offset), place));
+                copies.push(((rank(source), *offset), place));
             }
             ItemSource::Encode(Content::Wim(wim, blob)) => {
-                let solid = blob.solid.map_or(0, |index| u64::from(index) + 1);
-                let key = (rank(wim.source_of(blob)), solid, blob.resource.offset);
-                encodes.push((key, place));
+                encodes.push(((rank(wim.source_of(blob)), blob.position()), place));
             }
-            ItemSource::Encode(Content::Bytes(_)) => encodes.push(((usize::MAX, 0, 0), place)),
+            ItemSource::Encode(Content::Bytes(_)) => {
+                encodes.push(((usize::MAX, (u16::MAX, None, 0)), place));
+            }
         }
     }
-    let sorted = |mut keyed: Vec<((usize, u64, u64), usize)>| {
-        keyed.sort_unstable();
-        keyed.into_iter().map(|(_, place)| place).collect()
-    };
     (sorted(copies), sorted(encodes))
+}
+
+fn sorted<Key: Ord>(mut keyed: Vec<(Key, usize)>) -> Vec<usize> {
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, place)| place).collect()
 }
 
 /// Cuts contents into units and hands them out.
