@@ -43,4 +43,6 @@ mod support;
 mod upcase_oracle;
 mod wim_read;
 mod wim_tree;
+mod wim_update;
+mod wim_verbs;
 mod wim_write;
