@@ -42,6 +42,8 @@ mod servicing_apply;
 mod support;
 mod upcase_oracle;
 mod wim_read;
+mod wim_solid_write;
+mod wim_split_write;
 mod wim_tree;
 mod wim_update;
 mod wim_verbs;
