@@ -240,6 +240,10 @@ impl SolidRun {
                 let what = format!("blob of {size} bytes at {start:#x} is in no solid resource");
                 return Err(Malformed::new(FORMAT, what, offset));
             }
+            if resource.is_metadata() {
+                let what = "metadata of an image in a solid resource";
+                return Err(Malformed::new(FORMAT, what, offset));
+            }
             blob.size = size;
             blob.solid = Some(self.resources[place].0);
             resource.size = size;

@@ -16,8 +16,9 @@
 //! - [`xml`], [`info`]: the XML as a tree that keeps what it does not know, and typed access to it
 //! - [`reader`]: [`Wim`]: open, look up, read, stream
 //! - [`volume`]: the files that make up a WIM: parts of a split set, referenced files
+//! - `parts`: finding the parts of a split set
 //! - [`solid`]: solid resources, and the cache of what was decoded of them
-//! - [`verify`]: every blob against its SHA-1, on all threads
+//! - [`verify`]: every blob against its SHA-1, on all threads; `verify_solid` for those in solid resources
 //! - `resource`: compressed resources: chunk tables, decoding in parallel
 //! - [`decoded`]: a resource by itself, outside a WIM
 //! - [`integrity`]: the integrity table
@@ -39,12 +40,14 @@ pub mod metadata;
 mod metadata_encode;
 mod metadata_parse;
 mod parallel;
+mod parts;
 pub mod reader;
 mod resource;
 pub mod solid;
 mod solid_write;
 pub mod split;
 pub mod verify;
+mod verify_solid;
 pub mod volume;
 pub mod write;
 mod write_items;
@@ -59,6 +62,7 @@ pub use error::WimError;
 pub use header::{Header, ResourceHeader};
 pub use info::WimXml;
 pub use metadata::{Dentry, ImageMetadata, Reparse, Stream, StreamKind};
+pub use parts::part_path;
 pub use reader::Wim;
 pub use solid::SolidResource;
 pub use split::{SplitPart, part_path, split_wim};

@@ -2,7 +2,11 @@
 //!
 //! Opening reads header, blob table and XML; content is decoded when asked for and checked against its SHA-1.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sha1::Digest as _;
 
@@ -12,18 +16,14 @@ use super::{
     header::Header,
     info::WimXml,
     metadata::ImageMetadata,
+    parts::{self, OpenFile},
     resource::{Resource, to_usize, zeroed},
     solid::{BlockCache, SolidResource},
     verify::{self, VerifyReport},
     volume::{Volume, VolumeKind, VolumeOpener, read_header},
 };
 use crate::{
-    base::{
-        digest::Sha1,
-        limits::Limits,
-        malformed::Malformed,
-        read_at::{FileSource, ReadAt},
-    },
+    base::{digest::Sha1, limits::Limits, malformed::Malformed, read_at::ReadAt},
     codec::Codec,
 };
 
@@ -57,26 +57,41 @@ impl Wim {
         Self::of_volumes(vec![(source, header, VolumeKind::Part)], limits)
     }
 
-    /// Opens the file at `path`; see [`Wim::open`].
+    /// Opens the file at `path`; when it is the first part of a split set, the whole set, whose other parts are looked for beside it.
     ///
     /// # Errors
-    /// As [`Wim::open`]; errors of the file system name the path.
+    /// As [`Wim::open`]; when parts are missing (which, is said), or `path` is another part than the first. Errors of the file system name the path.
     pub fn open_path(path: &Path, limits: &Limits) -> Result<Self, WimError> {
+        Self::open_with(path, &[], limits)
+    }
+
+    /// Opens the file at `path` as [`Wim::open_path`] does, and takes blobs that it does not have from other files: a delta WIM's base, or parts of the set
+    /// that lie elsewhere. Of what several files have, the first file's is used. Images of referenced files are not looked at.
+    ///
+    /// # Errors
+    /// As [`Wim::open_path`]; what is wrong with a referenced file names it.
+    pub fn open_with(
+        path: &Path,
+        references: &[PathBuf],
+        limits: &Limits,
+    ) -> Result<Self, WimError> {
         tracing::debug!("opening {}", path.display());
-        Self::open(Arc::new(FileSource::open(path)?), limits)
+        Self::of_volumes(parts::open(path, references)?, limits)
     }
 
     /// Makes a WIM of files, the first of which has the images.
-    pub(super) fn of_volumes(
-        files: Vec<(Arc<dyn ReadAt>, Header, VolumeKind)>,
-        limits: &Limits,
-    ) -> Result<Self, WimError> {
+    pub(super) fn of_volumes(files: Vec<OpenFile>, limits: &Limits) -> Result<Self, WimError> {
         let mut opener = VolumeOpener::new(limits);
         let mut volumes: Vec<Volume> = Vec::with_capacity(files.len());
         let mut table = BlobTable::default();
         let mut warnings = Vec::new();
         for (source, header, kind) in files {
-            let (volume, mut of_volume) = opener.open(source, header, kind)?;
+            let path = source.as_file().map(|file| file.path().to_owned());
+            let opened = opener.open(source, header, kind);
+            let (volume, mut of_volume) = opened.map_err(|error| match path {
+                Some(path) if !volumes.is_empty() => parts::of_file(&path, error),
+                _ => error,
+            })?;
             let name = match (kind, volumes.is_empty()) {
                 (_, true) => String::new(),
                 (VolumeKind::Part, _) => format!("part {}: ", volume.header().part_number),

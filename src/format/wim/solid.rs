@@ -252,10 +252,24 @@ enum State {
     Damaged(Damage),
 }
 
+/// What is wrong with a block: told to everybody whose content is in it.
 #[derive(Debug, Clone)]
-enum Damage {
+pub(super) enum Damage {
     Malformed(Malformed),
     Decode { offset: u64, chunk: u64, source: DecodeError },
+}
+
+impl Damage {
+    /// Errors of the bytes are damage; errors of the system and of this program are not.
+    pub(super) fn of(error: WimError) -> Result<Self, WimError> {
+        match error {
+            WimError::Malformed(malformed) => Ok(Self::Malformed(malformed)),
+            WimError::Decode { offset, chunk, source } => {
+                Ok(Self::Decode { offset, chunk, source })
+            }
+            error => Err(error),
+        }
+    }
 }
 
 impl From<Damage> for WimError {
@@ -297,16 +311,11 @@ impl BlockCache {
                 *state = State::Ready(Arc::clone(&content));
                 Ok(content)
             }
-            Err(WimError::Malformed(malformed)) => {
-                *state = State::Damaged(Damage::Malformed(malformed.clone()));
-                Err(malformed.into())
-            }
-            Err(WimError::Decode { offset, chunk, source }) => {
-                let damage = Damage::Decode { offset, chunk, source };
+            Err(error) => {
+                let damage = Damage::of(error)?;
                 *state = State::Damaged(damage.clone());
                 Err(damage.into())
             }
-            Err(error) => Err(error),
         }
     }
 
@@ -394,5 +403,278 @@ impl BlockCache {
             self.fill(&wanted);
         }
         ready.max(1)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        base::{bytes::Writer, digest::Sha1, guid::Guid},
+        codec::{self, Level},
+        format::wim::{Header, Wim, WimXml},
+    };
+
+    /// A file whose blobs lie in several solid resources of one run. `level` `None`: every chunk is stored raw.
+    fn make(
+        resources: &[Vec<Vec<u8>>],
+        (codec, chunk_size): (Codec, u32),
+        level: Option<Level>,
+    ) -> Vec<u8> {
+        let mut file = vec![0; Header::SIZE];
+        let mut table = Writer::new();
+        let mut start = 0;
+        for blobs in resources {
+            let content = blobs.concat();
+            let mut encoder = level.and_then(|level| codec::encoder(codec, chunk_size, level).ok());
+            let (mut sizes, mut data) = (Writer::new(), Vec::new());
+            for chunk in content.chunks(chunk_size as usize) {
+                let encoded = encoder.as_mut().and_then(|encoder| encoder.encode(chunk, &mut data));
+                if encoded.is_none() {
+                    data.extend_from_slice(chunk);
+                }
+                sizes.u32(u32::try_from(encoded.unwrap_or(chunk.len())).unwrap());
+            }
+            let mut resource = Writer::new();
+            resource.u64(content.len() as u64).u32(chunk_size).u32(codec as u32);
+            resource.bytes(&sizes.data).bytes(&data);
+            let entry = |table: &mut Writer, stored_size, offset, size, sha1: &Sha1| {
+                let flags = ResourceHeader::SOLID;
+                let resource = ResourceHeader { stored_size, flags, offset, size };
+                super::super::blob_table::encode_entry(table, &resource, 1, sha1);
+            };
+            let (stored, offset) = (resource.data.len() as u64, file.len() as u64);
+            entry(&mut table, stored, offset, 1 << 32, &Sha1::ZERO);
+            file.extend_from_slice(&resource.data);
+            for blob in blobs {
+                entry(&mut table, blob.len() as u64, start, 0, &Sha1::of(blob));
+                start += blob.len() as u64;
+            }
+        }
+        let place = |file: &mut Vec<u8>, bytes: &[u8]| {
+            let (size, offset) = (bytes.len() as u64, file.len() as u64);
+            file.extend_from_slice(bytes);
+            ResourceHeader { stored_size: size, flags: 2, offset, size }
+        };
+        let blob_table = place(&mut file, &table.data);
+        let xml = place(&mut file, &WimXml::new().encode());
+        let header = Header {
+            version: Header::VERSION_SOLID,
+            flags: Header::codec_flags(Codec::Lzx),
+            chunk_size: 32768,
+            guid: Guid::default(),
+            part_number: 1,
+            total_parts: 1,
+            image_count: 0,
+            blob_table,
+            xml,
+            boot_metadata: ResourceHeader::default(),
+            boot_index: 0,
+            integrity: ResourceHeader::default(),
+        };
+        file[..Header::SIZE].copy_from_slice(&header.encode());
+        file
+    }
+
+    /// Content of this size that compresses and is unlike any other.
+    fn content(size: usize, seed: u32) -> Vec<u8> {
+        let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+        (0..size)
+            .map(|place| {
+                if place % 16 == 0 {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                }
+                (state >> (place % 16)) as u8 & 0x3f
+            })
+            .collect()
+    }
+
+    fn resources(sizes: &[&[usize]]) -> Vec<Vec<Vec<u8>>> {
+        let mut seed = 0;
+        let mut next = |size: &usize| {
+            seed += 1;
+            content(*size, seed)
+        };
+        sizes.iter().map(|sizes| sizes.iter().map(&mut next).collect()).collect()
+    }
+
+    fn open(file: &[u8]) -> Result<Wim, WimError> {
+        let limits = Limits { chunk: 4 << 20, ..Limits::default() };
+        Wim::open(Arc::new(file.to_vec()), &limits)
+    }
+
+    #[test]
+    fn all_content_is_read_whatever_the_codec_and_the_threads() {
+        let sizes: &[&[usize]] =
+            &[&[1000, 1, 70_000, 2_500_000, 32_768], &[5], &[300_000, 1_200_000]];
+        let resources = resources(sizes);
+        for setting in [
+            (Codec::None, 1 << 20),
+            (Codec::Xpress, 4096),
+            (Codec::Xpress, 65536),
+            (Codec::Lzx, 32768),
+            (Codec::Lzx, 2 << 20),
+        ] {
+            let file = make(&resources, setting, Some(Level::Fast));
+            for threads in [1, 3] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let wim = open(&file).unwrap();
+                    assert_eq!(wim.blobs().len(), 8);
+                    assert_eq!(wim.solids(0).len(), 3);
+                    for (index, blobs) in (0..).zip(&resources) {
+                        let in_it: Vec<&Blob> = wim.blobs_of_solid(0, index).collect();
+                        let expected: Vec<Sha1> = blobs.iter().map(|blob| Sha1::of(blob)).collect();
+                        let actual: Vec<Sha1> = in_it.iter().map(|blob| blob.sha1).collect();
+                        assert_eq!(actual, expected);
+                    }
+                    // Backwards, so that nothing is there yet.
+                    for blob in wim.blobs().iter().rev() {
+                        assert_eq!(wim.codec_of(blob), setting);
+                        let mut streamed = Vec::new();
+                        wim.stream_blob(blob, &mut |bytes| {
+                            streamed.extend_from_slice(bytes);
+                            Ok(())
+                        })
+                        .unwrap();
+                        assert_eq!(Sha1::of(&streamed), blob.sha1);
+                        assert!(wim.read_blob(blob).unwrap() == streamed);
+                    }
+                    let report = wim.verify(&|_| ()).unwrap();
+                    assert!(report.is_good(), "{:?}", report.problems);
+                    assert_eq!((report.blobs, report.bytes), (8, 4_103_774));
+                });
+            }
+        }
+    }
+
+    /// Counts the bytes that are read.
+    #[derive(Debug)]
+    pub(crate) struct Counting<Source>(pub(crate) Source, pub(crate) Arc<AtomicU64>);
+
+    impl<Source: ReadAt> ReadAt for Counting<Source> {
+        fn size(&self) -> u64 {
+            self.0.size()
+        }
+
+        fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+            self.1.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+            self.0.read_exact_at(offset, buffer)
+        }
+    }
+
+    #[test]
+    fn who_reads_everything_decodes_every_chunk_once() {
+        // More than what is kept for any number of threads up to eight, with one blob that is larger than that.
+        let mut sizes = vec![300_001; 60];
+        sizes.insert(30, 24 << 20);
+        let resources = resources(&[&sizes, &[3 << 20, 100]]);
+        let file = make(&resources, (Codec::Lzx, 2 << 20), None);
+        let size = file.len() as u64;
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let read = Arc::new(AtomicU64::new(0));
+                let source = Counting(file.clone(), Arc::clone(&read));
+                let wim = Wim::open(Arc::new(source), &Limits::default()).unwrap();
+                assert!(read.swap(0, Ordering::Relaxed) < 10_000);
+                assert!(wim.verify(&|_| ()).unwrap().is_good());
+                let verified = read.swap(0, Ordering::Relaxed);
+                assert!(verified < size, "{verified} bytes of {size} to verify");
+
+                let mut rest = wim.blobs();
+                let mut calls = 0;
+                while !rest.is_empty() {
+                    let (now, later) = rest.split_at(wim.prepare(rest));
+                    now.par_iter().for_each(|blob| drop(wim.read_blob(blob).unwrap()));
+                    (rest, calls) = (later, calls + 1);
+                }
+                let bulk = read.swap(0, Ordering::Relaxed);
+                // The large blob ends what was prepared before it, and the chunk around its end may be decoded again.
+                assert!(bulk <= size + (4 << 20), "{bulk} bytes of {size} to read everything");
+                assert!(calls < 10, "{calls} calls");
+            });
+        }
+    }
+
+    #[test]
+    fn sizes_and_tables_that_lie_are_refused() {
+        let resources = resources(&[&[50_000, 20_000], &[40_000]]);
+        let file = make(&resources, (Codec::Xpress, 32768), None);
+        let header = Header::parse(&file).unwrap();
+        let table = usize::try_from(header.blob_table.offset).unwrap();
+        let changed = |place: usize, bytes: &[u8]| {
+            let mut file = file.clone();
+            file[place..place + bytes.len()].copy_from_slice(bytes);
+            file
+        };
+        let refused = |place, bytes: &[u8]| open(&changed(place, bytes)).unwrap_err().to_string();
+        let entry = |index: usize| table + 50 * index;
+        // What stands in front of the chunks.
+        assert!(refused(208, &u64::MAX.to_le_bytes()).contains("cannot hold"));
+        assert!(refused(208, &(1_u64 << 30).to_le_bytes()).contains("cannot hold"));
+        assert!(refused(208, &1_u64.to_le_bytes()).contains("more than they can take"));
+        assert!(refused(216, &4095_u32.to_le_bytes()).contains("with chunks of 4095"));
+        assert!(refused(220, &[9]).contains("number 9"));
+        let large = changed(216, &[&(8_u32 << 20).to_le_bytes()[..], &[3]].concat());
+        assert!(open(&large).unwrap_err().to_string().contains("over the limit"));
+        // Where it lies.
+        assert!(refused(entry(0), &[15, 0, 0]).contains("cannot be in a file"));
+        assert!(refused(entry(0) + 8, &[255; 7]).contains("cannot be in a file"));
+        assert!(refused(entry(3), &[0, 0, 0]).contains("cannot be in a file"));
+        // Blobs outside, and over the edge between two.
+        assert!(refused(entry(2) + 8, &50_001_u32.to_le_bytes()).contains("in no solid resource"));
+        assert!(refused(entry(4) + 8, &u64::MAX.to_le_bytes()).contains("in no solid resource"));
+        assert!(refused(entry(2) + 8, &49_999_u32.to_le_bytes()).contains("overlap"));
+        assert!(refused(entry(1) + 7, &[0x12]).contains("metadata of an image"));
+        // The sizes of the chunks are looked at when content is read.
+        let said = |place, bytes: &[u8]| {
+            let wim = open(&changed(place, bytes)).unwrap();
+            let problems = wim.verify(&|_| ()).unwrap().problems;
+            assert!(!problems.is_empty());
+            let error = wim.read_blob(&wim.blobs()[0]).unwrap_err().to_string();
+            assert_eq!(wim.read_blob(&wim.blobs()[0]).unwrap_err().to_string(), error);
+            error
+        };
+        assert!(said(224, &0_u32.to_le_bytes()).contains("is stored in 0"));
+        assert!(said(224, &32769_u32.to_le_bytes()).contains("is stored in 32769"));
+        assert!(said(224, &32767_u32.to_le_bytes()).contains("bytes together, not"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn damage_is_never_taken_for_content(
+            places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            of_tables in any::<bool>(),
+        ) {
+            let resources = resources(&[&[5000, 9000, 10], &[7000]]);
+            let mut file = make(&resources, (Codec::Xpress, 4096), Some(Level::Fast));
+            let header = Header::parse(&file).unwrap();
+            let start = usize::try_from(header.blob_table.offset).unwrap();
+            for (place, value) in places {
+                let place = match of_tables {
+                    true => start + place.index(6 * 50),
+                    false => 208 + place.index(file.len() - 208),
+                };
+                file[place] = value;
+            }
+            let limits = Limits { chunk: 1 << 20, ..Limits::default() };
+            if let Ok(wim) = Wim::open(Arc::new(file), &limits) {
+                for blob in wim.blobs() {
+                    prop_assert!(blob.size <= 100_000);
+                    if let Ok(content) = wim.read_blob(blob) {
+                        prop_assert_eq!(Sha1::of(&content), blob.sha1);
+                    }
+                }
+                prop_assert!(wim.prepare(wim.blobs()) <= wim.blobs().len());
+                drop(wim.verify(&|_| ()));
+            }
+        }
     }
 }

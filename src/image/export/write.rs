@@ -6,6 +6,7 @@
 use std::{
     io::{self, Write as _},
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -14,7 +15,9 @@ use rayon::prelude::*;
 
 use crate::{
     base::filetime::FileTime,
+    format::wim::Wim,
     image::{
+        content::BlobLocation,
         offline::Image,
         watch::{Watch, Work},
     },
@@ -44,8 +47,11 @@ pub(super) fn write(
     }
     let mut files: Vec<&File> = plan.files.iter().collect();
     files.sort_by_key(|file| file.position);
-    for piece in files.chunks(AT_ONCE) {
+    let mut rest = &files[..];
+    while !rest.is_empty() {
+        let (piece, later) = rest.split_at(prepare(image, &rest[..rest.len().min(AT_ONCE)]));
         piece.par_iter().try_for_each(|file| write_file(image, file, target, options, &work))?;
+        rest = later;
     }
     for file in &plan.files {
         check(&work)?;
@@ -59,6 +65,23 @@ pub(super) fn write(
         finish_folder(folder, target);
     }
     Ok((total, plan.links.len() as u64))
+}
+
+/// Has what is solid of the first of these files decoded once, for all of them; returns how many files are ready, of which there is at least one.
+fn prepare(image: &Image, files: &[&File]) -> usize {
+    let mut wim: Option<Arc<Wim>> = None;
+    let mut blobs = Vec::new();
+    let mut places = Vec::new();
+    for (place, file) in files.iter().enumerate() {
+        if let Some(BlobLocation::Base(of_file, blob)) = image.location(&file.content)
+            && Arc::ptr_eq(&of_file, wim.get_or_insert_with(|| Arc::clone(&of_file)))
+        {
+            blobs.push(blob);
+            places.push(place);
+        }
+    }
+    let ready = wim.map_or(0, |wim| wim.prepare(&blobs));
+    places.get(ready).copied().unwrap_or(files.len())
 }
 
 fn check(work: &Work<'_>) -> Result<(), ExtractError> {
