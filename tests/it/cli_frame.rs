@@ -36,6 +36,8 @@ const VERBS: &[&[&str]] = &[
     &["wim", "optimize"],
     &["wim", "update"],
     &["wim", "set"],
+    &["wim", "split"],
+    &["wim", "join"],
     &["wim", "verify"],
     &["demo"],
     &["schema"],

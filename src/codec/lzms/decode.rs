@@ -264,10 +264,8 @@ fn decode_items(
                 let raw = delta_offset.read_value(&OFFSETS, &mut bits, lengths);
                 let raw = raw.ok_or_else(|| damaged(NO_CODE))?;
                 bits.refill();
-                let source = DeltaSource {
-                    power: (power & 7) as u32,
-                    raw: (raw & 0xFFFF_FFFF) as u32,
-                };
+                let source =
+                    DeltaSource { power: (power & 7) as u32, raw: (raw & 0xFFFF_FFFF) as u32 };
                 recent_delta.push(source);
                 source
             } else {

@@ -10,7 +10,7 @@ use crate::{
     base::digest::Sha1,
     cli::{app::Context, exit::Failure, text},
     codec::Codec,
-    format::wim::{Blob, Header, ResourceHeader, Wim},
+    format::wim::{Blob, Header, ResourceHeader, Volume, Wim},
 };
 
 /// Show what a WIM and its images are
@@ -116,6 +116,32 @@ struct FileInfo {
     xml: Place,
     boot_metadata: Place,
     integrity: Place,
+    files: Vec<VolumeInfo>,
+    solid_resources: Vec<SolidInfo>,
+}
+
+/// One of the files that make up the WIM: the file itself, its parts.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct VolumeInfo {
+    path: Option<String>,
+    size: u64,
+    part: u16,
+    compression: Codec,
+    chunk_size: u32,
+}
+
+/// A solid resource.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct SolidInfo {
+    volume: u16,
+    offset: u64,
+    stored_size: u64,
+    size: u64,
+    compression: Codec,
+    chunk_size: u32,
+    blobs: u64,
 }
 
 /// Where a resource lies.
@@ -247,7 +273,7 @@ fn file_info(wim: &Wim, path: String) -> FileInfo {
     let header: &Header = wim.header();
     FileInfo {
         path,
-        size: wim.source().size(),
+        size: wim.volumes().iter().map(|volume| volume.source().size()).sum(),
         guid: header.guid.to_string(),
         version: header.version,
         flags: header.flags,
@@ -269,7 +295,38 @@ fn file_info(wim: &Wim, path: String) -> FileInfo {
         xml: Place::from(&header.xml),
         boot_metadata: Place::from(&header.boot_metadata),
         integrity: Place::from(&header.integrity),
+        files: wim.volumes().iter().map(volume_info).collect(),
+        solid_resources: solid_infos(wim),
     }
+}
+
+fn volume_info(volume: &Volume) -> VolumeInfo {
+    let path = volume.source().as_file().map(|file| file.path().display().to_string());
+    VolumeInfo {
+        path,
+        size: volume.source().size(),
+        part: volume.header().part_number,
+        compression: volume.codec(),
+        chunk_size: volume.chunk_size(),
+    }
+}
+
+fn solid_infos(wim: &Wim) -> Vec<SolidInfo> {
+    let mut infos = Vec::new();
+    for (number, volume) in (0..).zip(wim.volumes()) {
+        for (index, solid) in (0..).zip(volume.solids()) {
+            infos.push(SolidInfo {
+                volume: number,
+                offset: solid.header().offset,
+                stored_size: solid.header().stored_size,
+                size: solid.size(),
+                compression: solid.codec(),
+                chunk_size: solid.chunk_size(),
+                blobs: wim.blobs_of_solid(number, index).count() as u64,
+            });
+        }
+    }
+    infos
 }
 
 /// What the XML says of an image.
@@ -351,7 +408,7 @@ fn file_rows(file: &FileInfo) -> Vec<(&'static str, String)> {
         0 => file.compression.to_string(),
         chunk => format!("{}, chunks of {}", file.compression, text::size(u64::from(chunk))),
     };
-    vec![
+    let mut rows = vec![
         ("File", file.path.clone()),
         ("Size", format!("{} ({} bytes)", text::size(file.size), file.size)),
         ("GUID", file.guid.clone()),
@@ -369,7 +426,24 @@ fn file_rows(file: &FileInfo) -> Vec<(&'static str, String)> {
         ("XML", place(&file.xml)),
         ("Boot metadata", place(&file.boot_metadata)),
         ("Integrity table", place(&file.integrity)),
-    ]
+    ];
+    for part in file.files.iter().skip(1) {
+        let path = part.path.as_deref().unwrap_or("unnamed");
+        rows.push(("Part file", format!("{}: {path}, {}", part.part, text::size(part.size))));
+    }
+    for solid in &file.solid_resources {
+        let form = format!(
+            "{}, chunks of {}, {} in {} bytes at offset {:#x}, {}",
+            solid.compression,
+            text::size(u64::from(solid.chunk_size)),
+            text::size(solid.size),
+            solid.stored_size,
+            solid.offset,
+            text::count(solid.blobs, "blob", "blobs")
+        );
+        rows.push(("Solid resource", form));
+    }
+    rows
 }
 
 /// The facts of an image in the order people look for them; what is unknown is left out.
