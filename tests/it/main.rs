@@ -41,6 +41,7 @@ mod recipe_schema;
 mod servicing_apply;
 mod support;
 mod upcase_oracle;
+mod wim_append;
 mod wim_read;
 mod wim_solid_write;
 mod wim_split_write;

@@ -57,7 +57,10 @@ fn what_is_written_is_what_is_read_and_peers_accept_it() {
         assert_eq!((wim.codec(), wim.chunk_size()), (Codec::Lzx, 32768));
         let [resource] = wim.solids(0) else { panic!("{} solid resources", wim.solids(0).len()) };
         assert_eq!((resource.codec(), resource.chunk_size()), (solid.codec, solid.chunk_size));
-        assert_eq!(resource.size(), tree.blobs.values().map(|(bytes, _)| bytes.len() as u64).sum());
+        assert_eq!(
+            resource.size(),
+            tree.blobs.values().map(|(bytes, _)| bytes.len() as u64).sum::<u64>()
+        );
         assert!(wim.blobs().iter().all(|blob| blob.solid == Some(0)));
         // In the order of the plan.
         let order: Vec<_> = wim.blobs_of_solid(0, 0).map(|blob| blob.sha1).collect();
