@@ -53,9 +53,7 @@ pub(super) fn place(
     rank: &dyn Fn(&Arc<Wim>) -> usize,
 ) -> (bool, SolidKey, Option<(usize, (u16, Option<u32>, u64))>) {
     let stored = match &blob.source {
-        BlobSource::Wim { wim, blob } => {
-            Some((rank(wim), blob.position()))
-        }
+        BlobSource::Wim { wim, blob } => Some((rank(wim), blob.position())),
         BlobSource::Resource { .. } | BlobSource::Bytes { .. } => None,
     };
     let is_solid = stored.is_some_and(|(_, (_, solid, _))| solid.is_some());

@@ -89,13 +89,9 @@ pub(crate) fn run_split(arguments: &SplitArguments, context: &Context) -> Result
         })
     };
     let meter = Meter::new(&context.settings, "writing", total);
-    let result = split_wim(
-        &wim,
-        arguments.size_mib,
-        &mut create,
-        &|done| meter.at(done),
-        &|| context.interrupt.pressed(),
-    );
+    let result = split_wim(&wim, arguments.size_mib, &mut create, &|done| meter.at(done), &|| {
+        context.interrupt.pressed()
+    });
     meter.finish();
     if let Some(failure) = failure {
         return Err(failure);
@@ -176,7 +172,8 @@ pub(crate) fn run_join(arguments: &JoinArguments, context: &Context) -> Result<(
     let (first, others) = first_part(&arguments.parts)?;
     let wim = select::open_parts(first, &others, context)?;
     let target = fs::canonicalize(destination).ok();
-    if arguments.parts.iter().any(|part| target.is_some() && fs::canonicalize(part).ok() == target) {
+    if arguments.parts.iter().any(|part| target.is_some() && fs::canonicalize(part).ok() == target)
+    {
         return Err(Failure::usage("a part cannot be the file that is written"));
     }
     let count = wim.volumes().len();
@@ -200,9 +197,8 @@ fn first_part(parts: &[PathBuf]) -> Result<(&Path, Vec<PathBuf>), Failure> {
     let [only] = parts else {
         let is_first = |part: &&PathBuf| {
             let mut bytes = [0; Header::SIZE];
-            let read = fs::File::open(part).and_then(|mut file| {
-                io::Read::read_exact(&mut file, &mut bytes)
-            });
+            let read = fs::File::open(part)
+                .and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes));
             read.is_ok() && Header::parse(&bytes).is_ok_and(|header| header.part_number == 1)
         };
         let Some(first) = parts.iter().find(is_first) else {
