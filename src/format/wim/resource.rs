@@ -565,7 +565,7 @@ mod tests {
             let workers = Workers::new(codec, chunk_size);
             Resource::new(&file, &workers, header).unwrap_err().to_string()
         };
-        assert!(error(Codec::Lzms, 131_072).starts_with("LZMS with chunks of 131072 bytes is not"));
+        assert!(error(Codec::Lzms, 16_384).starts_with("LZMS with chunks of 16384 bytes is not"));
         assert!(error(Codec::None, 0).contains("in an uncompressed file"));
     }
 }
