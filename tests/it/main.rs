@@ -50,4 +50,6 @@ mod wim_solid_write;
 mod wim_split;
 mod wim_split_write;
 mod wim_tree;
+mod wim_update;
+mod wim_verbs;
 mod wim_write;

@@ -64,8 +64,7 @@ fn is_same_set(one: &Header, other: &Header) -> bool {
 }
 
 /// The name that splitting gives a part of the set that begins with `first`.
-#[must_use]
-pub fn part_path(first: &Path, part: u32) -> PathBuf {
+pub(super) fn part_path(first: &Path, part: u32) -> PathBuf {
     if part < 2 {
         return first.to_owned();
     }

@@ -51,14 +51,12 @@ pub(super) fn place(
     key: &SolidKey,
     blob: &BlobToWrite,
     rank: &dyn Fn(&Arc<Wim>) -> usize,
-) -> (bool, SolidKey, Option<(usize, u16, Option<u32>, u64)>) {
+) -> (bool, SolidKey, Option<(usize, (u16, Option<u32>, u64))>) {
     let stored = match &blob.source {
-        BlobSource::Wim { wim, blob } => {
-            Some((rank(wim), blob.volume, blob.solid, blob.resource.offset))
-        }
+        BlobSource::Wim { wim, blob } => Some((rank(wim), blob.position())),
         BlobSource::Resource { .. } | BlobSource::Bytes { .. } => None,
     };
-    let is_solid = stored.is_some_and(|(_, _, solid, _)| solid.is_some());
+    let is_solid = stored.is_some_and(|(_, (_, solid, _))| solid.is_some());
     match order {
         BlobOrder::Stored => (stored.is_none(), SolidKey::default(), stored),
         BlobOrder::Solid if is_solid => (false, SolidKey::default(), stored),

@@ -1,7 +1,7 @@
 //! `transom wim`: WIM files on their own.
 //!
 //! - `info`, `list`, `cat`, `extract`, `verify`: verbs that read
-//! - `capture`, `append`, `export`, `delete`, `optimize`, `update`, `set`: verbs that write
+//! - `capture`, `append`, `export`, `delete`, `optimize`, `update`, `set`, `split` (with `join`): verbs that write
 //! - `compression`: how they compress; `place`: where they write
 //! - `select`: opening a WIM, choosing an image
 //! - `tree`: an image's entries with their paths, attributes, links
@@ -19,6 +19,7 @@ mod optimize;
 mod place;
 pub(crate) mod select;
 mod set;
+mod split;
 pub(crate) mod tree;
 mod update;
 pub(crate) mod verify;
@@ -50,6 +51,8 @@ enum WimCommand {
     Optimize(optimize::OptimizeArguments),
     Update(update::UpdateArguments),
     Set(set::SetArguments),
+    Split(split::SplitArguments),
+    Join(split::JoinArguments),
     Verify(verify::VerifyArguments),
 }
 
@@ -67,6 +70,8 @@ pub(crate) fn run(arguments: &WimArguments, context: &Context) -> Result<(), Fai
         WimCommand::Optimize(arguments) => optimize::run(arguments, context),
         WimCommand::Update(arguments) => update::run(arguments, context),
         WimCommand::Set(arguments) => set::run(arguments, context),
+        WimCommand::Split(arguments) => split::run_split(arguments, context),
+        WimCommand::Join(arguments) => split::run_join(arguments, context),
         WimCommand::Verify(arguments) => verify::run(arguments, context),
     }
 }
