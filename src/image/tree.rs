@@ -348,6 +348,17 @@ impl Tree {
         id
     }
 
+    /// Adds another name of the file that `first` names to `parent`, in its place there.
+    pub(super) fn insert_link(&mut self, parent: NodeId, name: Name, first: NodeId) -> NodeId {
+        let inode = self.node(first).inode;
+        self.inodes[inode.0 as usize].links += 1;
+        let id = NodeId(index_u32(self.slots.len()));
+        let node = Node { name, short_name: Name::default(), parent: Some(parent), inode };
+        self.slots.push(Slot { node, own: None, entries: None });
+        self.attach(parent, id);
+        id
+    }
+
     /// Takes a node and all below it out of the tree.
     pub(super) fn remove(&mut self, id: NodeId) {
         let below: Vec<NodeId> = self.walk_from(id).collect();
@@ -379,6 +390,18 @@ impl Tree {
         }
         shared.edited = true;
         shared
+    }
+
+    /// Makes what a node names a file of its own, as this name tells it.
+    pub(super) fn split(&mut self, id: NodeId) {
+        let inode = Inode { links: 1, hard_link_group: 0, ..self.inode(id).clone() };
+        let old = self.node(id).inode;
+        self.inodes[old.0 as usize].links -= 1;
+        let new = InodeId(index_u32(self.inodes.len()));
+        self.inodes.push(inode);
+        let slot = &mut self.slots[id.0 as usize];
+        slot.own = None;
+        slot.node.inode = new;
     }
 
     /// Number of inodes ever made: a bound for [`InodeId`].

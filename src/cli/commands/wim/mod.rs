@@ -1,9 +1,10 @@
 //! `transom wim`: WIM files on their own.
 //!
-//! - `info`, `list`, `cat`, `extract`, `capture`, `verify`: the verbs
+//! - `info`, `list`, `cat`, `extract`, `apply`, `capture`, `verify`: the verbs
 //! - `select`: opening a WIM, choosing an image
 //! - `tree`: an image's entries with their paths, attributes, links
 
+mod apply;
 pub(crate) mod capture;
 mod cat;
 mod extract;
@@ -33,6 +34,7 @@ enum WimCommand {
     List(list::ListArguments),
     Cat(cat::CatArguments),
     Extract(extract::ExtractArguments),
+    Apply(apply::ApplyArguments),
     Capture(capture::CaptureArguments),
     Verify(verify::VerifyArguments),
 }
@@ -44,6 +46,7 @@ pub(crate) fn run(arguments: &WimArguments, context: &Context) -> Result<(), Fai
         WimCommand::List(arguments) => list::run(arguments, context),
         WimCommand::Cat(arguments) => cat::run(arguments, context),
         WimCommand::Extract(arguments) => extract::run(arguments, context),
+        WimCommand::Apply(arguments) => apply::run(arguments, context),
         WimCommand::Capture(arguments) => capture::run(arguments, context),
         WimCommand::Verify(arguments) => verify::run(arguments, context),
     }

@@ -41,6 +41,10 @@ use crate::{
 /// files are their modification times (also as creation and access time, which other systems and mere reading change); with --epoch or
 /// SOURCE_DATE_EPOCH, later times become that time, so that a fresh checkout gives the same image too. The image's own time is that of its newest file.
 ///
+/// A folder that `wim apply` wrote has a sidecar, .transom-ntfs.wim, with what the host's file system cannot hold: attributes, security, short names, named
+/// streams and more come from there, as do name and description of the image. What is on the host decides: deleted entries are gone, new ones
+/// inherit security, changed files keep their attributes and security and lose their named streams, as on Windows.
+///
 /// Captured are names, contents, hard links, symbolic links and times; --unix-data adds owner and mode as wimlib records them. Sockets, pipes and
 /// devices are left out with a warning. A folder that is a Windows is recognised, and the XML says which.
 ///
@@ -101,6 +105,10 @@ pub(crate) struct CaptureArguments {
     #[arg(long)]
     unix_data: bool,
 
+    /// Heed no sidecar that `wim apply` left in the folder: capture what the folder itself holds
+    #[arg(long)]
+    ignore_sidecar: bool,
+
     /// Latest time in the image, such as 2026-11-01T00:00:00Z [default: SOURCE_DATE_EPOCH]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     epoch: Option<FileTime>,
@@ -127,7 +135,7 @@ fn parse_time(text: &str) -> Result<FileTime, String> {
 
 /// Runs `transom wim capture`.
 pub(crate) fn run(arguments: &CaptureArguments, context: &Context) -> Result<(), Failure> {
-    let settings = write_settings(arguments, context)?;
+    let mut settings = write_settings(arguments, context)?;
     let (source, output) = (&arguments.source, &arguments.wim);
     if !arguments.overwrite && fs::symlink_metadata(output).is_ok() {
         return Err(Problem::new("output::exists", format!("{} exists already", output.display()))
@@ -147,7 +155,11 @@ pub(crate) fn run(arguments: &CaptureArguments, context: &Context) -> Result<(),
         progress: &|done, total| meter.at_of(done, total),
         cancelled: &|| context.interrupt.pressed(),
     };
-    let captured = import::capture(source, &options, watch);
+    let sidecar = match arguments.ignore_sidecar {
+        true => import::SidecarUse::Ignore,
+        false => import::SidecarUse::Merge,
+    };
+    let captured = import::capture_with(source, &options, sidecar, watch);
     meter.finish();
     let (mut image, report) = captured.map_err(|error| failures::capture(source, error))?;
     warn(&report.warnings, context);
@@ -157,6 +169,11 @@ pub(crate) fn run(arguments: &CaptureArguments, context: &Context) -> Result<(),
     let newest = settle_times(&mut finished, arguments.epoch.or(context.settings.epoch));
     let name = arguments.name.clone().unwrap_or_else(|| folder_name(source));
     let mut xml = image::xml::create(&finished, &name, newest);
+    if let Some(restored) = &report.restored {
+        xml = restored.element(&finished, newest);
+        settings.rp_fix = restored.rp_fix;
+        arguments.name.iter().for_each(|name| xml.set_text(&["NAME"], name));
+    }
     if let Some(description) = &arguments.description {
         xml.set_text(&["DESCRIPTION"], description);
     }
