@@ -218,9 +218,13 @@ fn sidecar_help(error: &SidecarError) -> String {
     let first = match error {
         SidecarError::Unfinished(_) => "apply the image again with --overwrite",
         SidecarError::Foreign(_) => "move it away if it is a file of yours",
-        SidecarError::Broken { .. } => "put back the one that apply wrote, or apply the image again",
+        SidecarError::Broken { .. } => {
+            "put back the one that apply wrote, or apply the image again"
+        }
     };
-    format!("{first}; --ignore-sidecar captures what the folder itself holds, without security, short names, named streams ...")
+    format!(
+        "{first}; --ignore-sidecar captures what the folder itself holds, without security, short names, named streams ..."
+    )
 }
 
 /// Patterns that are none, or that choose nothing.

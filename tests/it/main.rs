@@ -41,6 +41,7 @@ mod recipe_schema;
 mod servicing_apply;
 mod support;
 mod upcase_oracle;
+mod wim_fidelity;
 mod wim_read;
 mod wim_tree;
 mod wim_write;

@@ -175,7 +175,9 @@ mod unix {
                     Err(Errno::NOSYS | Errno::PERM) => {
                         self.has_openat2.store(false, Ordering::Relaxed);
                     }
-                    Err(Errno::INTR | Errno::AGAIN) => return self.open_at(path, flags, mode.bits()),
+                    Err(Errno::INTR | Errno::AGAIN) => {
+                        return self.open_at(path, flags, mode.bits());
+                    }
                     result => return Ok(result?),
                 }
             }

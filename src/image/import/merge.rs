@@ -114,9 +114,8 @@ impl Merge<'_> {
         let on_host = children.iter().copied().filter(|&id| self.kind(id) != Kind::Absent);
         let known: HashMap<Name, NodeId> =
             on_host.map(|id| (self.image.tree.node(id).name.clone(), id)).collect();
-        let entries = self
-            .capture
-            .entries(&folder.host, &folder.path, &|name| known.contains_key(name))?;
+        let entries =
+            self.capture.entries(&folder.host, &folder.path, &|name| known.contains_key(name))?;
         let same = |entry: &HostEntry| {
             known.get(&entry.name).copied().filter(|&id| Some(self.kind(id)) == kind_of(entry))
         };

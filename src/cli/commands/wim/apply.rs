@@ -114,7 +114,9 @@ fn report(report: &ExtractReport, target: &Path, options: ApplyOptions, context:
     ));
     if !report.losses.is_empty() {
         context.printer.note(match options.sidecar {
-            true => format!("in the sidecar ({SIDECAR_NAME}) alone, because this host cannot hold it:"),
+            true => {
+                format!("in the sidecar ({SIDECAR_NAME}) alone, because this host cannot hold it:")
+            }
             false => "not kept, because this file system cannot hold it:".to_owned(),
         });
     }
