@@ -325,6 +325,7 @@ fn wim_code(error: &WimError) -> &'static str {
         | WimError::HashMismatch { .. }
         | WimError::Damaged { .. } => "wim::damaged",
         WimError::MissingBlob { .. } => "wim::missing-blob",
+        WimError::Volumes { .. } => "wim::parts",
         WimError::NoSuchImage { .. } => "wim::no-such-image",
         WimError::Unsupported { .. } => "wim::unsupported",
         WimError::Plan { .. } | WimError::Source { .. } | WimError::Io(_) | WimError::Cancelled => {
@@ -403,16 +404,12 @@ mod tests {
     }
 
     #[test]
-    fn a_split_wim_is_joined_not_exported() {
-        let split = |part: u16| WimError::Unsupported {
-            what: format!("split WIM files (this is part {part} of 3) are"),
-        };
-        let first = said(&wim_read(Path::new("a.swm"), split(1)));
-        assert!(first.contains("wimlib-imagex join OUT.wim *.swm"), "{first}");
-        let second = said(&wim_read(Path::new("a2.swm"), split(2)));
-        assert!(second.contains("name part 1"), "{second}");
-        let solid = WimError::Unsupported { what: "solid resources are".to_owned() };
-        assert!(said(&wim_read(Path::new("a.esd"), solid)).contains("export"));
+    fn a_split_wim_wants_its_parts_and_an_unknown_kind_another_tool() {
+        let split = WimError::Volumes { what: "x3.swm is missing".to_owned() };
+        let split = said(&wim_read(Path::new("x.swm"), split));
+        assert!(split.contains("x3.swm is missing") && split.contains("one folder"), "{split}");
+        let pipable = WimError::Unsupported { what: "pipable WIM files are".to_owned() };
+        assert!(said(&wim_read(Path::new("a.wim"), pipable)).contains("export"));
     }
 
     #[test]

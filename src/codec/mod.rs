@@ -9,6 +9,7 @@ use std::fmt;
 mod bits;
 mod copy;
 mod huffman;
+mod lzms;
 mod lzx;
 mod matches;
 mod xpress;
@@ -27,7 +28,7 @@ pub enum Codec {
     Xpress,
     /// LZX in its WIM dialect.
     Lzx,
-    /// LZMS. Recognised; decoding and encoding are not in this version.
+    /// LZ77 with adaptive codes and delta matches, 1 GiB window at most.
     Lzms,
 }
 
@@ -47,9 +48,10 @@ impl Codec {
     #[must_use]
     pub fn encoder_version(self) -> u8 {
         match self {
-            Self::None | Self::Lzms => 0,
+            Self::None => 0,
             Self::Xpress => xpress::ENCODER_VERSION,
             Self::Lzx => lzx::ENCODER_VERSION,
+            Self::Lzms => lzms::ENCODER_VERSION,
         }
     }
 
@@ -159,7 +161,7 @@ pub struct Unsupported {
 /// A decoder for chunks of at most `chunk_size` bytes.
 ///
 /// # Errors
-/// For [`Codec::None`] (nothing to decode), [`Codec::Lzms`], and chunk sizes that the format does not allow.
+/// For [`Codec::None`] (nothing to decode), and chunk sizes that the format does not allow.
 pub fn decoder(codec: Codec, chunk_size: u32) -> Result<Box<dyn Decode>, Unsupported> {
     match codec {
         Codec::Xpress if codec.allows_chunk_size(chunk_size) => {
@@ -167,6 +169,9 @@ pub fn decoder(codec: Codec, chunk_size: u32) -> Result<Box<dyn Decode>, Unsuppo
         }
         Codec::Lzx if codec.allows_chunk_size(chunk_size) => {
             Ok(Box::new(lzx::Decoder::new(chunk_size)))
+        }
+        Codec::Lzms if codec.allows_chunk_size(chunk_size) => {
+            Ok(Box::new(lzms::Decoder::new(chunk_size)))
         }
         _ => Err(Unsupported { codec, chunk_size }),
     }
@@ -193,6 +198,9 @@ pub fn encoder(
                 }
                 _ => Box::new(lzx::Encoder::<u32, 0x40_0000, 0x1_0000>::new(chunk_size, level)),
             })
+        }
+        Codec::Lzms if codec.allows_chunk_size(chunk_size) => {
+            Ok(Box::new(lzms::Encoder::new(chunk_size, level)))
         }
         _ => Err(Unsupported { codec, chunk_size }),
     }

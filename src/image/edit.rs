@@ -384,7 +384,7 @@ impl Image {
     }
 
     /// The folder's entries changed.
-    fn touch(&mut self, folder: NodeId) {
+    pub(super) fn touch(&mut self, folder: NodeId) {
         let epoch = self.epoch();
         self.tree.inode_mut(folder).last_write_time = epoch;
     }

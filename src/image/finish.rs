@@ -103,8 +103,8 @@ impl Image {
         }
         // New content has no place in the base: it comes last, and the sort keeps its order.
         blobs.sort_by_key(|blob| match &blob.location {
-            BlobLocation::Base(_, found) => (found.part, found.resource.offset),
-            _ => (u16::MAX, u64::MAX),
+            BlobLocation::Base(_, found) => found.position(),
+            _ => (u16::MAX, None, u64::MAX),
         });
         Ok(blobs)
     }

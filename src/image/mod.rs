@@ -8,6 +8,7 @@
 //! - [`facts`]: what the image says about itself; [`xml`]: those facts in the WIM's XML
 //! - [`dump`]: the tree as text
 //! - [`import`], [`export`]: from and to a directory of the host; [`host`]: what both need of it; [`watch`]: progress and cancellation of both
+//! - [`assembly`]: the images of a WIM being put together, and update commands
 //! - [`patterns`]: what to capture or extract; [`reparse`]: what links point to
 //!
 //! # Rules of editing
@@ -22,6 +23,7 @@
 //! - An edit that would change nothing is not recorded and changes nothing.
 //! - Folders keep their order of entries. A new entry goes to its place in a folder that is sorted as NT sorts, and to the end in others.
 
+pub mod assembly;
 pub mod changeset;
 pub mod content;
 pub mod dump;
@@ -42,6 +44,7 @@ pub mod tree;
 pub mod watch;
 pub mod xml;
 
+pub use assembly::{Assembly, AssemblyError, BlobOrder, WritePlan};
 pub use changeset::{Change, Changeset};
 pub use content::{BlobLocation, BlobRef, StoredContent};
 pub use error::ImageError;

@@ -359,6 +359,11 @@ impl Tree {
         id
     }
 
+    /// A short name of a folder's entry changed: look-up by it is prepared anew.
+    pub(super) fn forget_index(&mut self, folder: NodeId) {
+        self.entries_mut(folder).index.take();
+    }
+
     /// Takes a node and all below it out of the tree.
     pub(super) fn remove(&mut self, id: NodeId) {
         let below: Vec<NodeId> = self.walk_from(id).collect();

@@ -98,8 +98,8 @@ fn stored_size(blob: &BlobToWrite, base: &Wim, settings: &WriteSettings) -> u64 
     match &blob.source {
         BlobSource::Resource { stored_size, .. } => *stored_size,
         BlobSource::Wim { blob, .. }
-            if base.codec() == settings.codec
-                && base.header().chunk_size == settings.chunk_size =>
+            if blob.solid.is_none()
+                && base.codec_of(blob) == (settings.codec, settings.chunk_size) =>
         {
             blob.resource.stored_size
         }
@@ -172,7 +172,7 @@ fn with_other_images(
     let mut all = Vec::new();
     // As they lie in the file, so that neighbours are copied together.
     let mut base: Vec<_> = wim.blobs().iter().collect();
-    base.sort_by_key(|blob| (blob.part, blob.resource.offset));
+    base.sort_by_key(|blob| blob.position());
     for blob in base {
         let elsewhere = others.remove(&blob.sha1).map_or(0, |(count, _)| count);
         match of_built.remove(&blob.sha1) {

@@ -57,13 +57,9 @@ pub fn is_unchanged(wim: &Wim, stamp: &Stamp) -> bool {
 #[must_use]
 pub fn remedy(error: &WimError) -> Option<&'static str> {
     match error {
-        WimError::Unsupported { what } if what.starts_with("split WIM") => {
-            Some(if what.contains("this is part 1 of") {
-                "`wimlib-imagex join OUT.wim *.swm` makes one WIM of all parts, which can be read"
-            } else {
-                "name part 1, and all others with it, when you join them: `wimlib-imagex join OUT.wim *.swm` makes one WIM, which can be read"
-            })
-        }
+        WimError::Volumes { .. } => Some(
+            "put all parts of the set into one folder, under the names they had (x.swm, x2.swm, x3.swm ...), and name the first",
+        ),
         WimError::Unsupported { .. } => Some(
             "`wimlib-imagex export IN.esd all OUT.wim --compress=LZX` makes a WIM that can be read",
         ),

@@ -15,14 +15,19 @@
 //! - [`metadata`]: the tree of an image; `parse` and `encode` beside it
 //! - [`xml`], [`info`]: the XML as a tree that keeps what it does not know, and typed access to it
 //! - [`reader`]: [`Wim`]: open, look up, read, stream
+//! - [`volume`]: the files that make up a WIM: parts of a split set, referenced files
+//! - [`solid`]: solid resources, and the cache of what was decoded of them
 //! - [`verify`]: every blob against its SHA-1, on all threads
 //! - `resource`: compressed resources: chunk tables, decoding in parallel
 //! - [`decoded`]: a resource by itself, outside a WIM
 //! - [`integrity`]: the integrity table
 //! - [`encode`]: making compressed resources
 //! - [`mod@write`]: a whole WIM from a plan
+//! - [`append`]: the same, in place: behind what the file holds already, so that no crash can damage it
+//! - [`split`]: a WIM in parts of a given size
 //! - [`error`]: what can go wrong
 
+pub mod append;
 pub mod blob_table;
 pub mod decoded;
 pub mod encode;
@@ -36,11 +41,17 @@ mod metadata_parse;
 mod parallel;
 pub mod reader;
 mod resource;
+pub mod solid;
+mod solid_write;
+pub mod split;
 pub mod verify;
+pub mod volume;
 pub mod write;
 mod write_items;
+mod write_plan;
 pub mod xml;
 
+pub use append::{Recovered, append_wim, recover};
 pub use blob_table::Blob;
 pub use decoded::DecodedResource;
 pub use encode::{EncodedResource, encode_resource, encode_resource_seek};
@@ -49,7 +60,10 @@ pub use header::{Header, ResourceHeader};
 pub use info::WimXml;
 pub use metadata::{Dentry, ImageMetadata, Reparse, Stream, StreamKind};
 pub use reader::Wim;
+pub use solid::SolidResource;
+pub use split::{SplitPart, part_path, split_wim};
 pub use verify::VerifyReport;
+pub use volume::{Volume, VolumeKind};
 pub use write::{
     BlobSource, BlobToWrite, MetadataToWrite, Solid, WriteReport, WriteSettings, write_wim,
 };

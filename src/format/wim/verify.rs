@@ -138,7 +138,7 @@ fn items<'a>(wim: &'a Wim, damages: &mut Vec<Damage>) -> Result<Vec<Item<'a>>, W
     });
     let mut items = Vec::with_capacity(listed.len());
     for (blob, image) in listed {
-        match wim.resource(&blob.resource) {
+        match wim.resource_of(blob) {
             Ok(resource) => items.push(Item { blob, image, resource }),
             Err(error @ WimError::Unsupported { .. }) => return Err(error),
             Err(error) => damages.push(Damage::new(blob, image, error)),
@@ -294,7 +294,7 @@ fn run(wim: &Wim, items: &[Item<'_>], unit: &Unit) -> Done {
             });
             Done::Part { item: *item, is_last: start + length == resource.size(), content }
         }
-        Unit::Whole(range) => Done::Whole(wim.workers().with(|worker| {
+        Unit::Whole(range) => Done::Whole(wim.volumes()[0].workers().with(|worker| {
             let mut stored = std::mem::take(&mut worker.stored);
             let mut output = std::mem::take(&mut worker.output);
             let results = run_whole(wim, items, range.clone(), worker, (&mut stored, &mut output));
@@ -409,7 +409,7 @@ fn check_integrity(wim: &Wim, report: &mut VerifyReport) -> Result<(), WimError>
     report.has_integrity_table = true;
     let malformed =
         |what: String| WimError::from(Malformed::new("WIM integrity table", what, header.offset));
-    let table = match wim.resource(&header) {
+    let table = match wim.volumes()[0].resource(&header) {
         Ok(resource) if resource.size() <= wim.source().size() => {
             let mut bytes = vec![0; to_usize(resource.size())?];
             resource.read_parallel(0, &mut bytes).and_then(|()| Ok(IntegrityTable::parse(&bytes)?))

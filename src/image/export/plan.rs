@@ -84,7 +84,7 @@ pub(super) struct File {
     pub(super) entries: Vec<usize>,
     pub(super) content: BlobRef,
     /// Where its content lies, so that files can be read in that order: part and offset in the WIM; what lies elsewhere comes last.
-    pub(super) position: (u16, u64),
+    pub(super) position: (u16, Option<u32>, u64),
     pub(super) times: Times,
     pub(super) mode: Option<u32>,
 }
@@ -287,9 +287,9 @@ impl Planner<'_> {
             return Ok(());
         }
         let position = match self.image.location(&content) {
-            Some(BlobLocation::Base(_, blob)) => (blob.part, blob.resource.offset),
-            Some(_) => (u16::MAX, u64::MAX),
-            None if content.sha1.is_zero() => (0, 0),
+            Some(BlobLocation::Base(_, blob)) => blob.position(),
+            Some(_) => (u16::MAX, None, u64::MAX),
+            None if content.sha1.is_zero() => (0, None, 0),
             None => return Err(self.image.missing(&tree.path_of(entry.node), &content, "")),
         };
         if tree.links(entry.node) > 1 {

@@ -27,6 +27,57 @@ pub(crate) struct ImageChoice {
     pub(crate) image: Option<String>,
 }
 
+/// Which images of a WIM.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ImageChoices {
+    /// An image's number, from 1; may be repeated
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) index: Vec<u32>,
+
+    /// An image's name; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image: Vec<String>,
+}
+
+impl ImageChoices {
+    /// The chosen images, in the order they were named: by number, then by name. Without a choice, the only one.
+    pub(crate) fn some(&self, wim: &Wim, path: &Path) -> Result<Vec<u32>, Failure> {
+        if self.index.is_empty() && self.image.is_empty() {
+            return ImageChoice::default().one(wim, path).map(|index| vec![index]);
+        }
+        self.named(wim, path)
+    }
+
+    /// The chosen images. Without a choice it is a usage error.
+    pub(crate) fn named(&self, wim: &Wim, path: &Path) -> Result<Vec<u32>, Failure> {
+        let by_number = self.index.iter().map(|&index| (Some(index), None));
+        let by_name = self.image.iter().map(|name| (None, Some(name.clone())));
+        let chosen = by_number
+            .chain(by_name)
+            .map(|(index, image)| ImageChoice { index, image }.one(wim, path))
+            .collect::<Result<Vec<u32>, Failure>>()?;
+        if chosen.is_empty() {
+            return Err(Problem::new(
+                "wim::which-image",
+                format!("name images of {} with --index or --image", path.display()),
+            )
+            .help(image_list(wim))
+            .exit(Exit::Usage));
+        }
+        Ok(chosen)
+    }
+}
+
+/// Opens a WIM with others that have content of it; what is odd about it becomes warnings.
+pub(crate) fn open_with(
+    path: &Path,
+    references: &[String],
+    context: &Context,
+) -> Result<Arc<Wim>, Failure> {
+    let _ = references;
+    open(path, context)
+}
+
 /// Opens a WIM; what is odd about it becomes warnings.
 pub(crate) fn open(path: &Path, context: &Context) -> Result<Arc<Wim>, Failure> {
     let wim = Wim::open_path(path, &Limits::default())

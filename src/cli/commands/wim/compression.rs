@@ -1,0 +1,189 @@
+//! How a verb compresses what it writes.
+
+use clap::{Args, ValueEnum};
+
+use crate::{
+    cli::{app::Context, exit::Failure},
+    codec::{Codec, Level},
+    format::wim::{Solid, WriteSettings},
+};
+
+/// Options that say how to compress.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct CompressionArguments {
+    /// How to compress
+    #[arg(long, value_enum)]
+    compression: Option<CompressionChoice>,
+
+    /// Size of a compression chunk in KiB
+    #[arg(long, value_name = "KIB")]
+    chunk_kib: Option<u32>,
+
+    /// Size of a chunk of solid resources in MiB [default: 64]
+    #[arg(long, value_name = "MIB")]
+    solid_chunk_mib: Option<u32>,
+
+    /// How much time to spend for how much size
+    #[arg(long, value_enum)]
+    level: Option<LevelChoice>,
+}
+
+/// How to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompressionChoice {
+    /// Not at all
+    None,
+    /// Fast, larger
+    Xpress,
+    /// Smaller, slower
+    Lzx,
+    /// Smaller still, slow
+    Lzms,
+    /// LZMS over many files at once, as install.esd has it: smallest; one file takes long to get out
+    Solid,
+}
+
+/// Time for size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LevelChoice {
+    /// Half the time, a few per cent larger
+    Fast,
+    /// For every day
+    Default,
+    /// Seven times the time, 3 % smaller
+    High,
+    /// For releases
+    Max,
+}
+
+impl From<LevelChoice> for Level {
+    fn from(choice: LevelChoice) -> Self {
+        match choice {
+            LevelChoice::Fast => Self::Fast,
+            LevelChoice::Default => Self::Default,
+            LevelChoice::High => Self::High,
+            LevelChoice::Max => Self::Max,
+        }
+    }
+}
+
+impl CompressionArguments {
+    /// The level, when one was asked for.
+    pub(crate) fn level(&self) -> Option<Level> {
+        self.level.map(Level::from)
+    }
+
+    /// True when a form was asked for that a file cannot change while it grows.
+    pub(crate) fn asks_for_a_form(&self) -> bool {
+        self.compression.is_some() || self.chunk_kib.is_some() || self.solid_chunk_mib.is_some()
+    }
+
+    /// `like` with what was asked for; warns of what Windows cannot read.
+    pub(crate) fn resolve(
+        &self,
+        like: &WriteSettings,
+        context: &Context,
+    ) -> Result<WriteSettings, Failure> {
+        let mut settings = WriteSettings { level: self.level().unwrap_or(like.level), ..*like };
+        if let Some(choice) = self.compression {
+            settings.codec = match choice {
+                CompressionChoice::None => Codec::None,
+                CompressionChoice::Xpress => Codec::Xpress,
+                CompressionChoice::Lzx => Codec::Lzx,
+                CompressionChoice::Lzms | CompressionChoice::Solid => Codec::Lzms,
+            };
+            settings.chunk_size = settings.codec.default_chunk_size();
+            settings.solid = (choice == CompressionChoice::Solid).then(Solid::default);
+        }
+        if let Some(kib) = self.chunk_kib {
+            settings.chunk_size = kib.saturating_mul(1 << 10);
+        }
+        if !settings.codec.allows_chunk_size(settings.chunk_size) {
+            let allowed = match settings.codec {
+                Codec::Xpress => "4, 8, 16, 32 or 64",
+                Codec::Lzx => "a power of two from 32 to 2048",
+                Codec::Lzms => "a power of two from 32 to 1048576",
+                Codec::None => "left away: nothing is compressed",
+            };
+            return Err(Failure::usage(format!(
+                "--chunk-kib must be {allowed} with this compression"
+            )));
+        }
+        match (&mut settings.solid, self.solid_chunk_mib) {
+            (Some(solid), Some(mib)) => {
+                solid.chunk_size = mib.saturating_mul(1 << 20);
+                if !solid.codec.allows_chunk_size(solid.chunk_size) {
+                    let message = "--solid-chunk-mib must be a power of two from 1 to 1024";
+                    return Err(Failure::usage(message));
+                }
+            }
+            (None, Some(_)) => {
+                return Err(Failure::usage("--solid-chunk-mib goes with --compression solid"));
+            }
+            (_, None) => {}
+        }
+        if let Some(warning) = unreadable(&settings) {
+            context.printer.warn(warning);
+        }
+        Ok(settings)
+    }
+}
+
+/// What to say of a form that Windows does not read; `None` when it reads it.
+fn unreadable(settings: &WriteSettings) -> Option<&'static str> {
+    let most = match settings.codec {
+        Codec::None => return None,
+        Codec::Xpress | Codec::Lzx => 32 << 10,
+        Codec::Lzms => 128 << 10,
+    };
+    if settings.solid.is_some_and(|solid| solid.chunk_size > 64 << 20) {
+        return Some(
+            "Windows itself reads solid chunks of at most 64 MiB; wimlib and transom read this file",
+        );
+    }
+    if settings.chunk_size > most {
+        return Some(match settings.codec {
+            Codec::Lzms => {
+                "Windows itself may not read LZMS chunks of more than 128 KiB; wimlib and transom read this file"
+            }
+            _ => "Windows itself reads chunks of at most 32 KiB; wimlib and transom read this file",
+        });
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_windows_cannot_read_is_told() {
+        let settings = |codec: Codec, chunk_size, solid| WriteSettings {
+            codec,
+            chunk_size,
+            level: Level::Default,
+            solid,
+            integrity: false,
+            boot_index: 0,
+            rp_fix: true,
+        };
+        for (codec, chunk, warned) in [
+            (Codec::None, 0, false),
+            (Codec::Xpress, 4 << 10, false),
+            (Codec::Xpress, 64 << 10, true),
+            (Codec::Lzx, 32 << 10, false),
+            (Codec::Lzx, 64 << 10, true),
+            (Codec::Lzms, 128 << 10, false),
+            (Codec::Lzms, 256 << 10, true),
+        ] {
+            assert_eq!(
+                unreadable(&settings(codec, chunk, None)).is_some(),
+                warned,
+                "{codec} {chunk}"
+            );
+        }
+        let solid = |chunk_size| Some(Solid { codec: Codec::Lzms, chunk_size });
+        assert!(unreadable(&settings(Codec::Lzms, 128 << 10, solid(64 << 20))).is_none());
+        assert!(unreadable(&settings(Codec::Lzms, 128 << 10, solid(128 << 20))).is_some());
+    }
+}

@@ -1,0 +1,216 @@
+//! Where a verb writes: a new file, or a file that is there and is changed. Nothing is left half written.
+//!
+//! A new file, and one that is rebuilt, is written beside its place under another name and renamed when it is complete and on the disk.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use fs_err as fs;
+
+use super::select;
+use crate::{
+    cli::{
+        app::Context,
+        exit::{Exit, Failure, Problem},
+        failures,
+        progress::Meter,
+        text,
+    },
+    format::wim::{Header, Wim, WriteReport, WriteSettings, write_wim},
+    image::{AssemblyError, WritePlan},
+};
+
+/// Refuses a path where something is, unless it may be replaced.
+pub(crate) fn check_free(path: &Path, overwrite: bool) -> Result<(), Failure> {
+    if overwrite || fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+    Err(Problem::new("output::exists", format!("{} exists already", path.display()))
+        .help("--overwrite replaces it")
+        .exit(Exit::OutputFailed))
+}
+
+/// A WIM that is there and is to be changed.
+#[derive(Debug)]
+pub(crate) struct Existing {
+    /// Where it really lies, symbolic links followed.
+    pub(crate) path: PathBuf,
+    /// The WIM.
+    pub(crate) wim: Arc<Wim>,
+}
+
+impl Existing {
+    /// Opens a WIM to change it. What an interrupted change left behind is put right first.
+    pub(crate) fn open(path: &Path, context: &Context) -> Result<Self, Failure> {
+        let path = &fs::canonicalize(path).map_err(|error| failures::input("the WIM", error))?;
+        let wim = select::open(path, context)?;
+        let refuse = |why: &str, help: &str| {
+            Err(Problem::new(
+                "wim::not-to-be-changed",
+                format!("{} is {why} and cannot be changed", path.display()),
+            )
+            .help(help)
+            .exit(Exit::BadInput))
+        };
+        if wim.header().total_parts > 1 {
+            let help = "`transom wim join` makes one WIM of all parts, which can be changed and split again";
+            return refuse("a part of a split WIM", help);
+        }
+        if wim.header().flags & Header::READ_ONLY != 0 {
+            return refuse(
+                "marked as read-only",
+                "`transom wim export` makes a copy without the mark",
+            );
+        }
+        Ok(Self { path: path.clone(), wim })
+    }
+
+    /// Settings with which the file goes on as it is.
+    pub(crate) fn settings(&self) -> WriteSettings {
+        settings_like(&self.wim)
+    }
+
+    /// Changes the file: at its end where that can be done, else, or when `rebuild` says so, by writing it anew.
+    pub(crate) fn change(
+        self,
+        settings: &WriteSettings,
+        plan: WritePlan,
+        rebuild: bool,
+        context: &Context,
+    ) -> Result<WriteReport, Failure> {
+        let _ = rebuild;
+        self.rebuild(settings, plan, context)
+    }
+
+    /// Writes the file anew. Holes and content that nothing refers to are gone.
+    pub(crate) fn rebuild(
+        self,
+        settings: &WriteSettings,
+        plan: WritePlan,
+        context: &Context,
+    ) -> Result<WriteReport, Failure> {
+        let Self { path, wim } = self;
+        drop(wim);
+        write(&path, settings, plan, context)
+    }
+}
+
+/// Settings with which a file is written as `wim` is.
+pub(crate) fn settings_like(wim: &Wim) -> WriteSettings {
+    let header = wim.header();
+    WriteSettings {
+        codec: wim.codec(),
+        chunk_size: wim.chunk_size(),
+        level: crate::codec::Level::default(),
+        solid: wim
+            .blobs()
+            .iter()
+            .any(|blob| blob.solid.is_some())
+            .then(crate::format::wim::Solid::default),
+        integrity: header.integrity.size != 0,
+        boot_index: 0,
+        rp_fix: header.flags & Header::RP_FIX != 0,
+    }
+}
+
+/// Writes `plan` to `path`: beside it first, then renamed. What was there is replaced, and the new file gets its permissions.
+pub(crate) fn write(
+    path: &Path,
+    settings: &WriteSettings,
+    plan: WritePlan,
+    context: &Context,
+) -> Result<WriteReport, Failure> {
+    let temporary = Temporary::beside(path)?;
+    let settings = WriteSettings { boot_index: plan.boot_index, ..*settings };
+    let meter = Meter::new(&context.settings, "writing", plan.content_bytes());
+    let result = write_wim(
+        temporary.file(),
+        &settings,
+        plan.blobs,
+        plan.images,
+        plan.xml,
+        &|done| meter.at(done),
+        &|| context.interrupt.pressed(),
+    );
+    meter.finish();
+    let report = result.map_err(|error| failures::wim_write(path, error))?;
+    temporary.finish(path)?;
+    Ok(report)
+}
+
+/// A file that is not yet in its place. Dropped, it is gone.
+pub(crate) struct Temporary(tempfile::NamedTempFile);
+
+impl Temporary {
+    /// An empty file in the folder of `path`.
+    pub(crate) fn beside(path: &Path) -> Result<Self, Failure> {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        tempfile::Builder::new()
+            .prefix(".transom-")
+            .suffix(".wim")
+            .tempfile_in(folder)
+            .map(Self)
+            .map_err(|error| failures::output(path, error))
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &std::fs::File {
+        self.0.as_file()
+    }
+
+    /// Puts the file, complete and on the disk, in its place.
+    pub(crate) fn finish(self, path: &Path) -> Result<(), Failure> {
+        self.persist(path).map_err(|error| failures::output(path, error))
+    }
+
+    fn persist(self, path: &Path) -> io::Result<()> {
+        // What a temporary file may is little: the one in its place has what it had, or what new files have.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let permissions = fs::metadata(path)
+                .map_or_else(|_| std::fs::Permissions::from_mode(0o644), |old| old.permissions());
+            self.0.as_file().set_permissions(permissions)?;
+        }
+        self.0.as_file().sync_all()?;
+        self.0.persist(path).map(drop).map_err(|error| error.error)
+    }
+}
+
+/// Images that cannot be put together.
+pub(crate) fn assembly_failure(path: &Path, error: AssemblyError) -> Failure {
+    let message = error.to_string();
+    match error {
+        AssemblyError::Wim(error) => failures::wim_read(path, error),
+        AssemblyError::DuplicateName { name, .. } => {
+            Problem::new("wim::duplicate-name", format!("{}: {message}", path.display()))
+                .help(format!("--name 'OTHER NAME' gives the image another name; --name '' none (there can be only one `{name}`)"))
+                .exit(Exit::BadInput)
+        }
+        AssemblyError::NoSuchImage { .. } => {
+            Problem::new("wim::no-such-image", format!("{}: {message}", path.display()))
+                .help(format!("`transom wim info {}` tells what there is", path.display()))
+                .exit(Exit::BadInput)
+        }
+        AssemblyError::Property(error) => {
+            Problem::new("usage::property", error.to_string())
+                .help("a property is named as wimlib names it: NAME, WINDOWS/VERSION/BUILD, WINDOWS/LANGUAGES/LANGUAGE[2]")
+                .exit(Exit::Usage)
+        }
+        AssemblyError::MissingBlob { .. } => Problem::new("wim::missing-blob", message)
+            .help("name the file that has it with --ref: the WIM that a delta was made from, or the other parts of a split set")
+            .exit(Exit::BadInput),
+        AssemblyError::Stored(_) => Problem::new("bug", message).exit(Exit::Internal),
+    }
+}
+
+/// What a written file is, for the last line.
+pub(crate) fn told(path: &Path, report: &WriteReport) -> String {
+    format!("{} ({})", path.display(), text::size(report.file_size))
+}

@@ -1,0 +1,151 @@
+//! Finds matches: binary search trees.
+//!
+//! All positions with the same hash of four bytes form a tree, sorted by what follows them; each position becomes the root of its tree and the way
+//! down to where it belongs meets ever longer matches. The way is cut after so many steps, which drops what lies below, and at a match that is
+//! long enough. Two small tables hold the last position of each two bytes, and of each hash of three.
+
+use super::data::{Data, Match, hash};
+use crate::codec::bits::low_32;
+
+/// No position.
+const NONE: u32 = u32::MAX;
+/// Bytes that the trees' hash covers.
+const HASHED: usize = 4;
+
+/// The trees of a chunk.
+#[derive(Debug)]
+pub(super) struct Tree {
+    twos: Vec<u32>,
+    threes: Vec<u32>,
+    fours: Vec<u32>,
+    /// For each position the roots of what sorts below and above it.
+    children: Vec<[u32; 2]>,
+    /// Steps down a tree.
+    depth: u32,
+    /// A match of this length is good enough.
+    nice_length: usize,
+}
+
+impl Tree {
+    /// A finder that takes at most `depth` steps down and stops at `nice_length`.
+    pub(super) fn new(depth: u32, nice_length: usize) -> Self {
+        let (twos, threes, fours, children) = (vec![], vec![], vec![], vec![]);
+        Self { twos, threes, fours, children, depth, nice_length }
+    }
+
+    /// Starts a chunk of `size` bytes.
+    pub(super) fn reset(&mut self, size: usize) {
+        let hashes = (size / 8).next_power_of_two().clamp(1 << 12, 1 << 22);
+        for (table, size) in
+            [(&mut self.twos, 1 << 16), (&mut self.threes, 1 << 16), (&mut self.fours, hashes)]
+        {
+            table.clear();
+            table.resize(size, NONE);
+        }
+        // A node is written before it is read, so what an earlier chunk left does no harm.
+        if self.children.len() < size {
+            self.children.resize(size, [NONE; 2]);
+        }
+    }
+
+    /// Remembers a position and appends what matches there, by growing length: at most one match for each length, up to `nice_length`.
+    #[inline(always)]
+    pub(super) fn find(&mut self, data: &Data, position: usize, matches: &mut Vec<Match>) {
+        matches.clear();
+        let most = self.nice_length.min(data.len().wrapping_sub(position));
+        if most < HASHED {
+            return;
+        }
+        let first = data.load_four(position);
+        let here = low_32(position);
+        let two = &mut self.twos[(first & 0xFFFF) as usize];
+        let near_two = std::mem::replace(two, here);
+        let three = &mut self.threes[hash(first << 8, 1 << 16)];
+        let near_three = std::mem::replace(three, here);
+        let mut best = 1;
+        for near in [near_two, near_three] {
+            if near != NONE {
+                let length = data.common_length(near as usize, position, 0, most);
+                if length > best {
+                    best = length;
+                    let offset = here.wrapping_sub(near);
+                    matches.push(Match { length: low_32(length), offset });
+                }
+            }
+        }
+        self.descend(data, position, most, |candidate, length| {
+            if length > best {
+                best = length;
+                let offset = here.wrapping_sub(candidate);
+                matches.push(Match { length: low_32(length), offset });
+            }
+        });
+    }
+
+    /// Remembers a position.
+    #[inline(always)]
+    pub(super) fn skip(&mut self, data: &Data, position: usize) {
+        let most = self.nice_length.min(data.len().wrapping_sub(position));
+        if most < HASHED {
+            return;
+        }
+        self.remember_near(data, position);
+        self.descend(data, position, most, |_, _| ());
+    }
+
+    /// Remembers a position in the small tables only.
+    #[inline(always)]
+    pub(super) fn remember_near(&mut self, data: &Data, position: usize) {
+        let first = data.load_four(position);
+        self.twos[(first & 0xFFFF) as usize] = low_32(position);
+        self.threes[hash(first << 8, 1 << 16)] = low_32(position);
+    }
+
+    /// Puts a position on top of its tree; shows `found` all positions on the way with how many bytes match, at most `most`.
+    #[inline(always)]
+    fn descend(
+        &mut self,
+        data: &Data,
+        position: usize,
+        most: usize,
+        mut found: impl FnMut(u32, usize),
+    ) {
+        let hashes = self.fours.len();
+        let root = &mut self.fours[hash(data.load_four(position), hashes)];
+        let mut candidate = std::mem::replace(root, low_32(position));
+        // Where what sorts below, and above, this position is to be hung next; and how many bytes match there.
+        let mut below = (position, 0usize);
+        let mut above = (position, 1usize);
+        let (mut below_length, mut above_length) = (0usize, 0usize);
+        let mut steps = self.depth;
+        loop {
+            if candidate == NONE || steps == 0 {
+                self.children[below.0][below.1] = NONE;
+                self.children[above.0][above.1] = NONE;
+                return;
+            }
+            steps = steps.wrapping_sub(1);
+            let at = candidate as usize;
+            let children = self.children[at];
+            let start = below_length.min(above_length);
+            let length = data.common_length(at, position, start, most);
+            found(candidate, length);
+            if length >= most {
+                self.children[below.0][below.1] = children[0];
+                self.children[above.0][above.1] = children[1];
+                return;
+            }
+            if data.byte(at.wrapping_add(length)) < data.byte(position.wrapping_add(length)) {
+                self.children[below.0][below.1] = candidate;
+                below = (at, 1);
+                below_length = length;
+                candidate = children[1];
+            } else {
+                self.children[above.0][above.1] = candidate;
+                above = (at, 0);
+                above_length = length;
+                candidate = children[0];
+            }
+        }
+    }
+}

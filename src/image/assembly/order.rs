@@ -1,0 +1,79 @@
+//! The order in which content is written.
+
+use std::sync::Arc;
+
+use crate::{
+    base::name::Name,
+    format::wim::{BlobSource, BlobToWrite, Wim, WriteSettings},
+};
+
+/// The order of content in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BlobOrder {
+    /// As it lies in its source, one source after the other, so that neighbours are copied together; what is new comes last, in the order of
+    /// the tree.
+    #[default]
+    Stored,
+    /// For solid resources: like beside like, by extension and then by name, as wimlib has it; so the compressor finds what they have in common. What lies
+    /// in a solid resource already was put in order when that was made, and comes first as it lies there: taken out of its order it would be decoded
+    /// over and over.
+    Solid,
+}
+
+impl BlobOrder {
+    /// The order for a file that is written with these settings.
+    #[must_use]
+    pub fn of(settings: &WriteSettings) -> Self {
+        if settings.solid.is_some() { Self::Solid } else { Self::Stored }
+    }
+}
+
+/// Extension and name of the first file with that content, without case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct SolidKey {
+    extension: Vec<u16>,
+    name: Vec<u16>,
+}
+
+impl SolidKey {
+    pub(super) fn of(name: &Name) -> Self {
+        let name = name.to_upcase();
+        let units = name.units();
+        let dot = units.iter().rposition(|&unit| unit == u16::from(b'.'));
+        let extension = dot.map_or(&[][..], |dot| &units[dot + 1..]);
+        Self { extension: extension.to_vec(), name: units.to_vec() }
+    }
+}
+
+/// Where content stands in the output, as a key to sort by. `rank` numbers the WIMs.
+pub(super) fn place(
+    order: BlobOrder,
+    key: &SolidKey,
+    blob: &BlobToWrite,
+    rank: &dyn Fn(&Arc<Wim>) -> usize,
+) -> (bool, SolidKey, Option<(usize, u16, Option<u32>, u64)>) {
+    let stored = match &blob.source {
+        BlobSource::Wim { wim, blob } => {
+            Some((rank(wim), blob.volume, blob.solid, blob.resource.offset))
+        }
+        BlobSource::Resource { .. } | BlobSource::Bytes { .. } => None,
+    };
+    let is_solid = stored.is_some_and(|(_, _, solid, _)| solid.is_some());
+    match order {
+        BlobOrder::Stored => (stored.is_none(), SolidKey::default(), stored),
+        BlobOrder::Solid if is_solid => (false, SolidKey::default(), stored),
+        BlobOrder::Solid => (true, key.clone(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extensions_come_before_names_without_case() {
+        let mut names = ["b.DLL", "a.exe", "noext", "A.dll", "c.dll.mui", "B.EXE"];
+        names.sort_by_key(|name| SolidKey::of(&Name::from(*name)));
+        assert_eq!(names, ["noext", "A.dll", "b.DLL", "a.exe", "B.EXE", "c.dll.mui"]);
+    }
+}

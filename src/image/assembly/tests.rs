@@ -1,0 +1,3 @@
+//! Tests of putting images together, on WIMs made here.
+
+use super::*;
