@@ -43,6 +43,7 @@ mod servicing_apply;
 mod support;
 mod upcase_oracle;
 mod wim_append;
+mod wim_fidelity;
 mod wim_matrix;
 mod wim_read;
 mod wim_solid;
