@@ -56,7 +56,7 @@ fn a_split_set_is_one_wim() {
 
     // A bad byte in the last part is found by its hash and by that part's integrity table.
     fs::rename(&elsewhere, part_path(&first, 2)).unwrap();
-    let last = part_path(&first, u32::try_from(parts).unwrap());
+    let last = part_path(&first, u16::try_from(parts).unwrap());
     let mut bytes = fs::read(&last).unwrap();
     bytes[300] ^= 1;
     fs::write(&last, bytes).unwrap();
