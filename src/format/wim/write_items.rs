@@ -29,6 +29,8 @@ use crate::base::{
 
 /// Bytes copied with one call; between two, the caller may cancel.
 const MAX_COPY: u64 = 64 << 20;
+/// What file systems that share content between files share at least.
+const BLOCK: u64 = 4096;
 
 /// A resource to be written.
 #[derive(Debug)]
@@ -238,7 +240,12 @@ impl<'a> ItemWriter<'a> {
     ) -> Result<(), WimError> {
         let mut start = range.start;
         while start < range.end {
-            let length = (range.end - start).min(MAX_COPY);
+            let mut length = (range.end - start).min(MAX_COPY);
+            // Where both lie alike to a block, the file system can share blocks instead of copying them, from the next block on.
+            let lead = start.next_multiple_of(BLOCK) - start;
+            if lead > 0 && lead < length && start % BLOCK == self.position % BLOCK {
+                length = lead;
+            }
             if let Some(file) = source.as_file() {
                 file.copy_range_to(start, length, self.output).map_err(|error| match error {
                     CopyError::Read(error) => WimError::of_source(source, error),
