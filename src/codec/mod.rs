@@ -12,6 +12,7 @@ mod huffman;
 mod lzms;
 mod lzx;
 mod matches;
+mod trees;
 mod xpress;
 
 pub use lzx::LzxStream;
@@ -240,8 +241,8 @@ mod tests {
     }
 
     /// The digest of the fixed input's chunks as the codec encodes them; a chunk that does not get smaller counts as it is.
-    fn encoded(codec: Codec, chunk_size: u32) -> String {
-        let mut encoder = encoder(codec, chunk_size, Level::Default).unwrap();
+    fn encoded(codec: Codec, chunk_size: u32, level: Level) -> String {
+        let mut encoder = encoder(codec, chunk_size, level).unwrap();
         let mut output = Vec::new();
         for chunk in fixed_input().chunks(chunk_size as usize) {
             let size = encoder.encode(chunk, &mut output);
@@ -280,8 +281,24 @@ mod tests {
             ),
         ];
         let found = known.map(|(codec, _, chunk_size, _)| {
-            (codec, codec.encoder_version(), chunk_size, encoded(codec, chunk_size))
+            let digest = encoded(codec, chunk_size, Level::Default);
+            (codec, codec.encoder_version(), chunk_size, digest)
         });
         assert_eq!(found, known.map(|(a, b, c, digest)| (a, b, c, digest.to_owned())));
+    }
+
+    /// As above, for each level.
+    #[test]
+    fn lzms_writes_the_bytes_that_its_version_stands_for() {
+        let known = [
+            (Level::Fast, 32 << 10, "?"),
+            (Level::Default, 32 << 10, "?"),
+            (Level::High, 32 << 10, "?"),
+            (Level::Max, 32 << 10, "?"),
+            (Level::Default, 128 << 10, "?"),
+        ];
+        assert_eq!(Codec::Lzms.encoder_version(), 1);
+        let found = known.map(|(level, size, _)| (level, size, encoded(Codec::Lzms, size, level)));
+        assert_eq!(found, known.map(|(level, size, digest)| (level, size, digest.to_owned())));
     }
 }

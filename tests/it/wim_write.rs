@@ -296,8 +296,8 @@ fn plans_that_cannot_be_are_refused() {
     assert!(text.contains("XML"), "{text}");
     let text = error(&WriteSettings { boot_index: 2, ..none }, vec![], image(), xml(&["a"]));
     assert!(text.contains("boot image 2 of 1"), "{text}");
-    let text = error(&settings((Codec::Lzx, 4096)), vec![], vec![], xml(&[]));
-    assert!(text.contains("LZX with chunks of 4096 bytes"), "{text}");
+    let text = error(&settings((Codec::Lzms, 16_384)), vec![], vec![], xml(&[]));
+    assert!(text.contains("LZMS"), "{text}");
     let file = File::from(fs::File::create(&path).unwrap());
     let cancelled =
         write_wim(&file, &none, vec![blob(3, b"abc")], vec![], xml(&[]), &|_| (), &|| true);

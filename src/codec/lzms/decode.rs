@@ -7,6 +7,7 @@ use super::range::RangeDecoder;
 use super::recent::{DeltaSource, Previous, Recent};
 use super::tables::{LENGTH_SLOTS, LENGTHS, LITERALS, OFFSETS, POWERS, Slot, offset_slots};
 use super::x86::X86;
+use crate::codec::bits::{low_8, low_32};
 use crate::codec::copy::copy_match;
 use crate::codec::huffman::{DecodeTable, PAYLOAD_SHIFT};
 use crate::codec::{Codec, Decode, DecodeError};
@@ -226,7 +227,7 @@ fn decode_items(
         bits.refill();
         if !decisions.decide(&mut model.main) {
             let symbol = literal.read(&mut bits, lengths).ok_or_else(|| damaged(NO_CODE))?;
-            output[position] = (symbol & 0xFF) as u8;
+            output[position] = low_8(symbol);
             position = position.wrapping_add(1);
             previous = Previous::Literal;
             continue;
@@ -238,7 +239,7 @@ fn decode_items(
                 let value = offset.read_value(&OFFSETS, &mut bits, lengths);
                 let value = value.ok_or_else(|| damaged(NO_CODE))?;
                 bits.refill();
-                recent.push((value & 0xFFFF_FFFF) as u32);
+                recent.push(low_32(value));
                 value
             } else {
                 let [first, second] = &mut model.lz_repeat;
@@ -264,8 +265,7 @@ fn decode_items(
                 let raw = delta_offset.read_value(&OFFSETS, &mut bits, lengths);
                 let raw = raw.ok_or_else(|| damaged(NO_CODE))?;
                 bits.refill();
-                let source =
-                    DeltaSource { power: (power & 7) as u32, raw: (raw & 0xFFFF_FFFF) as u32 };
+                let source = DeltaSource { power: low_32(power & 7), raw: low_32(raw) };
                 recent_delta.push(source);
                 source
             } else {

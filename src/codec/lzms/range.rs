@@ -139,11 +139,6 @@ impl RangeEncoder {
         }
         &self.words
     }
-
-    /// Words that were written so far, less those held back.
-    pub(super) fn len(&self) -> usize {
-        self.words.len()
-    }
 }
 
 #[cfg(test)]

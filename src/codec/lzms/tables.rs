@@ -154,7 +154,7 @@ pub(super) fn length_slot(length: u32) -> usize {
 pub(super) fn offset_slots(size: usize) -> usize {
     match size {
         0..=1 => 1,
-        _ => offset_slot(low_32(size - 1)) + 1,
+        _ => (offset_slot(low_32(size - 1)) + 1).min(OFFSET_SLOTS),
     }
 }
 

@@ -43,7 +43,8 @@ impl X86 {
         // Numbers as in `last_use`; the first one is out of reach of every position.
         let mut sure = base.wrapping_sub(REACH + 1);
         let mut position = 1;
-        while let Some(found) = next_opcode(chunk, position, end) {
+        let mut candidates = Candidates::default();
+        while let Some(found) = candidates.next(chunk, position, end) {
             let (size, reach) = match opcode(&chunk[found..]) {
                 Opcode::None => {
                     position = found + 1;
@@ -125,24 +126,74 @@ fn opcode(bytes: &[u8]) -> Opcode {
     }
 }
 
-/// Bytes that may begin an instruction of interest.
-static FIRST_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let bytes = [0x48, 0x4C, 0xE8, 0xE9, 0xF0, 0xFF];
-    let mut i = 0;
-    while i < bytes.len() {
-        table[bytes[i]] = true;
-        i += 1;
-    }
-    table
-};
+/// Positions that one step of [`Candidates`] looks at.
+const STEP: usize = 32;
 
-/// The first position from `start` to before `end` whose byte may begin an instruction.
+/// Finds positions where an instruction of interest may begin: many at once, since single bytes of that kind are everywhere.
+#[derive(Debug, Default)]
+struct Candidates {
+    /// Where the positions in `mask` begin.
+    start: usize,
+    /// A bit for each position that is left.
+    mask: u32,
+    /// Where the next step begins.
+    next: usize,
+}
+
+impl Candidates {
+    /// The first candidate from `position` to before `end`. The bytes from `position` on must be as they were at the call before.
+    #[inline(always)]
+    fn next(&mut self, chunk: &[u8], position: usize, end: usize) -> Option<usize> {
+        loop {
+            while self.mask != 0 {
+                let found = self.start.wrapping_add(self.mask.trailing_zeros() as usize);
+                if found >= end {
+                    return None;
+                }
+                self.mask &= self.mask.wrapping_sub(1);
+                if found >= position {
+                    return Some(found);
+                }
+            }
+            if self.next >= end {
+                return None;
+            }
+            self.start = self.next;
+            self.next = self.next.wrapping_add(STEP);
+            let rest = &chunk[self.start..];
+            self.mask = if let Some(bytes) = rest.first_chunk() {
+                candidates(bytes)
+            } else {
+                let mut bytes = [0; STEP + 2];
+                bytes[..rest.len()].copy_from_slice(rest);
+                candidates(&bytes)
+            };
+        }
+    }
+}
+
+/// A bit for each position where an instruction of interest may begin.
 #[inline(always)]
-fn next_opcode(chunk: &[u8], start: usize, end: usize) -> Option<usize> {
-    let bytes = chunk.get(start..end)?;
-    let found = bytes.iter().position(|&byte| FIRST_BYTES[usize::from(byte)])?;
-    Some(start.wrapping_add(found))
+fn candidates(bytes: &[u8; STEP + 2]) -> u32 {
+    // One byte for each position, without branches: the compiler makes vector instructions of it.
+    let mut flags = [0u8; STEP];
+    for (i, flag) in flags.iter_mut().enumerate() {
+        let (first, second, third) = (bytes[i], bytes[i + 1], bytes[i + 2]);
+        let short = u8::from(first & 0xFE == 0xE8);
+        let call = u8::from(first == 0xFF) & u8::from(second == 0x15);
+        let lock = u8::from(first == 0xF0) & u8::from(second == 0x83);
+        let relative = u8::from(first & 0xFB == 0x48)
+            & u8::from(second & 0xF9 == 0x89)
+            & u8::from(third & 7 == 5);
+        *flag = short | call | lock | relative;
+    }
+    let mut mask = 0;
+    for (i, eight) in (0u32..).zip(flags.as_chunks::<8>().0) {
+        // Gathers the lowest bits of eight bytes in the highest byte.
+        let bits = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        mask |= (bits & 0xFF) as u32 * (1 << (8 * i));
+    }
+    mask
 }
 
 #[cfg(test)]

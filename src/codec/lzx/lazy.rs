@@ -154,7 +154,7 @@ fn sequence(literals: u32, choice: Choice, recent: &mut [usize; RECENT_OFFSETS])
 
 /// The slot of a formatted offset (3 and more).
 #[inline(always)]
-fn slot_of(formatted: u32) -> usize {
+pub(super) fn slot_of(formatted: u32) -> usize {
     const WIDE: u32 = SLOT_BASE[36];
     if formatted >= WIDE {
         return 36 + ((formatted - WIDE) >> 17) as usize;

@@ -11,10 +11,12 @@
 
 mod block;
 mod cabinet;
+mod costs;
 mod decode;
 mod e8;
 mod encode;
 mod lazy;
+mod optimal;
 mod split;
 mod tables;
 

@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn settings_that_no_file_can_have_are_refused() {
-        for settings in [(Codec::Lzms, 131_072, Level::Default), (Codec::Lzx, 4096, Level::Default)]
+        for settings in [(Codec::Lzms, 16_384, Level::Default), (Codec::Lzx, 4096, Level::Default)]
         {
             let error = encode_resource(&Vec::new(), settings, &mut Vec::new()).unwrap_err();
             assert!(matches!(error, WimError::Unsupported { .. }));

@@ -56,16 +56,15 @@ pub mod xml;
 
 pub use append::{Recovered, append_wim, recover};
 pub use blob_table::Blob;
-pub use decoded::DecodedResource;
+pub use decoded::{BlobContent, DecodedResource};
 pub use encode::{EncodedResource, encode_resource, encode_resource_seek};
 pub use error::WimError;
 pub use header::{Header, ResourceHeader};
 pub use info::WimXml;
 pub use metadata::{Dentry, ImageMetadata, Reparse, Stream, StreamKind};
-pub use parts::part_path;
 pub use reader::Wim;
 pub use solid::SolidResource;
-pub use split::{SplitPart, split_wim};
+pub use split::{SplitPart, part_path, split_wim};
 pub use verify::VerifyReport;
 pub use volume::{Volume, VolumeKind};
 pub use write::{

@@ -565,7 +565,8 @@ mod tests {
             let workers = Workers::new(codec, chunk_size);
             Resource::new(&file, &workers, header).unwrap_err().to_string()
         };
-        assert!(error(Codec::Lzms, 131_072).starts_with("LZMS with chunks of 131072 bytes is not"));
+        let text = error(Codec::Xpress, 131_072);
+        assert!(text.starts_with("XPRESS with chunks of 131072 bytes is not"), "{text}");
         assert!(error(Codec::None, 0).contains("in an uncompressed file"));
     }
 }

@@ -24,13 +24,13 @@ use std::{
 use crate::{
     base::{digest::Sha1, filetime::FileTime},
     format::wim::{
-        BlobSource, BlobToWrite, DecodedResource, Element, ImageMetadata, MetadataToWrite, Wim,
+        BlobContent, BlobSource, BlobToWrite, Element, ImageMetadata, MetadataToWrite, Wim,
         WimError, WimXml,
     },
 };
 
-pub use order::BlobOrder;
 use order::SolidKey;
+pub use order::{BlobOrder, sort_solid};
 pub use property::{PropertyError, PropertyPath};
 
 use super::{
@@ -124,18 +124,14 @@ impl WritePlan {
         self.blobs.iter().map(|blob| blob.size).sum()
     }
 
-    /// Has all content compressed anew, also what is stored in the right form. Content of solid resources is always decoded when it goes elsewhere.
+    /// Has all content compressed anew, also what is stored in the right form.
     ///
     /// # Errors
     /// When a resource cannot be true.
     pub fn recompress(&mut self) -> Result<(), AssemblyError> {
         for blob in &mut self.blobs {
             let BlobSource::Wim { wim, blob: stored } = &blob.source else { continue };
-            if stored.solid.is_some() || !stored.resource.is_compressed() {
-                continue;
-            }
-            let (source, resource) = (Arc::clone(wim.source()), stored.resource);
-            let decoded = DecodedResource::new(source, resource, wim.codec(), wim.chunk_size())?;
+            let decoded = BlobContent::new(Arc::clone(wim), *stored)?;
             blob.source = BlobSource::Bytes { source: Arc::new(decoded) };
         }
         Ok(())

@@ -122,68 +122,9 @@ impl CompressionArguments {
             }
             (_, None) => {}
         }
-        if let Some(warning) = unreadable(&settings) {
-            context.printer.warn(warning);
+        if let Some(why) = settings.unreadable_by_windows() {
+            context.printer.warn(format_args!("{why}; wimlib, 7-Zip and transom read this file"));
         }
         Ok(settings)
-    }
-}
-
-/// What to say of a form that Windows does not read; `None` when it reads it.
-fn unreadable(settings: &WriteSettings) -> Option<&'static str> {
-    let most = match settings.codec {
-        Codec::None => return None,
-        Codec::Xpress | Codec::Lzx => 32 << 10,
-        Codec::Lzms => 128 << 10,
-    };
-    if settings.solid.is_some_and(|solid| solid.chunk_size > 64 << 20) {
-        return Some(
-            "Windows itself reads solid chunks of at most 64 MiB; wimlib and transom read this file",
-        );
-    }
-    if settings.chunk_size > most {
-        return Some(match settings.codec {
-            Codec::Lzms => {
-                "Windows itself may not read LZMS chunks of more than 128 KiB; wimlib and transom read this file"
-            }
-            _ => "Windows itself reads chunks of at most 32 KiB; wimlib and transom read this file",
-        });
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_windows_cannot_read_is_told() {
-        let settings = |codec: Codec, chunk_size, solid| WriteSettings {
-            codec,
-            chunk_size,
-            level: Level::Default,
-            solid,
-            integrity: false,
-            boot_index: 0,
-            rp_fix: true,
-        };
-        for (codec, chunk, warned) in [
-            (Codec::None, 0, false),
-            (Codec::Xpress, 4 << 10, false),
-            (Codec::Xpress, 64 << 10, true),
-            (Codec::Lzx, 32 << 10, false),
-            (Codec::Lzx, 64 << 10, true),
-            (Codec::Lzms, 128 << 10, false),
-            (Codec::Lzms, 256 << 10, true),
-        ] {
-            assert_eq!(
-                unreadable(&settings(codec, chunk, None)).is_some(),
-                warned,
-                "{codec} {chunk}"
-            );
-        }
-        let solid = |chunk_size| Some(Solid { codec: Codec::Lzms, chunk_size });
-        assert!(unreadable(&settings(Codec::Lzms, 128 << 10, solid(64 << 20))).is_none());
-        assert!(unreadable(&settings(Codec::Lzms, 128 << 10, solid(128 << 20))).is_some());
     }
 }

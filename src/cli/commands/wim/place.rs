@@ -19,7 +19,10 @@ use crate::{
         progress::Meter,
         text,
     },
-    format::wim::{Header, Wim, WriteReport, WriteSettings, write_wim},
+    format::wim::{
+        Header, Recovered, Solid, Wim, WimError, WriteReport, WriteSettings, append_wim, recover,
+        write_wim,
+    },
     image::{AssemblyError, WritePlan},
 };
 
@@ -45,7 +48,18 @@ pub(crate) struct Existing {
 impl Existing {
     /// Opens a WIM to change it. What an interrupted change left behind is put right first.
     pub(crate) fn open(path: &Path, context: &Context) -> Result<Self, Failure> {
-        let path = &fs::canonicalize(path).map_err(|error| failures::input("the WIM", error))?;
+        let path = &fs::canonicalize(path).map_err(|error| missing(path, error))?;
+        match recover(path).map_err(|error| change_failure(path, error))? {
+            Recovered::Nothing => {}
+            Recovered::Undone => context.printer.note(format_args!(
+                "{}: an earlier change was interrupted and is undone",
+                path.display()
+            )),
+            Recovered::Completed => context.printer.note(format_args!(
+                "{}: an earlier change was interrupted and is completed",
+                path.display()
+            )),
+        }
         let wim = select::open(path, context)?;
         let refuse = |why: &str, help: &str| {
             Err(Problem::new(
@@ -55,7 +69,7 @@ impl Existing {
             .help(help)
             .exit(Exit::BadInput))
         };
-        if wim.header().total_parts > 1 {
+        if wim.header().is_split() {
             let help = "`transom wim join` makes one WIM of all parts, which can be changed and split again";
             return refuse("a part of a split WIM", help);
         }
@@ -81,8 +95,24 @@ impl Existing {
         rebuild: bool,
         context: &Context,
     ) -> Result<WriteReport, Failure> {
-        let _ = rebuild;
-        self.rebuild(settings, plan, context)
+        if rebuild {
+            return self.rebuild(settings, plan, context);
+        }
+        let Self { path, wim } = self;
+        let settings = WriteSettings { boot_index: plan.boot_index, ..*settings };
+        let meter = Meter::new(&context.settings, "writing", plan.content_bytes());
+        let result = append_wim(
+            &path,
+            &wim,
+            &settings,
+            plan.blobs,
+            plan.images,
+            plan.xml,
+            &|done| meter.at(done),
+            &|| context.interrupt.pressed(),
+        );
+        meter.finish();
+        result.map_err(|error| change_failure(&path, error))
     }
 
     /// Writes the file anew. Holes and content that nothing refers to are gone.
@@ -106,10 +136,10 @@ pub(crate) fn settings_like(wim: &Wim) -> WriteSettings {
         chunk_size: wim.chunk_size(),
         level: crate::codec::Level::default(),
         solid: wim
-            .blobs()
-            .iter()
-            .any(|blob| blob.solid.is_some())
-            .then(crate::format::wim::Solid::default),
+            .solids(0)
+            .first()
+            .filter(|solid| solid.codec().allows_chunk_size(solid.chunk_size()))
+            .map(|solid| Solid { codec: solid.codec(), chunk_size: solid.chunk_size() }),
         integrity: header.integrity.size != 0,
         boot_index: 0,
         rp_fix: header.flags & Header::RP_FIX != 0,
@@ -180,6 +210,26 @@ impl Temporary {
         }
         self.0.as_file().sync_all()?;
         self.0.persist(path).map(drop).map_err(|error| error.error)
+    }
+}
+
+/// A WIM that is to be changed and is not there.
+fn missing(path: &Path, error: io::Error) -> Failure {
+    Problem::new("wim::read", format!("{} cannot be read", path.display()))
+        .cause(error)
+        .help("`transom wim capture` and `transom wim export` make a new file")
+        .exit(Exit::BadInput)
+}
+
+/// A WIM that cannot be changed in place.
+fn change_failure(path: &Path, error: WimError) -> Failure {
+    match error {
+        WimError::Plan { what } => {
+            Problem::new("wim::change", format!("{} cannot be changed: {what}", path.display()))
+                .help("nothing was changed")
+                .exit(Exit::OutputFailed)
+        }
+        error => failures::wim_write(path, error),
     }
 }
 

@@ -1,8 +1,13 @@
 //! Opening a WIM and choosing images in it.
 
-use std::{fmt::Write as _, path::Path, sync::Arc};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
+use fs_err as fs;
 
 use crate::{
     base::limits::Limits,
@@ -11,7 +16,7 @@ use crate::{
         exit::{Exit, Failure, Problem},
         failures, text,
     },
-    format::wim::{ImageMetadata, Wim},
+    format::wim::{ImageMetadata, Wim, WimError},
     image::Image,
 };
 
@@ -74,14 +79,59 @@ pub(crate) fn open_with(
     references: &[String],
     context: &Context,
 ) -> Result<Arc<Wim>, Failure> {
-    let _ = references;
-    open(path, context)
+    open_parts(path, &files(references)?, context)
+}
+
+/// Opens a WIM with parts or other files that have content of it; what is odd about it becomes warnings.
+pub(crate) fn open_parts(
+    path: &Path,
+    others: &[PathBuf],
+    context: &Context,
+) -> Result<Arc<Wim>, Failure> {
+    told(Wim::open_with(path, others, &Limits::default()), path, context)
+}
+
+/// The files that patterns mean. `*`, `?` and `[...]` stand for parts of a file's name, not of its folder's.
+fn files(patterns: &[String]) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for pattern in patterns {
+        let path = Path::new(pattern);
+        if fs::symlink_metadata(path).is_ok() {
+            found.push(path.to_owned());
+            continue;
+        }
+        let none = || Failure::usage(format!("no file is named, or matches, `{pattern}`"));
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(none)?;
+        let matcher = globset::Glob::new(name).map_err(|_| none())?.compile_matcher();
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let before = found.len();
+        for entry in fs::read_dir(folder).map_err(|_| none())?.flatten() {
+            if matcher.is_match(Path::new(&entry.file_name())) {
+                found.push(entry.path());
+            }
+        }
+        if found.len() == before {
+            return Err(none());
+        }
+        found[before..].sort();
+    }
+    Ok(found)
 }
 
 /// Opens a WIM; what is odd about it becomes warnings.
 pub(crate) fn open(path: &Path, context: &Context) -> Result<Arc<Wim>, Failure> {
-    let wim = Wim::open_path(path, &Limits::default())
-        .map_err(|error| failures::wim_read(path, error))?;
+    told(Wim::open_path(path, &Limits::default()), path, context)
+}
+
+fn told(
+    opened: Result<Wim, WimError>,
+    path: &Path,
+    context: &Context,
+) -> Result<Arc<Wim>, Failure> {
+    let wim = opened.map_err(|error| failures::wim_read(path, error))?;
     for warning in wim.warnings() {
         context.printer.warn(format_args!("{}: {warning}", path.display()));
     }

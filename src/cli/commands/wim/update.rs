@@ -126,6 +126,10 @@ pub(crate) fn run(arguments: &UpdateArguments, context: &Context) -> Result<(), 
     let mut assembly = Assembly::of(&existing.wim);
     assembly.replace(index, finished, modified).map_err(|error| assembly_failure(path, error))?;
     let mut settings = existing.settings();
+    if !arguments.rebuild {
+        // Few files by themselves are got out again quicker.
+        settings.solid = None;
+    }
     settings.integrity |= arguments.integrity;
     settings.level = arguments.level.map_or(settings.level, Into::into);
     let plan = assembly.plan(BlobOrder::Stored).map_err(|error| assembly_failure(path, error))?;

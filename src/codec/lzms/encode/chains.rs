@@ -1,6 +1,7 @@
 //! Finds matches: hash chains, cheaper than trees and less thorough.
 
 use super::data::{Data, Match, hash};
+use super::optimal::Finder;
 use crate::codec::bits::low_32;
 
 /// No position.
@@ -26,9 +27,10 @@ impl Chains {
     pub(super) fn new(depth: u32, nice_length: usize) -> Self {
         Self { threes: vec![], fours: vec![], previous: vec![], depth, nice_length }
     }
+}
 
-    /// Starts a chunk of `size` bytes.
-    pub(super) fn reset(&mut self, size: usize) {
+impl Finder for Chains {
+    fn reset(&mut self, size: usize) {
         let hashes = (size / 8).next_power_of_two().clamp(1 << 12, 1 << 20);
         for (table, size) in [(&mut self.threes, 1 << 14), (&mut self.fours, hashes)] {
             table.clear();
@@ -39,9 +41,8 @@ impl Chains {
         }
     }
 
-    /// Remembers a position and finds what matches there, by growing length, up to `nice_length`.
     #[inline(always)]
-    pub(super) fn find(&mut self, data: &Data, position: usize, matches: &mut Vec<Match>) {
+    fn find(&mut self, data: &Data, position: usize, matches: &mut Vec<Match>) {
         matches.clear();
         let most = self.nice_length.min(data.len().wrapping_sub(position));
         if most < HASHED {
@@ -78,17 +79,15 @@ impl Chains {
         }
     }
 
-    /// Remembers a position.
-    #[inline(always)]
-    pub(super) fn skip(&mut self, data: &Data, position: usize) {
-        if data.len().wrapping_sub(position) < HASHED {
-            return;
+    fn skip(&mut self, data: &Data, start: usize, end: usize) {
+        let end = end.min(data.len().saturating_sub(HASHED - 1));
+        for position in start..end {
+            let first = data.load_four(position);
+            let here = low_32(position);
+            self.threes[hash(first << 8, 1 << 14)] = here;
+            let hashes = self.fours.len();
+            let head = &mut self.fours[hash(first, hashes)];
+            self.previous[position] = std::mem::replace(head, here);
         }
-        let first = data.load_four(position);
-        let here = low_32(position);
-        self.threes[hash(first << 8, 1 << 14)] = here;
-        let hashes = self.fours.len();
-        let head = &mut self.fours[hash(first, hashes)];
-        self.previous[position] = std::mem::replace(head, here);
     }
 }

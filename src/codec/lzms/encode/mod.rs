@@ -1,13 +1,24 @@
 //! Encoding of LZMS chunks.
 //!
-//! A parser (greedy with one position of foresight in [`lazy`], by least cost in [`optimal`]) looks for matches with a match finder and
-//! hands items to [`stream::Stream`], which writes them at once. So a parser always knows the codes and probabilities that the next item will have.
+//! A [`optimal::Parser`] chooses items by least cost, among what a match finder ([`tree`], [`chains`], [`delta`]) shows it, and
+//! hands them to [`stream::Stream`], which writes them at once. So the parser always knows the codes and probabilities that the next item will have.
 
+mod chains;
+mod costs;
+mod data;
+mod delta;
+mod optimal;
+mod state;
 mod stream;
+mod tree;
 
 use super::x86::X86;
 use crate::codec::{Encode, Level};
+use chains::Chains;
+use data::Data;
+use optimal::{Parser, Thoroughness};
 use stream::Stream;
+use tree::Tree;
 
 /// Encodes LZMS chunks.
 #[derive(Debug)]
@@ -15,15 +26,52 @@ pub(in crate::codec) struct Encoder {
     chunk_size: u32,
     level: Level,
     x86: X86,
-    /// The chunk, translated.
-    data: Vec<u8>,
-    stream: Option<Box<Stream>>,
+    /// Made when first needed.
+    parts: Option<Box<Parts>>,
+}
+
+/// What encoding needs memory for.
+#[derive(Debug)]
+struct Parts {
+    data: Data,
+    finder: Finder,
+    parser: Parser,
+    stream: Stream,
+}
+
+/// The match finder of a level.
+#[derive(Debug)]
+enum Finder {
+    Chains(Chains),
+    Tree(Tree),
+}
+
+impl Parts {
+    fn new(level: Level) -> Self {
+        let (tree, depth, nice_length, powers, combinations) = match level {
+            Level::Fast => (false, 3, 32, 0, false),
+            Level::Default => (false, 16, 64, 3, false),
+            Level::High => (true, 24, 64, 6, true),
+            Level::Max => (true, 96, 256, 8, true),
+        };
+        let finder = if tree {
+            Finder::Tree(Tree::new(depth, nice_length))
+        } else {
+            Finder::Chains(Chains::new(depth, nice_length))
+        };
+        Self {
+            data: Data::default(),
+            finder,
+            parser: Parser::new(Thoroughness { nice_length, powers, combinations }),
+            stream: Stream::new(),
+        }
+    }
 }
 
 impl Encoder {
     /// An encoder for chunks of at most `chunk_size` bytes. Takes its memory when first used, as much as the chunk needs.
     pub(in crate::codec) fn new(chunk_size: u32, level: Level) -> Self {
-        Self { chunk_size, level, x86: X86::new(), data: Vec::new(), stream: None }
+        Self { chunk_size, level, x86: X86::new(), parts: None }
     }
 }
 
@@ -34,13 +82,14 @@ impl Encode for Encoder {
         if chunk.len() <= 4 {
             return None;
         }
-        self.data.clear();
-        self.data.extend_from_slice(chunk);
-        self.x86.encode(&mut self.data);
-        let stream = self.stream.get_or_insert_with(|| Box::new(Stream::new()));
+        let level = self.level;
+        let parts = self.parts.get_or_insert_with(|| Box::new(Parts::new(level)));
+        let Parts { data, finder, parser, stream } = &mut **parts;
+        self.x86.encode(data.fill(chunk));
         stream.reset(chunk.len());
-        for &byte in &self.data {
-            stream.literal(byte);
+        match finder {
+            Finder::Chains(chains) => parser.parse(data, chains, stream),
+            Finder::Tree(tree) => parser.parse(data, tree, stream),
         }
         stream.finish(chunk.len(), output)
     }

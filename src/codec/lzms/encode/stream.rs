@@ -40,7 +40,7 @@ impl BackwardBits {
 
 /// An adaptive code for writing.
 #[derive(Debug)]
-struct Code {
+pub(super) struct Code {
     frequencies: Frequencies,
     codes: Vec<CodeWord>,
     /// How often the code was built.
@@ -62,6 +62,16 @@ impl Code {
     fn build(&mut self, lengths: &mut Lengths) {
         canonical_codes(lengths.make(self.frequencies.counts()), &mut self.codes);
         self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Another number after each rebuild.
+    pub(super) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The lengths of the symbols' codes.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = u32> {
+        self.codes.iter().map(|code| code.length())
     }
 
     #[inline(always)]
@@ -138,6 +148,11 @@ impl Stream {
         self.length.reset(LENGTH_SLOTS, &mut self.lengths);
         self.delta_offset.reset(slots, &mut self.lengths);
         self.power.reset(POWERS, &mut self.lengths);
+    }
+
+    /// The codes: literal, offset, length, delta offset, power.
+    pub(super) fn codes(&self) -> [&Code; 5] {
+        [&self.literal, &self.offset, &self.length, &self.delta_offset, &self.power]
     }
 
     /// Writes a literal.

@@ -5,12 +5,15 @@
 //! long enough. Two small tables hold the last position of each two bytes, and of each hash of three.
 
 use super::data::{Data, Match, hash};
+use super::optimal::Finder;
 use crate::codec::bits::low_32;
 
 /// No position.
 const NONE: u32 = u32::MAX;
 /// Bytes that the trees' hash covers.
 const HASHED: usize = 4;
+/// How many positions at the end of a long match are remembered: matches that begin there reach behind it.
+const KEEP: usize = 64;
 
 /// The trees of a chunk.
 #[derive(Debug)]
@@ -33,72 +36,22 @@ impl Tree {
         Self { twos, threes, fours, children, depth, nice_length }
     }
 
-    /// Starts a chunk of `size` bytes.
-    pub(super) fn reset(&mut self, size: usize) {
-        let hashes = (size / 8).next_power_of_two().clamp(1 << 12, 1 << 22);
-        for (table, size) in
-            [(&mut self.twos, 1 << 16), (&mut self.threes, 1 << 16), (&mut self.fours, hashes)]
-        {
-            table.clear();
-            table.resize(size, NONE);
-        }
-        // A node is written before it is read, so what an earlier chunk left does no harm.
-        if self.children.len() < size {
-            self.children.resize(size, [NONE; 2]);
-        }
-    }
-
-    /// Remembers a position and appends what matches there, by growing length: at most one match for each length, up to `nice_length`.
+    /// Remembers a position in the small tables only.
     #[inline(always)]
-    pub(super) fn find(&mut self, data: &Data, position: usize, matches: &mut Vec<Match>) {
-        matches.clear();
-        let most = self.nice_length.min(data.len().wrapping_sub(position));
-        if most < HASHED {
-            return;
-        }
+    fn remember_near(&mut self, data: &Data, position: usize) {
         let first = data.load_four(position);
-        let here = low_32(position);
-        let two = &mut self.twos[(first & 0xFFFF) as usize];
-        let near_two = std::mem::replace(two, here);
-        let three = &mut self.threes[hash(first << 8, 1 << 16)];
-        let near_three = std::mem::replace(three, here);
-        let mut best = 1;
-        for near in [near_two, near_three] {
-            if near != NONE {
-                let length = data.common_length(near as usize, position, 0, most);
-                if length > best {
-                    best = length;
-                    let offset = here.wrapping_sub(near);
-                    matches.push(Match { length: low_32(length), offset });
-                }
-            }
-        }
-        self.descend(data, position, most, |candidate, length| {
-            if length > best {
-                best = length;
-                let offset = here.wrapping_sub(candidate);
-                matches.push(Match { length: low_32(length), offset });
-            }
-        });
+        self.twos[(first & 0xFFFF) as usize] = low_32(position);
+        self.threes[hash(first << 8, 1 << 16)] = low_32(position);
     }
 
     /// Remembers a position.
     #[inline(always)]
-    pub(super) fn skip(&mut self, data: &Data, position: usize) {
+    fn insert(&mut self, data: &Data, position: usize) {
         let most = self.nice_length.min(data.len().wrapping_sub(position));
-        if most < HASHED {
-            return;
+        if most >= HASHED {
+            self.remember_near(data, position);
+            self.descend(data, position, most, |_, _| ());
         }
-        self.remember_near(data, position);
-        self.descend(data, position, most, |_, _| ());
-    }
-
-    /// Remembers a position in the small tables only.
-    #[inline(always)]
-    pub(super) fn remember_near(&mut self, data: &Data, position: usize) {
-        let first = data.load_four(position);
-        self.twos[(first & 0xFFFF) as usize] = low_32(position);
-        self.threes[hash(first << 8, 1 << 16)] = low_32(position);
     }
 
     /// Puts a position on top of its tree; shows `found` all positions on the way with how many bytes match, at most `most`.
@@ -146,6 +99,67 @@ impl Tree {
                 above_length = length;
                 candidate = children[0];
             }
+        }
+    }
+}
+
+impl Finder for Tree {
+    fn reset(&mut self, size: usize) {
+        let hashes = (size / 8).next_power_of_two().clamp(1 << 12, 1 << 22);
+        for (table, size) in
+            [(&mut self.twos, 1 << 16), (&mut self.threes, 1 << 16), (&mut self.fours, hashes)]
+        {
+            table.clear();
+            table.resize(size, NONE);
+        }
+        // A node is written before it is read, so what an earlier chunk left does no harm.
+        if self.children.len() < size {
+            self.children.resize(size, [NONE; 2]);
+        }
+    }
+
+    #[inline(always)]
+    fn find(&mut self, data: &Data, position: usize, matches: &mut Vec<Match>) {
+        matches.clear();
+        let most = self.nice_length.min(data.len().wrapping_sub(position));
+        if most < HASHED {
+            return;
+        }
+        let first = data.load_four(position);
+        let here = low_32(position);
+        let two = &mut self.twos[(first & 0xFFFF) as usize];
+        let near_two = std::mem::replace(two, here);
+        let three = &mut self.threes[hash(first << 8, 1 << 16)];
+        let near_three = std::mem::replace(three, here);
+        let mut best = 1;
+        for near in [near_two, near_three] {
+            if near != NONE {
+                let length = data.common_length(near as usize, position, 0, most);
+                if length > best {
+                    best = length;
+                    let offset = here.wrapping_sub(near);
+                    matches.push(Match { length: low_32(length), offset });
+                }
+            }
+        }
+        self.descend(data, position, most, |candidate, length| {
+            if length > best {
+                best = length;
+                let offset = here.wrapping_sub(candidate);
+                matches.push(Match { length: low_32(length), offset });
+            }
+        });
+    }
+
+    fn skip(&mut self, data: &Data, start: usize, end: usize) {
+        // What lies in the middle of a long match stands in the trees already, where the match was found.
+        let full = end.saturating_sub(KEEP).max(start);
+        let near_end = full.min(data.len().saturating_sub(HASHED - 1));
+        for position in start..near_end {
+            self.remember_near(data, position);
+        }
+        for position in full..end {
+            self.insert(data, position);
         }
     }
 }
