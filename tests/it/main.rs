@@ -42,6 +42,7 @@ mod servicing_apply;
 mod support;
 mod upcase_oracle;
 mod wim_fidelity;
+mod wim_ntfs;
 mod wim_read;
 mod wim_tree;
 mod wim_write;
