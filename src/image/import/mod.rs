@@ -385,7 +385,10 @@ impl<'a> Capture<'a> {
                 self.links.insert(key, id);
                 // Numbered in the order of the walk.
                 let group = self.links.len() as u64;
-                image.tree.inode_mut(id).hard_link_group = group;
+                // On NTFS a short name counts as one of several: the number comes when a second name is found.
+                if self.ntfs.is_none() {
+                    image.tree.inode_mut(id).hard_link_group = group;
+                }
             }
             if metadata.len() > 0 {
                 self.files.push(entry.file(id));
