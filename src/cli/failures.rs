@@ -178,6 +178,17 @@ pub(crate) fn extract(wim: &Path, error: ExtractError) -> Failure {
     match error {
         ExtractError::Image(error @ ImageError::NoMatch { .. }) => patterns(error),
         ExtractError::Image(error) => image(wim, error),
+        ExtractError::Host { path, source }
+            if matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
+        {
+            Problem::new("output", format!("{} cannot be written", path.display()))
+                .cause(Told(text::chain(&source)))
+                .help("the disk is full; the files written so far are whole and stay: make room and run it again with --overwrite")
+                .exit(Exit::OutputFailed)
+        }
         ExtractError::Host { path, source } => output(&path, source),
         ExtractError::Exists(_) => Problem::new("wim::extract::exists", text)
             .help("--overwrite replaces existing files")

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::{
     extract::{ExtractError, ExtractReport},
+    ntfs,
     plan::{self, Rules},
-    write::{self, How},
+    write::{self, Host, How},
 };
 use crate::{
     format::wim::Element,
@@ -13,6 +14,7 @@ use crate::{
         host::{
             SIDECAR_NAME,
             links::Reach,
+            ntfs::Volume,
             sidecar::{self, Placed},
         },
         offline::Image,
@@ -39,6 +41,9 @@ pub struct ApplyOptions {
 ///
 /// With a sidecar, the losses of the report are the entries that are in it alone: names the host refuses, encrypted files, links that cannot be told there.
 ///
+/// On a volume that ntfs-3g has mounted there is no sidecar: attributes, security and all else are set on the files themselves. Encrypted files and named
+/// streams of more than 64 KiB, which cannot be written there, are losses.
+///
 /// The sidecar is there, empty, before anything else, and is written last: a capture of a directory that was not finished says so.
 ///
 /// # Errors
@@ -52,6 +57,9 @@ pub fn apply(
 ) -> Result<ExtractReport, ExtractError> {
     let everything = Patterns::new::<&str>(&[])?;
     let mut host = write::open(target)?;
+    if let Some(volume) = Volume::detect(target) {
+        return apply_ntfs(image, &host, &volume, (target, options), watch);
+    }
     if options.sidecar {
         host.begin_sidecar(options.overwrite)?;
     }
@@ -77,5 +85,33 @@ pub fn apply(
         // The last file that came into it moved the time of the folder itself.
         write::finish_root(&plan, &host);
     }
+    Ok(written.report(plan))
+}
+
+/// Applies to a volume that can hold what NT knows of files.
+fn apply_ntfs(
+    image: &Image,
+    host: &Host,
+    volume: &Volume,
+    (target, options): (&Path, ApplyOptions),
+    watch: Watch<'_>,
+) -> Result<ExtractReport, ExtractError> {
+    let everything = Patterns::new::<&str>(&[])?;
+    let rules = Rules {
+        include: &everything,
+        unix_data: false,
+        reach: Reach::Real,
+        kept: true,
+        room: write::room(target),
+        folds_case: host.folds_case,
+    };
+    let mut plan = plan::plan(image, rules)?;
+    let paths = ntfs::paths(&plan);
+    let links = std::mem::take(&mut plan.links);
+    let how = How { overwrite: options.overwrite, tells_times: false };
+    let written = write::write(image, &plan, host, how, watch)?;
+    write::make_empty(host, &links)?;
+    ntfs::set_all(image, &paths, volume, &mut plan.losses)?;
+    plan.links = links;
     Ok(written.report(plan))
 }

@@ -4,6 +4,7 @@
 //! - [`apply()`]: the whole image, and in a sidecar what the host cannot hold, so that a capture gives it back
 //! - [`losses`]: what the host's file system could not hold
 //! - `plan`: what goes where, decided before anything is written
+//! - `ntfs`: what NT knows of files, on a volume that can hold it
 //! - `write`: folders, files, links, times, in an order that no link of the image can lead astray
 //!
 //! Folders, files, hard links, symbolic links (junctions too) and times come out. Nothing is written outside the target: what is no plain name on the host
@@ -13,6 +14,7 @@
 mod apply;
 mod extract;
 pub mod losses;
+mod ntfs;
 mod plan;
 mod write;
 

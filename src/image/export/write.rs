@@ -199,6 +199,21 @@ fn prepare(image: &Image, files: &[&File]) -> usize {
     places.get(ready).copied().unwrap_or(files.len())
 }
 
+/// Makes an empty file or folder for each link, which then becomes one.
+pub(super) fn make_empty(host: &Host, links: &[Link]) -> Result<(), ExtractError> {
+    for link in links {
+        let made = match link.to_folder {
+            true => host.target.make_folder(&link.path),
+            false => host.target.make_file(&link.path).map(drop),
+        };
+        made.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => ExtractError::Exists(host.target.at(&link.path)),
+            _ => refused(&host.target.at(&link.path), error),
+        })?;
+    }
+    Ok(())
+}
+
 fn refused(path: &Path, source: io::Error) -> ExtractError {
     /// `ELOOP`: a symbolic link where none is followed.
     const LOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };

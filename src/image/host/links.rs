@@ -20,6 +20,8 @@ const LONGEST_TARGET: usize = 4095;
 /// Where links may lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::image) enum Reach {
+    /// Nowhere: they are made as what they are on NT, and no text is needed.
+    Real,
     /// To places inside the image alone.
     Inside,
     /// Where the image says. Absolute targets are those of the image's root when it was captured so (`rp_fix`) and the link does not say otherwise.
@@ -36,6 +38,9 @@ pub(in crate::image) fn host_target(
     depth: usize,
     reach: Reach,
 ) -> Option<PathBuf> {
+    if reach == Reach::Real {
+        return Some(PathBuf::new());
+    }
     let reparse = inode.reparse?;
     let stream = inode.streams.iter().find(|stream| stream.kind == StreamKind::Reparse)?;
     if stream.content.size > reparse::MOST {
@@ -46,6 +51,7 @@ pub(in crate::image) fn host_target(
     let not_fixed = reparse.flags & NOT_FIXED != 0;
     let has_drive = target.text.get(1..2) == Some(":");
     match reach {
+        Reach::Real => None,
         // An absolute target that was not made relative to the image leads to a place on the machine that was captured.
         Reach::Inside if !target.relative && not_fixed && has_drive => None,
         Reach::Inside => inside(depth, &target),

@@ -212,6 +212,16 @@ fn image_of(
     let mut sizes: HashMap<Sha1, u64> = HashMap::new();
     for dentry in &mut metadata.dentries {
         let found = take_item(&mut dentry.tagged_items)?;
+        let is_possible = match found.kind {
+            Kind::Absent => true,
+            Kind::Folder => dentry.is_directory(),
+            Kind::File => !dentry.is_directory(),
+            Kind::Link => dentry.reparse.is_some(),
+        };
+        if !is_possible {
+            let what = format!("{} is said to be what it cannot be", dentry.name);
+            return Err(Malformed::new("sidecar", what, 0));
+        }
         if found.kind == Kind::File
             && let Some(data) = dentry.stream(StreamKind::Data)
         {

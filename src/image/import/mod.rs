@@ -8,8 +8,10 @@
 //! keeps its target and is marked as not fixed up. Entries are in NT order.
 //!
 //! Where an image was applied, what the host cannot hold of it lies in a sidecar ([`super::host::sidecar`]); `merge` puts both together.
+//! On a volume that ntfs-3g has mounted all that NT knows of a file is asked of the volume (`ntfs`).
 
 mod merge;
+mod ntfs;
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +40,7 @@ use super::{
     content::{BlobLocation, BlobRef},
     error::ImageError,
     finish::FinishedImage,
-    host::{SIDECAR_NAME, sidecar},
+    host::{SIDECAR_NAME, ntfs::Volume, sidecar},
     offline::Image,
     patterns::Patterns,
     reparse::{NOT_FIXED, TAG_SYMLINK, symlink_data},
@@ -175,9 +177,12 @@ fn capture_plain(
 ) -> Result<(Image, CaptureReport), ImageError> {
     let mut image = Image::empty(modified(metadata));
     let mut capture = Capture::new(root, options);
+    capture.ntfs = Volume::detect(root);
     let top = image.tree.root();
-    let tagged = capture.tagged_items(metadata);
-    image.tree.inode_mut(top).tagged_items = tagged;
+    let mut inode = image.tree.inode(top).clone();
+    inode.tagged_items = capture.tagged_items(metadata);
+    capture.nt(&mut image, Path::new(""), &mut inode)?;
+    *image.tree.inode_mut(top) = inode;
     let mut waiting = vec![(root.to_owned(), String::new(), top, 0)];
     if metadata.is_file() {
         waiting.clear();
@@ -203,7 +208,9 @@ fn capture_plain(
         if file.content.size > 0 {
             let (kind, name) = (StreamKind::Data, Name::default());
             let stream = FileStream { kind, name, content: file.content };
-            image.tree.inode_mut(file.node).streams = vec![stream];
+            let streams = &mut image.tree.inode_mut(file.node).streams;
+            let is_before = |stream: &FileStream| stream.kind == StreamKind::Reparse;
+            streams.insert(usize::from(streams.first().is_some_and(is_before)), stream);
         }
     }
     Ok((image, capture.report))
@@ -219,6 +226,8 @@ struct Capture<'a> {
     links: BTreeMap<(u64, u64), NodeId>,
     /// Files whose content is still to be hashed.
     files: Vec<FoundFile>,
+    /// The volume that the directory is on, when that knows what NT knows.
+    ntfs: Option<Volume>,
 }
 
 /// A file of the host.
@@ -261,6 +270,25 @@ impl<'a> Capture<'a> {
             bad_names: Vec::new(),
             links: BTreeMap::new(),
             files: Vec::new(),
+            ntfs: None,
+        }
+    }
+
+    /// What the volume knows of a file, folder or link.
+    fn nt(&mut self, image: &mut Image, path: &Path, inode: &mut Inode) -> Result<(), ImageError> {
+        if let Some(volume) = &self.ntfs {
+            let folder = inode.attributes & ATTRIBUTE_DIRECTORY;
+            let warnings = ntfs::complete(volume, path, image, inode)?;
+            inode.attributes |= folder;
+            self.report.warnings.extend(warnings);
+        }
+        Ok(())
+    }
+
+    fn short_name(&self, image: &mut Image, id: NodeId, entry: &HostEntry) {
+        if let Some(volume) = &self.ntfs {
+            let path = Path::new(entry.path.trim_start_matches('/'));
+            image.tree.set_short_name(id, ntfs::short_name(volume, path));
         }
     }
 
@@ -347,15 +375,21 @@ impl<'a> Capture<'a> {
         if let Some(key) = identity
             && let Some(&first) = self.links.get(&key)
         {
-            return Ok(Some(image.tree.append_link(parent, entry.name.clone(), first, None)));
+            let id = image.tree.append_link(parent, entry.name.clone(), first, None);
+            self.short_name(image, id, entry);
+            return Ok(Some(id));
         }
         let id = image.tree.append(parent, entry.name.clone(), inode);
+        self.short_name(image, id, entry);
         if metadata.is_file() {
             if let Some(key) = identity {
                 self.links.insert(key, id);
                 // Numbered in the order of the walk.
                 let group = self.links.len() as u64;
-                image.tree.inode_mut(id).hard_link_group = group;
+                // On NTFS a short name counts as one of several: the number comes when a second name is found.
+                if self.ntfs.is_none() {
+                    image.tree.inode_mut(id).hard_link_group = group;
+                }
             }
             if metadata.len() > 0 {
                 self.files.push(entry.file(id));
@@ -370,7 +404,10 @@ impl<'a> Capture<'a> {
         let mut inode = Inode::new(ATTRIBUTE_NORMAL, None, modified(metadata));
         inode.tagged_items = self.tagged_items(metadata);
         if metadata.is_symlink() {
-            self.symlink(image, &mut inode, entry)?;
+            // The volume tells what the link really is.
+            if self.ntfs.is_none() {
+                self.symlink(image, &mut inode, entry)?;
+            }
         } else if metadata.is_dir() {
             inode.attributes = ATTRIBUTE_DIRECTORY;
         } else if !metadata.is_file() {
@@ -378,6 +415,7 @@ impl<'a> Capture<'a> {
             self.report.warnings.push(line);
             return Ok(None);
         }
+        self.nt(image, Path::new(entry.path.trim_start_matches('/')), &mut inode)?;
         Ok(Some(inode))
     }
 
