@@ -9,6 +9,7 @@ mod catalog_real;
 mod cli_frame;
 mod cli_recipe;
 mod cli_wim;
+mod codec_lzms;
 mod codec_roundtrip;
 mod codec_samples;
 mod codec_vectors;
