@@ -256,35 +256,64 @@ mod tests {
     fn encoders_write_the_bytes_that_their_version_stands_for() {
         let known = [
             (
-                Codec::Xpress,
-                1,
-                4 << 10,
+                (Codec::Xpress, 1),
+                (4 << 10, Level::Default),
                 "373fad447ba08d3eb44a975263d60f2ab1e9f8c8279a4d4d397f8766b79338b9",
             ),
             (
-                Codec::Xpress,
-                1,
-                32 << 10,
+                (Codec::Xpress, 1),
+                (32 << 10, Level::Default),
                 "f819550381f145ee0a9a15eb48798dc6683f3428d8efc697cfd5895d5d0b5079",
             ),
             (
-                Codec::Lzx,
-                1,
-                32 << 10,
+                (Codec::Lzx, 2),
+                (32 << 10, Level::Fast),
+                "8814f64b50bf545c322f2782a90bc8c58502817b73f5e8978ac710d94b477d45",
+            ),
+            (
+                (Codec::Lzx, 2),
+                (32 << 10, Level::Default),
                 "7d5c82e5174d43f92a6f7d00dfaf12e7756d9e24c77e2eff9793471eca2f07cf",
             ),
             (
-                Codec::Lzx,
-                1,
-                2 << 20,
+                (Codec::Lzx, 2),
+                (32 << 10, Level::High),
+                "cf9e917b799c61d015240f326280138f41d90793ebe87c64ae97df1cc307e643",
+            ),
+            (
+                (Codec::Lzx, 2),
+                (32 << 10, Level::Max),
+                "ace01e92b9df31795aa1b1137b68662b368a679899f240a6424b275ed272bc41",
+            ),
+            (
+                (Codec::Lzx, 2),
+                (2 << 20, Level::Fast),
+                "d75c12a7dd6313c5153d057b756765206732171f61e35a0cb6e1c57e308b79b3",
+            ),
+            (
+                (Codec::Lzx, 2),
+                (2 << 20, Level::Default),
                 "c95664fe2124b837586eb40666c5bea3837d516d691cba2f1ded925ea2e784a7",
             ),
+            (
+                (Codec::Lzx, 2),
+                (2 << 20, Level::High),
+                "66e28b1247481791002fdda7344b207448a99b3b8e8740b34bc21c523da6d66b",
+            ),
+            (
+                (Codec::Lzx, 2),
+                (2 << 20, Level::Max),
+                "325815a238376081632878afe44ff0bc092c221ee33c7784bfa67b088454f9a1",
+            ),
         ];
-        let found = known.map(|(codec, _, chunk_size, _)| {
-            let digest = encoded(codec, chunk_size, Level::Default);
-            (codec, codec.encoder_version(), chunk_size, digest)
+        let found = known.map(|((codec, _), (chunk_size, level), _)| {
+            let digest = encoded(codec, chunk_size, level);
+            ((codec, codec.encoder_version()), (chunk_size, level), digest)
         });
-        assert_eq!(found, known.map(|(a, b, c, digest)| (a, b, c, digest.to_owned())));
+        assert_eq!(
+            found,
+            known.map(|(codec, setting, digest)| (codec, setting, digest.to_owned()))
+        );
     }
 
     /// As above, for each level.
