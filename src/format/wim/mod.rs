@@ -65,7 +65,7 @@ pub use metadata::{Dentry, ImageMetadata, Reparse, Stream, StreamKind};
 pub use parts::part_path;
 pub use reader::Wim;
 pub use solid::SolidResource;
-pub use split::{SplitPart, part_path, split_wim};
+pub use split::{SplitPart, split_wim};
 pub use verify::VerifyReport;
 pub use volume::{Volume, VolumeKind};
 pub use write::{

@@ -65,7 +65,8 @@ fn is_same_set(one: &Header, other: &Header) -> bool {
 
 /// The name that splitting gives a part of the set that begins with `first`.
 #[must_use]
-pub fn part_path(first: &Path, part: u32) -> PathBuf {
+pub fn part_path(first: &Path, part: impl Into<u32>) -> PathBuf {
+    let part = part.into();
     if part < 2 {
         return first.to_owned();
     }

@@ -445,7 +445,7 @@ pub(super) mod tests {
             let entry = |table: &mut Writer, stored_size, offset, size, sha1: &Sha1| {
                 let flags = ResourceHeader::SOLID;
                 let resource = ResourceHeader { stored_size, flags, offset, size };
-                super::super::blob_table::encode_entry(table, &resource, 1, sha1);
+                crate::format::wim::write_plan::encode_entry(table, &resource, 1, (1, sha1));
             };
             let (stored, offset) = (resource.data.len() as u64, file.len() as u64);
             entry(&mut table, stored, offset, 1 << 32, &Sha1::ZERO);

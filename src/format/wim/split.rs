@@ -9,12 +9,11 @@
 //! their own blobs only. Each has the whole XML, as the source had it. No resource lies in two parts. As in parts that wimlib makes,
 //! no image is marked as bootable: firmware does not boot from a set of parts.
 //!
-//! To join a set, open it as one [`Wim`] and write that with [`super::write_wim`].
+//! Parts are named by [`super::part_path`]. To join a set, open it as one [`Wim`] and write that with [`super::write_wim`].
 
 use std::{
     fs::File,
     io::{Seek as _, SeekFrom, Write as _},
-    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -45,21 +44,6 @@ pub struct SplitPart {
     pub blobs: u64,
     /// True when it is larger than asked for, because one blob alone, or the metadata of all images, is.
     pub is_over_limit: bool,
-}
-
-/// The name of a part, beside the first one: `dir/x2.swm` for part 2 of `dir/x.swm`.
-#[must_use]
-pub fn part_path(first: &Path, number: u16) -> PathBuf {
-    if number <= 1 {
-        return first.to_owned();
-    }
-    let mut name = first.file_stem().unwrap_or_default().to_owned();
-    name.push(number.to_string());
-    if let Some(extension) = first.extension() {
-        name.push(".");
-        name.push(extension);
-    }
-    first.with_file_name(name)
 }
 
 /// Copies `wim` into parts of at most `part_limit` bytes each; a part is larger only when a single blob, or all metadata, is.
@@ -280,24 +264,5 @@ impl Part {
         file.rewind()?;
         file.write_all(&header.encode())?;
         Ok(position)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_named_as_wimlib_names_them() {
-        for (first, second) in [
-            ("x.swm", "x2.swm"),
-            ("dir.d/x.y.swm", "dir.d/x.y2.swm"),
-            ("plain", "plain2"),
-            (".hid.swm", ".hid2.swm"),
-        ] {
-            assert_eq!(part_path(Path::new(first), 1), Path::new(first));
-            assert_eq!(part_path(Path::new(first), 2), Path::new(second));
-        }
-        assert_eq!(part_path(Path::new("a/install.swm"), 10), Path::new("a/install10.swm"));
     }
 }

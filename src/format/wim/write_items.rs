@@ -29,6 +29,8 @@ use crate::base::{
 
 /// Bytes copied with one call; between two, the caller may cancel.
 const MAX_COPY: u64 = 64 << 20;
+/// What file systems that share content between files share at least.
+const BLOCK: u64 = 4096;
 
 /// A resource to be written.
 #[derive(Debug)]
@@ -167,7 +169,12 @@ impl<'a> ItemWriter<'a> {
         }
         let (copies, encodes) = order(items);
         self.copy_all(items, &copies, &mut headers)?;
-        self.encode_all(items, &encodes, &mut headers)?;
+        let mut rest = &encodes[..];
+        while !rest.is_empty() {
+            let (wave, behind) = rest.split_at(prepare(items, rest));
+            self.encode_all(items, wave, &mut headers)?;
+            rest = behind;
+        }
         Ok(headers)
     }
 
@@ -233,7 +240,12 @@ impl<'a> ItemWriter<'a> {
     ) -> Result<(), WimError> {
         let mut start = range.start;
         while start < range.end {
-            let length = (range.end - start).min(MAX_COPY);
+            let mut length = (range.end - start).min(MAX_COPY);
+            // Where both lie alike to a block, the file system can share blocks instead of copying them, from the next block on.
+            let lead = start.next_multiple_of(BLOCK) - start;
+            if lead > 0 && lead < length && start % BLOCK == self.position % BLOCK {
+                length = lead;
+            }
             if let Some(file) = source.as_file() {
                 file.copy_range_to(start, length, self.output).map_err(|error| match error {
                     CopyError::Read(error) => WimError::of_source(source, error),
@@ -402,6 +414,29 @@ pub(super) fn check_source(item: &Item, actual: Sha1) -> Result<(), WimError> {
     check(&item.sha1, actual, || format!("the source of blob {}", item.sha1))
 }
 
+/// How many of these can be read without decoding anything twice, after what is solid of them was decoded; at least 1.
+fn prepare(items: &[Item], places: &[usize]) -> usize {
+    let mut first: Option<&Arc<Wim>> = None;
+    let blobs: Vec<Blob> = places
+        .iter()
+        .map_while(|&place| match &items[place].source {
+            ItemSource::Encode(Content::Wim(wim, blob)) => {
+                Arc::ptr_eq(first.get_or_insert(wim), wim).then_some(*blob)
+            }
+            _ => None,
+        })
+        .collect();
+    match first {
+        Some(wim) if blobs.iter().any(|blob| blob.solid.is_some()) => wim.prepare(&blobs).max(1),
+        // What is not solid needs no preparation, wherever it lies.
+        _ => {
+            let is_solid = |&place: &usize| matches!(&items[place].source, ItemSource::Encode(Content::Wim(_, blob)) if blob.solid.is_some());
+            let solid = places.iter().position(is_solid);
+            solid.unwrap_or(places.len()).max(1)
+        }
+    }
+}
+
 /// Splits items into those that are copied, in the order of their sources, and those that are encoded, those from WIM files first and in
 /// their order there.
 fn order(items: &[Item]) -> (Vec<usize>, Vec<usize>) {
@@ -416,21 +451,22 @@ fn order(items: &[Item]) -> (Vec<usize>, Vec<usize>) {
         match &item.source {
             ItemSource::Keep(_) | ItemSource::InSolid => {}
             ItemSource::Copy { source, offset, .. } => {
-                copies.push(((rank(source), 0, *offset), place));
+                copies.push(((rank(source), *offset), place));
             }
             ItemSource::Encode(Content::Wim(wim, blob)) => {
-                let solid = blob.solid.map_or(0, |index| u64::from(index) + 1);
-                let key = (rank(wim.source_of(blob)), solid, blob.resource.offset);
-                encodes.push((key, place));
+                encodes.push(((rank(wim.source_of(blob)), blob.position()), place));
             }
-            ItemSource::Encode(Content::Bytes(_)) => encodes.push(((usize::MAX, 0, 0), place)),
+            ItemSource::Encode(Content::Bytes(_)) => {
+                encodes.push(((usize::MAX, (u16::MAX, None, 0)), place));
+            }
         }
     }
-    let sorted = |mut keyed: Vec<((usize, u64, u64), usize)>| {
-        keyed.sort_unstable();
-        keyed.into_iter().map(|(_, place)| place).collect()
-    };
     (sorted(copies), sorted(encodes))
+}
+
+fn sorted<Key: Ord>(mut keyed: Vec<(Key, usize)>) -> Vec<usize> {
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, place)| place).collect()
 }
 
 /// Cuts contents into units and hands them out.
