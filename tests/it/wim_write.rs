@@ -401,8 +401,7 @@ fn what_wimlib_captures_is_read_and_written_again() {
         arguments.extend(options.iter().map(std::ffi::OsStr::new));
         let _ignored = fs::remove_file(&path);
         wimlib.run(arguments);
-        let error = open(&path).verify(&|_| ()).unwrap_err();
-        assert!(matches!(error, WimError::Unsupported { .. }), "{error}");
+        assert!(open(&path).verify(&|_| ()).unwrap().is_good(), "{options:?}");
     }
     let _ignored = fs::remove_file(&path);
     wimlib.run(["capture".as_ref(), tree.as_os_str(), path.as_os_str(), "--pipable".as_ref()]);

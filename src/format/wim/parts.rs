@@ -65,8 +65,7 @@ fn is_same_set(one: &Header, other: &Header) -> bool {
 
 /// The name that splitting gives a part of the set that begins with `first`.
 #[must_use]
-pub fn part_path(first: &Path, part: impl Into<u32>) -> PathBuf {
-    let part = part.into();
+pub fn part_path(first: &Path, part: u16) -> PathBuf {
     if part < 2 {
         return first.to_owned();
     }
@@ -129,7 +128,7 @@ fn other_parts(
             parts.push(given.swap_remove(place));
             continue;
         }
-        let path = part_path(first, u32::from(part));
+        let path = part_path(first, part);
         let what = match open_file(&path) {
             Ok((source, other)) if is_it(&other) => {
                 parts.push((source, other));
