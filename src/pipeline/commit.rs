@@ -54,13 +54,12 @@ pub(super) fn write(
     );
     let FinishedImage { metadata, blobs, changed, .. } = finished;
     let copy = |index| MetadataToWrite::Copy { wim: Arc::clone(wim), index };
-    let built_metadata =
-        if changed {
-            let (wim, index) = (Arc::clone(wim), plan.base.index);
-            MetadataToWrite::Like { bytes: metadata.encode(), wim, index }
-        } else {
-            copy(plan.base.index)
-        };
+    let built_metadata = if changed {
+        let (wim, index) = (Arc::clone(wim), plan.base.index);
+        MetadataToWrite::Like { bytes: metadata.encode(), wim, index }
+    } else {
+        copy(plan.base.index)
+    };
     let images = match all {
         false => vec![built_metadata],
         true => {

@@ -6,7 +6,10 @@ use std::{ffi::OsString, path::Path};
 
 use transom::{
     codec::{Codec, Level},
-    format::wim::{Solid, WriteSettings, part_path, split_wim},
+    format::wim::{
+        BlobSource, BlobToWrite, MetadataToWrite, Solid, WriteSettings, part_path, split_wim,
+        write_wim,
+    },
 };
 
 use crate::{
@@ -189,5 +192,51 @@ fn split_sets_go_both_ways() {
                 fs_err::remove_file(path).unwrap();
             }
         }
+    }
+}
+
+#[test]
+fn metadata_of_which_little_changed_is_the_same_as_if_all_were_compressed_anew() {
+    let folder = support::temporary_folder();
+    let mut tree = tree();
+    for number in 0..3000 {
+        tree.file(0, &format!("file {number} of many"), format!("{number}").as_bytes());
+    }
+    let (before, path) = (folder.path().join("before.wim"), folder.path().join("after.wim"));
+    for form in [
+        settings((Codec::Lzx, 32 << 10)),
+        settings((Codec::Xpress, 4 << 10)),
+        settings((Codec::None, 0)),
+    ] {
+        write_tree(&tree, &before, &form).unwrap();
+        let wim = open(&before);
+        let mut image = wim.metadata(1).unwrap();
+        let last = image.dentries.len() - 1;
+        image.dentries[last].attributes ^= 1;
+        let bytes = image.encode();
+        assert!(bytes.len() > 300_000);
+        let like = MetadataToWrite::Like { bytes: bytes.clone(), wim: wim.clone(), index: 1 };
+        let mut files = Vec::new();
+        // What is like nothing in another form is compressed anew.
+        for (images, form) in [
+            (like.clone(), form),
+            (MetadataToWrite::Bytes(bytes.clone()), form),
+            (like, settings((Codec::Lzx, 64 << 10))),
+        ] {
+            let blobs = wim.blobs().iter().map(|blob| BlobToWrite {
+                sha1: blob.sha1,
+                size: blob.size,
+                reference_count: blob.reference_count,
+                source: BlobSource::Wim { wim: wim.clone(), blob: *blob },
+            });
+            let file = fs_err::File::create(&path).unwrap();
+            let (blobs, xml) = (blobs.collect(), wim.xml().clone());
+            let output = fs_err::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+            drop(file);
+            write_wim(output.file(), &form, blobs, vec![images], xml, &|_| (), &|| false).unwrap();
+            assert_eq!(open(&path).metadata_bytes(1).unwrap(), bytes);
+            files.push(fs_err::read(&path).unwrap());
+        }
+        assert!(files[0] == files[1], "the same encoder gives the same bytes either way");
     }
 }

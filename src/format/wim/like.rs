@@ -7,7 +7,9 @@ use std::{borrow::Cow, collections::HashMap};
 
 use rayon::prelude::*;
 
-use super::{encode::Encoders, error::WimError, reader::Wim, resource::to_usize, write::WriteSettings};
+use super::{
+    encode::Encoders, error::WimError, reader::Wim, resource::to_usize, write::WriteSettings,
+};
 use crate::codec::Codec;
 
 /// `content` as a compressed resource, whose chunks are those of image `index` of `wim` where they are the same; `None` when that image's metadata is
@@ -40,7 +42,8 @@ pub(super) fn encode(
             None => encoders.encode(chunk).bytes.map_or(Cow::Borrowed(chunk), Cow::Owned),
         })
         .collect();
-    let sizes: Result<Vec<u32>, _> = chunks.iter().map(|chunk| u32::try_from(chunk.len())).collect();
+    let sizes: Result<Vec<u32>, _> =
+        chunks.iter().map(|chunk| u32::try_from(chunk.len())).collect();
     let Ok(sizes) = sizes else { return Ok(None) };
     let Some(mut resource) = encoders.table(content.len() as u64, &sizes) else { return Ok(None) };
     chunks.iter().for_each(|chunk| resource.extend_from_slice(chunk));
