@@ -8,6 +8,8 @@ use crate::codec::bits::low_32;
 const NONE: u32 = u32::MAX;
 /// Bytes that the chains' hash covers.
 const HASHED: usize = 4;
+/// How many positions at the end of a long match are remembered: matches that begin there reach behind it.
+const KEEP: usize = 64;
 
 /// The chains of a chunk.
 #[derive(Debug)]
@@ -26,6 +28,14 @@ impl Chains {
     /// A finder that takes at most `depth` steps and stops at `nice_length`.
     pub(super) fn new(depth: u32, nice_length: usize) -> Self {
         Self { threes: vec![], fours: vec![], previous: vec![], depth, nice_length }
+    }
+
+    /// Reads what the search at a position ahead will begin with, so that it is in the processor's caches by then.
+    #[inline(always)]
+    fn look_ahead(&self, data: &Data, position: usize) {
+        let newest = self.fours[hash(data.load_four(position), self.fours.len())] as usize;
+        let previous = self.previous.get(newest).copied().unwrap_or(0);
+        std::hint::black_box(previous ^ data.load_four(newest));
     }
 }
 
@@ -59,6 +69,7 @@ impl Finder for Chains {
                 matches.push(Match { length: low_32(length), offset: here.wrapping_sub(near) });
             }
         }
+        self.look_ahead(data, position.wrapping_add(3));
         let hashes = self.fours.len();
         let mut candidate = std::mem::replace(&mut self.fours[hash(first, hashes)], here);
         self.previous[position] = candidate;
@@ -80,6 +91,8 @@ impl Finder for Chains {
     }
 
     fn skip(&mut self, data: &Data, start: usize, end: usize) {
+        // What lies in the middle of a long match stands in the chains already, where the match was found.
+        let start = start.max(end.saturating_sub(KEEP));
         let end = end.min(data.len().saturating_sub(HASHED - 1));
         for position in start..end {
             let first = data.load_four(position);
