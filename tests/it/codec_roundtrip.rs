@@ -91,8 +91,8 @@ fn every_level_round_trips_and_higher_ones_are_not_larger() {
                 let (mut encoder, mut decoder) = pair_of_level(codec, chunk_size, level);
                 round_trip(&mut *encoder, &mut *decoder, &chunk).unwrap_or(size)
             });
-            // Estimates may err by a little.
-            let in_order = sizes.is_sorted_by(|&low, &high| high <= low + low / 50 + 32);
+            // Estimates may err by a little, and the higher levels cut long runs into more blocks.
+            let in_order = sizes.is_sorted_by(|&low, &high| high <= low + low / 50 + 100);
             assert!(in_order, "{codec} {chunk_size} {shape}: {sizes:?}");
         }
     }
