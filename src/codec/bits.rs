@@ -141,6 +141,12 @@ pub(super) fn low_32(value: usize) -> u32 {
     u32::try_from(value & 0xFFFF_FFFF).unwrap_or(0)
 }
 
+/// The lowest 32 bits of a longer number.
+#[inline(always)]
+pub(super) fn low_half(value: u64) -> u32 {
+    u32::try_from(value & 0xFFFF_FFFF).unwrap_or(0)
+}
+
 /// Room that a [`BitWriter`] wants behind the data: it writes eight bytes at once.
 pub(super) const WRITER_SLACK: usize = 8;
 

@@ -195,9 +195,9 @@ pub fn encoder(
             Ok(match chunk_size {
                 // Small positions and tables stay in the processor's nearest caches.
                 ..=0x1_0000 => {
-                    Box::new(lzx::Encoder::<u16, 0x2_0000, 0x4000>::new(chunk_size, level))
+                    Box::new(lzx::Encoder::<u16, 0x2_0000, 0x8000>::new(chunk_size, level))
                 }
-                _ => Box::new(lzx::Encoder::<u32, 0x40_0000, 0x1_0000>::new(chunk_size, level)),
+                _ => Box::new(lzx::Encoder::<u32, 0x40_0000, 0x4_0000>::new(chunk_size, level)),
             })
         }
         Codec::Lzms if codec.allows_chunk_size(chunk_size) => {
@@ -268,12 +268,12 @@ mod tests {
             (
                 (Codec::Lzx, 2),
                 (32 << 10, Level::Fast),
-                "8814f64b50bf545c322f2782a90bc8c58502817b73f5e8978ac710d94b477d45",
+                "60f7c12e3233d1dedf3ce102cfff733c7f6cca207d604b1193b3b19fe92d41b6",
             ),
             (
                 (Codec::Lzx, 2),
                 (32 << 10, Level::Default),
-                "7d5c82e5174d43f92a6f7d00dfaf12e7756d9e24c77e2eff9793471eca2f07cf",
+                "045e11c420052c61000e97996d65db68e3fb5c1f074dcc0232c438272c760141",
             ),
             (
                 (Codec::Lzx, 2),
@@ -288,12 +288,12 @@ mod tests {
             (
                 (Codec::Lzx, 2),
                 (2 << 20, Level::Fast),
-                "d75c12a7dd6313c5153d057b756765206732171f61e35a0cb6e1c57e308b79b3",
+                "90d8fa3ed041878fbe5da51e9d300a8eb88463baa842baca26b7ec0704dcfff5",
             ),
             (
                 (Codec::Lzx, 2),
                 (2 << 20, Level::Default),
-                "c95664fe2124b837586eb40666c5bea3837d516d691cba2f1ded925ea2e784a7",
+                "4d8ce2c04ef3d3b0436faf82fd97fdf62d7742d5f4d23530c1755e909cd0b023",
             ),
             (
                 (Codec::Lzx, 2),

@@ -141,7 +141,7 @@ fn logarithm(value: u32) -> u32 {
     let mut result = power * BIT;
     let mut weight = BIT / 2;
     while weight != 0 {
-        mantissa = mantissa * mantissa >> 31;
+        mantissa = (mantissa * mantissa) >> 31;
         if mantissa >> 32 != 0 {
             mantissa >>= 1;
             result += weight;
@@ -170,8 +170,8 @@ mod tests {
         let mut costs = [0; 4];
         symbol_costs(&[8, 4, 4, 0], &mut costs, 0, 16);
         assert_eq!(costs, [BIT, 2 * BIT, 2 * BIT, 5 * BIT]);
-        symbol_costs(&[7, 3, 3, 0], &mut costs, 4, 16);
-        assert_eq!(costs, [BIT, 2 * BIT, 2 * BIT, 4 * BIT]);
+        symbol_costs(&[3, 1, 1, 0], &mut costs, 4, 16);
+        assert_eq!(costs, [74, 138, 138, 202], "as 4, 2, 2, 1");
         symbol_costs(&[1 << 20, 0, 1, 9], &mut costs, 0, 16);
         assert_eq!(costs[..3], [BIT / 4, 16 * BIT, 16 * BIT]);
     }

@@ -148,14 +148,16 @@ fn low_byte(value: u32) -> u8 {
 fn main_payload(symbol: u32) -> u32 {
     const PAYLOADS: [u32; MAX_MAIN_SYMBOLS] = {
         let mut payloads = [0; MAX_MAIN_SYMBOLS];
-        let mut symbol = 0;
-        while symbol < LITERALS {
-            payloads[symbol] = LITERAL | (symbol as u32) << PAYLOAD_SHIFT;
-            symbol += 1;
-        }
-        while symbol < MAX_MAIN_SYMBOLS {
-            let extra = EXTRA_BITS[(symbol - LITERALS) / 8] as u32;
-            payloads[symbol] = ((symbol - LITERALS) as u32 | (extra << 9)) << PAYLOAD_SHIFT;
+        let mut index = 0;
+        let mut symbol = 0u32;
+        while index < MAX_MAIN_SYMBOLS {
+            payloads[index] = if index < LITERALS {
+                LITERAL | symbol << PAYLOAD_SHIFT
+            } else {
+                let extra = EXTRA_BITS[(index - LITERALS) / 8] as u32;
+                ((symbol - 256) | (extra << 9)) << PAYLOAD_SHIFT
+            };
+            index += 1;
             symbol += 1;
         }
         payloads

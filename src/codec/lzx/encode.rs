@@ -59,7 +59,7 @@ pub(in crate::codec) struct Encoder<P, const SIZE: usize, const FOURS: usize> {
 /// How the level cuts chunks into sequences.
 #[derive(Debug)]
 enum Parser<P, const SIZE: usize, const FOURS: usize> {
-    Lazy(lazy::Parser<P, SIZE, FOURS>, Splitter),
+    Lazy(lazy::Parser<P, SIZE, FOURS>, Box<Splitter>),
     Optimal(Box<optimal::Parser<P, SIZE, FOURS>>),
 }
 
@@ -70,7 +70,7 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Encoder<P, SIZE, FOURS>
         let parser = match level {
             Level::Fast | Level::Default => {
                 // In chunks of 32 KiB, cutting saved 0.2 % of the size for 5 % of the time.
-                Parser::Lazy(lazy::Parser::new(level), Splitter::new(2000, 32 << 10))
+                Parser::Lazy(lazy::Parser::new(level), Box::new(Splitter::new(2000, 32 << 10)))
             }
             Level::High | Level::Max => {
                 Parser::Optimal(Box::new(optimal::Parser::new(level, slots)))

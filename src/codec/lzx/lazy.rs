@@ -117,12 +117,8 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> 
         recent: &[usize; RECENT_OFFSETS],
     ) -> Choice {
         let most = MAX_MATCH.min(window.len().wrapping_sub(position));
-        // Shorter ones can not gain enough, whatever their offset.
-        let longer_than =
-            (least_gain.wrapping_add(MATCH_BITS) / LITERAL_BITS).cast_unsigned() as usize;
-        let bounds = (least_gain, longer_than);
-        let found = self.chains.find(window, position, most, effort, bounds, gain);
-        let mut choice = Choice { found, recent: RECENT_OFFSETS };
+        let none = Match { length: 0, offset: 0, gain: least_gain };
+        let mut choice = Choice { found: none, recent: RECENT_OFFSETS };
         let first = window.load(position);
         for (index, &offset) in recent.iter().enumerate() {
             let at = position.wrapping_sub(offset);
@@ -132,10 +128,19 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> 
             }
             let length = window.common_length(at, position, most);
             let gain = repeat_gain(length);
-            if gain > choice.found.gain {
+            if gain > least_gain {
                 choice = Choice { found: Match { length, offset, gain }, recent: index };
             }
             break;
+        }
+        // Shorter ones can not gain enough, whatever their offset.
+        let least_gain = choice.found.gain;
+        let longer_than =
+            (least_gain.wrapping_add(MATCH_BITS) / LITERAL_BITS).cast_unsigned() as usize;
+        let bounds = (least_gain, longer_than);
+        let found = self.chains.find(window, position, most, effort, bounds, gain);
+        if found.length != 0 {
+            choice = Choice { found, recent: RECENT_OFFSETS };
         }
         choice
     }

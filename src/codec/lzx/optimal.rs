@@ -9,13 +9,15 @@ use super::costs::{Costs, Frequencies, LENGTHS, SLOTS};
 use super::encode::Sequence;
 use super::lazy::slot_of;
 use super::split::Splitter;
-use super::tables::{MIN_MATCH, OFFSET_ADJUSTMENT, RECENT_OFFSETS, SLOT_BASE};
+use super::tables::{MIN_MATCH, OFFSET_ADJUSTMENT, SLOT_BASE};
 use crate::codec::Level;
-use crate::codec::bits::{low_8, low_16, low_32};
+use crate::codec::bits::{low_8, low_16, low_32, low_half};
 use crate::codec::huffman::boxed;
 use crate::codec::matches::{Effort, Position, Window};
 use crate::codec::trees::BinaryTrees;
 
+/// Recent offsets that a match may repeat.
+const REPEATS: u32 = 3;
 /// Longest match.
 const MAX_MATCH: usize = 257;
 /// Slots of the largest window in which a short walk finds nearly all.
@@ -54,7 +56,7 @@ impl Recent {
     /// After a match with a new offset.
     #[inline(always)]
     fn push(self, offset: u32) -> Self {
-        Self((self.0 << Self::BITS | u64::from(offset)) & (1 << (3 * Self::BITS)) - 1)
+        Self((self.0 << Self::BITS | u64::from(offset)) & ((1 << (3 * Self::BITS)) - 1))
     }
 
     /// After a repeat.
@@ -71,7 +73,7 @@ impl Recent {
         let value = step >> LENGTH_BITS;
         if step & LENGTH_MASK == 1 {
             self
-        } else if value < RECENT_OFFSETS as u32 {
+        } else if value < REPEATS {
             self.repeat(value)
         } else {
             self.push(value.wrapping_sub(OFFSET_ADJUSTMENT))
@@ -236,7 +238,7 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> 
             self.path.sequences(sequences);
         }
         for sequence in sequences.iter().filter(|sequence| sequence.length != 0) {
-            let value = if usize::from(sequence.slot) < RECENT_OFFSETS {
+            let value = if u32::from(sequence.slot) < REPEATS {
                 sequence.slot.into()
             } else {
                 SLOT_BASE[usize::from(sequence.slot)] + sequence.extra
@@ -282,7 +284,7 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> 
             let mut step = 0;
             let most = MAX_MATCH.min(end - position);
             if let Some(&longest) = self.found.at(position).last() {
-                let longest = low_32(longest as usize);
+                let longest = low_half(longest);
                 let length = ((longest & LENGTH_MASK) as usize).min(most);
                 let near = match length {
                     ..=2 => 0,
@@ -295,7 +297,7 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> 
                 }
             }
             let length = (step & LENGTH_MASK) as usize;
-            for index in 0..RECENT_OFFSETS as u32 {
+            for index in 0..REPEATS {
                 let offset = recent.get(index);
                 if offset > position {
                     continue;
@@ -343,7 +345,7 @@ impl Path {
             let most = MAX_MATCH.min(end.wrapping_sub(position));
             let ahead = self.ways.get_mut(index..).and_then(<[u64]>::first_chunk_mut::<LENGTHS>);
             let Some(ahead) = ahead else { return };
-            let step = low_32(ahead[0] as usize);
+            let step = low_half(ahead[0]);
             let here = ahead[0] & 0xFFFF_FFFF_0000_0000;
             let before = index.wrapping_sub((step & LENGTH_MASK) as usize);
             let recent = if index == 0 {
@@ -387,7 +389,7 @@ impl Path {
             }
             if enough == 1 {
                 for &one in found.at(position) {
-                    let length = ((low_32(one as usize) & LENGTH_MASK) as usize).min(most);
+                    let length = ((low_half(one) & LENGTH_MASK) as usize).min(most);
                     if length < shortest {
                         continue;
                     }
@@ -415,7 +417,7 @@ impl Path {
         // Backwards, so the literals are counted for the sequence that comes before in the list.
         let mut literals = 0u32;
         while index != 0 {
-            let step = low_32(self.ways[index] as usize);
+            let step = low_half(self.ways[index]);
             let length = (step & LENGTH_MASK) as usize;
             if length == 1 {
                 literals += 1;
@@ -459,15 +461,15 @@ fn find_at<P: Position, const SIZE: usize, const FOURS: usize>(
     let count = count.min(MOST_FOUND);
     let mut longest = 0;
     for one in &mut room[..count] {
-        let formatted = low_32(*one as usize) >> LENGTH_BITS;
-        longest = low_32(*one as usize) & LENGTH_MASK;
+        let formatted = low_half(*one) >> LENGTH_BITS;
+        longest = low_half(*one) & LENGTH_MASK;
         *one |= (slot_of(formatted) as u64) << 32;
     }
     let mut longest = longest as usize;
     if longest >= effort.nice_length {
         // No longer compared than this so far.
         let last = &mut room[count.wrapping_sub(1) & (MOST_FOUND - 1)];
-        let offset = (low_32(*last as usize) >> LENGTH_BITS).wrapping_sub(OFFSET_ADJUSTMENT);
+        let offset = (low_half(*last) >> LENGTH_BITS).wrapping_sub(OFFSET_ADJUSTMENT);
         let earlier = position.wrapping_sub(offset as usize);
         longest = window.common_length_from(earlier, position, longest, most);
         *last = *last & !u64::from(LENGTH_MASK) | longest as u64;
@@ -491,7 +493,7 @@ fn relax(ahead: &mut [u64; LENGTHS], row: &[u64; LENGTHS], (from, to): (usize, u
 fn sequence(literals: u32, step: Step) -> Sequence {
     let length = low_16((step & LENGTH_MASK) as usize);
     let value = step >> LENGTH_BITS;
-    if value < RECENT_OFFSETS as u32 {
+    if value < REPEATS {
         return Sequence { literals, extra: 0, length, slot: low_8(value as usize) };
     }
     let slot = slot_of(value);
