@@ -71,9 +71,9 @@ impl Entry {
 /// The entries of all symbols, without lengths.
 const ENTRIES: [Entry; SYMBOLS] = {
     let mut entries = [LONG; SYMBOLS];
-    let mut symbol = 0;
-    while symbol < SYMBOLS {
-        entries[symbol] = Entry::of(symbol as u32);
+    let mut symbol = 0u32;
+    while (symbol as usize) < SYMBOLS {
+        entries[symbol as usize] = Entry::of(symbol);
         symbol += 1;
     }
     entries
@@ -125,10 +125,10 @@ impl Table {
         let (mut index, mut space) = (counts[0], 0);
         self.first[0] = 0;
         self.limit[0] = 0;
-        for length in 1..=MAX_LENGTH {
+        for (length, &symbols) in counts.iter().enumerate().skip(1) {
             self.first[length] = index;
-            index += counts[length];
-            space += counts[length] << (MAX_LENGTH - length);
+            index += symbols;
+            space += symbols << (MAX_LENGTH - length);
             self.limit[length] = space;
         }
         self.first[MAX_LENGTH + 1] = index;
