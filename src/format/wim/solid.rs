@@ -381,7 +381,11 @@ impl BlockCache {
                 };
                 let count = blocks.end.saturating_sub(blocks.start);
                 if blob.size > 0 && count > width as u64 {
-                    return ready.max(1);
+                    // It is decoded as it is read, by all threads; it comes alone.
+                    if ready == 0 {
+                        return 1;
+                    }
+                    break;
                 }
                 let new: Vec<u64> = match blob.size {
                     0 => Vec::new(),
