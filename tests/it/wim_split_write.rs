@@ -54,7 +54,7 @@ fn wimlib_reads_and_joins_what_we_split() {
             let header = header(&path);
             assert_eq!(header[0x18..0x28], guid);
             assert_eq!(header[0x28..0x2a], part.number.to_le_bytes());
-            assert_eq!(header[0x2a..0x2c], (parts.len() as u16).to_le_bytes());
+            assert_eq!(header[0x2a..0x2c], u16::try_from(parts.len()).unwrap().to_le_bytes());
             assert_eq!(header[0x10] & 0x48, 8, "split, and finished");
             assert_eq!(header[0x78..0x7c], [0; 4]);
         }

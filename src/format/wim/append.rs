@@ -383,7 +383,8 @@ mod tests {
     }
 
     fn bytes(seed: u32, size: usize) -> Vec<u8> {
-        (0..size as u32).map(|n| (n.wrapping_mul(seed) >> (seed % 13)) as u8).collect()
+        let number = |n: u32| (n.wrapping_mul(seed) >> (seed % 13)).to_le_bytes()[0];
+        (0..).map(number).take(size).collect()
     }
 
     fn blob(seed: u32, size: usize) -> BlobToWrite {

@@ -374,7 +374,7 @@ mod tests {
             match word {
                 None => assert_eq!(said, None),
                 Some(word) => {
-                    assert!(said.as_ref().is_some_and(|said| said.contains(word)), "{said:?}")
+                    assert!(said.as_ref().is_some_and(|said| said.contains(word)), "{said:?}");
                 }
             }
         }
