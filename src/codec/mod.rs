@@ -12,6 +12,7 @@ mod huffman;
 mod lzms;
 mod lzx;
 mod matches;
+mod trees;
 mod xpress;
 
 pub use lzx::LzxStream;
@@ -255,46 +256,95 @@ mod tests {
     fn encoders_write_the_bytes_that_their_version_stands_for() {
         let known = [
             (
-                Codec::Xpress,
-                1,
-                4 << 10,
+                (Codec::Xpress, 1),
+                (4 << 10, Level::Default),
                 "373fad447ba08d3eb44a975263d60f2ab1e9f8c8279a4d4d397f8766b79338b9",
             ),
             (
-                Codec::Xpress,
-                1,
-                32 << 10,
+                (Codec::Xpress, 1),
+                (32 << 10, Level::Default),
                 "f819550381f145ee0a9a15eb48798dc6683f3428d8efc697cfd5895d5d0b5079",
             ),
             (
-                Codec::Lzx,
-                1,
-                32 << 10,
+                (Codec::Lzx, 2),
+                (32 << 10, Level::Fast),
+                "8814f64b50bf545c322f2782a90bc8c58502817b73f5e8978ac710d94b477d45",
+            ),
+            (
+                (Codec::Lzx, 2),
+                (32 << 10, Level::Default),
                 "7d5c82e5174d43f92a6f7d00dfaf12e7756d9e24c77e2eff9793471eca2f07cf",
             ),
             (
-                Codec::Lzx,
-                1,
-                2 << 20,
+                (Codec::Lzx, 2),
+                (32 << 10, Level::High),
+                "cf9e917b799c61d015240f326280138f41d90793ebe87c64ae97df1cc307e643",
+            ),
+            (
+                (Codec::Lzx, 2),
+                (32 << 10, Level::Max),
+                "ace01e92b9df31795aa1b1137b68662b368a679899f240a6424b275ed272bc41",
+            ),
+            (
+                (Codec::Lzx, 2),
+                (2 << 20, Level::Fast),
+                "d75c12a7dd6313c5153d057b756765206732171f61e35a0cb6e1c57e308b79b3",
+            ),
+            (
+                (Codec::Lzx, 2),
+                (2 << 20, Level::Default),
                 "c95664fe2124b837586eb40666c5bea3837d516d691cba2f1ded925ea2e784a7",
             ),
+            (
+                (Codec::Lzx, 2),
+                (2 << 20, Level::High),
+                "66e28b1247481791002fdda7344b207448a99b3b8e8740b34bc21c523da6d66b",
+            ),
+            (
+                (Codec::Lzx, 2),
+                (2 << 20, Level::Max),
+                "325815a238376081632878afe44ff0bc092c221ee33c7784bfa67b088454f9a1",
+            ),
         ];
-        let found = known.map(|(codec, _, chunk_size, _)| {
-            let digest = encoded(codec, chunk_size, Level::Default);
-            (codec, codec.encoder_version(), chunk_size, digest)
+        let found = known.map(|((codec, _), (chunk_size, level), _)| {
+            let digest = encoded(codec, chunk_size, level);
+            ((codec, codec.encoder_version()), (chunk_size, level), digest)
         });
-        assert_eq!(found, known.map(|(a, b, c, digest)| (a, b, c, digest.to_owned())));
+        assert_eq!(
+            found,
+            known.map(|(codec, setting, digest)| (codec, setting, digest.to_owned()))
+        );
     }
 
     /// As above, for each level.
     #[test]
     fn lzms_writes_the_bytes_that_its_version_stands_for() {
         let known = [
-            (Level::Fast, 32 << 10, "?"),
-            (Level::Default, 32 << 10, "?"),
-            (Level::High, 32 << 10, "?"),
-            (Level::Max, 32 << 10, "?"),
-            (Level::Default, 128 << 10, "?"),
+            (
+                Level::Fast,
+                32 << 10,
+                "186a98b88b9dea61d729ada43030cb34fe7b481a2339c4f104fdb02148ed6a67",
+            ),
+            (
+                Level::Default,
+                32 << 10,
+                "551f4e36e7968132a8c0391029da5246878c363250fb40349c1a26ecbad9f747",
+            ),
+            (
+                Level::High,
+                32 << 10,
+                "e3230d7cf7a5d921dd327cb8d7b2047e664a3f1e070566cff6e631a12bada673",
+            ),
+            (
+                Level::Max,
+                32 << 10,
+                "5b4e0b27da972ff28781064823360aef68aa962eb2d69e746b0e64bf9e1f8692",
+            ),
+            (
+                Level::Default,
+                128 << 10,
+                "3aaff49cf1847f7ac129ba94c39bf690ab006a49b2702cd844c2e7be1e0f2540",
+            ),
         ];
         assert_eq!(Codec::Lzms.encoder_version(), 1);
         let found = known.map(|(level, size, _)| (level, size, encoded(Codec::Lzms, size, level)));

@@ -34,7 +34,7 @@ const SETTABLE: u32 = ATTRIBUTE_READONLY
 pub(super) const KEPT: u32 = SETTABLE | ATTRIBUTE_COMPRESSED | ATTRIBUTE_NORMAL;
 
 /// Tagged item with extended attributes, which describe the content.
-const EXTENDED_ATTRIBUTES: u32 = 2;
+pub(super) const EXTENDED_ATTRIBUTES: u32 = 2;
 
 impl Image {
     /// Makes a folder, and those above it. One that is there gets the attributes and security that `options` names.
@@ -422,7 +422,7 @@ fn is_link(inode: &Inode) -> bool {
 }
 
 /// `NORMAL` stands alone, and for no attribute at all.
-fn not_empty(attributes: u32) -> u32 {
+pub(super) fn not_empty(attributes: u32) -> u32 {
     match attributes & !ATTRIBUTE_NORMAL {
         0 => ATTRIBUTE_NORMAL,
         others => others,
@@ -446,7 +446,7 @@ pub(super) fn ref_of(bytes: &[u8]) -> BlobRef {
 }
 
 /// Tagged items without those of one tag. Items are `u32 tag, u32 length, data`, padded to 8; what does not parse stays.
-fn without_item(items: &[u8], tag: u32) -> Vec<u8> {
+pub(super) fn without_item(items: &[u8], tag: u32) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut rest = items;
     while let Some((head, data)) = rest.split_first_chunk::<8>() {

@@ -7,7 +7,7 @@
 //! - [`changeset`]: what a step did, as canonical data that can be replayed
 //! - [`facts`]: what the image says about itself; [`xml`]: those facts in the WIM's XML
 //! - [`dump`]: the tree as text
-//! - [`import`], [`export`]: from and to a directory of the host; [`watch`]: progress and cancellation of both
+//! - [`import`], [`export`]: from and to a directory of the host; [`host`]: what both need of it; [`watch`]: progress and cancellation of both
 //! - [`assembly`]: the images of a WIM being put together, and update commands
 //! - [`patterns`]: what to capture or extract; [`reparse`]: what links point to
 //!
@@ -33,6 +33,7 @@ pub mod export;
 pub mod facts;
 mod finish;
 pub mod hives;
+pub mod host;
 pub mod import;
 mod metadata;
 mod offline;

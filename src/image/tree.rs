@@ -397,6 +397,18 @@ impl Tree {
         shared
     }
 
+    /// Makes what a node names a file of its own, as this name tells it.
+    pub(super) fn split(&mut self, id: NodeId) {
+        let inode = Inode { links: 1, hard_link_group: 0, ..self.inode(id).clone() };
+        let old = self.node(id).inode;
+        self.inodes[old.0 as usize].links -= 1;
+        let new = InodeId(index_u32(self.inodes.len()));
+        self.inodes.push(inode);
+        let slot = &mut self.slots[id.0 as usize];
+        slot.own = None;
+        slot.node.inode = new;
+    }
+
     /// Number of inodes ever made: a bound for [`InodeId`].
     pub(super) fn inode_count(&self) -> usize {
         self.inodes.len()

@@ -14,8 +14,15 @@ fn settings() -> impl Iterator<Item = (Codec, u32)> {
 }
 
 fn pair(codec: Codec, chunk_size: u32) -> (Box<dyn Encode>, Box<dyn Decode>) {
-    let encoder = encoder(codec, chunk_size, Level::Fast).unwrap();
-    (encoder, decoder(codec, chunk_size).unwrap())
+    pair_of_level(codec, chunk_size, Level::Default)
+}
+
+fn pair_of_level(
+    codec: Codec,
+    chunk_size: u32,
+    level: Level,
+) -> (Box<dyn Encode>, Box<dyn Decode>) {
+    (encoder(codec, chunk_size, level).unwrap(), decoder(codec, chunk_size).unwrap())
 }
 
 /// Encodes and decodes a chunk; returns its encoded size, or `None` when it is to be stored raw.
@@ -74,16 +81,50 @@ fn tiny_chunks() {
 }
 
 #[test]
+fn every_level_round_trips_and_higher_ones_are_not_larger() {
+    for (codec, chunk_size) in settings() {
+        let full = usize::try_from(chunk_size).unwrap();
+        // Several blocks of the largest windows, in little time.
+        let size = full.min(600_000) - 3;
+        for shape in SHAPES {
+            let chunk = sample(shape, size, u64::from(chunk_size) + 1);
+            let sizes = Level::ALL.map(|level| {
+                let (mut encoder, mut decoder) = pair_of_level(codec, chunk_size, level);
+                round_trip(&mut *encoder, &mut *decoder, &chunk).unwrap_or(size)
+            });
+            // Estimates may err by a little.
+            let in_order = sizes.is_sorted_by(|&low, &high| high <= low + low / 50 + 32);
+            assert!(in_order, "{codec} {chunk_size} {shape}: {sizes:?}");
+        }
+    }
+}
+
+#[test]
+fn changing_content_is_cut_into_blocks_at_every_level() {
+    // Shapes in turn, within one chunk: the codes of one block suit the next badly.
+    let chunk: Vec<u8> =
+        (0..12).flat_map(|i| sample(SHAPES[i % SHAPES.len()], 40_000, i as u64)).collect();
+    for level in Level::ALL {
+        let (mut encoder, mut decoder) = pair_of_level(Codec::Lzx, 1 << 19, level);
+        let size = round_trip(&mut *encoder, &mut *decoder, &chunk).unwrap();
+        assert!(size < chunk.len() * 9 / 10, "{level:?}: {size}");
+    }
+}
+
+#[test]
 fn the_output_does_not_depend_on_earlier_chunks() {
-    for (codec, chunk_size) in settings().filter(|&(_, size)| size <= 1 << 17) {
-        let (mut used, _) = pair(codec, chunk_size);
+    let settings = settings().filter(|&(_, size)| size <= 1 << 17);
+    for ((codec, chunk_size), level) in
+        settings.flat_map(|one| Level::ALL.map(|level| (one, level)))
+    {
+        let (mut used, _) = pair_of_level(codec, chunk_size, level);
         for (shape, seed) in SHAPES.iter().zip(1..) {
             let chunk = sample(shape, usize::try_from(chunk_size).unwrap() - 5, seed);
-            let (mut fresh, _) = pair(codec, chunk_size);
+            let (mut fresh, _) = pair_of_level(codec, chunk_size, level);
             let (mut first, mut second) = (Vec::new(), Vec::new());
             used.encode(&chunk, &mut first);
             fresh.encode(&chunk, &mut second);
-            assert_eq!(first, second, "{codec} {chunk_size} {shape}");
+            assert_eq!(first, second, "{codec} {chunk_size} {level:?} {shape}");
         }
     }
 }
@@ -132,13 +173,14 @@ proptest! {
     #[test]
     fn any_chunk_round_trips(
         setting in 0usize..17,
+        level in 0..Level::ALL.len(),
         shape in 0..SHAPES.len(),
         size in prop_oneof![0usize..600, 0usize..70_000],
         seed in any::<u64>(),
     ) {
         let (codec, chunk_size) = settings().nth(setting).unwrap();
         let size = size.min(usize::try_from(chunk_size).unwrap());
-        let (mut encoder, mut decoder) = pair(codec, chunk_size);
+        let (mut encoder, mut decoder) = pair_of_level(codec, chunk_size, Level::ALL[level]);
         round_trip(&mut *encoder, &mut *decoder, &sample(SHAPES[shape], size, seed));
     }
 

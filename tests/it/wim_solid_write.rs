@@ -93,6 +93,23 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
     }
 }
 
+#[test]
+fn what_lies_in_long_chunks_becomes_single_resources_and_goes_back() {
+    let esd = Solid::default();
+    if !solids().any(|solid| solid == esd) {
+        return;
+    }
+    let tree = rich_tree();
+    let folder = support::temporary_folder();
+    let (first, second) = (folder.path().join("1.wim"), folder.path().join("2.wim"));
+    write_tree(&tree, &first, &solid_settings(esd)).unwrap();
+    rewrite(&open(&first), &second, &settings((Codec::Xpress, 4096))).unwrap();
+    check_contents(&open(&second), &tree);
+    let report = rewrite(&open(&first), &second, &solid_settings(LZX)).unwrap();
+    assert_eq!(report.encoded_bytes, open(&first).solids(0)[0].size());
+    check_contents(&open(&second), &tree);
+}
+
 /// Some of the blobs of a WIM, the others dropped, without images.
 fn rewrite_some(
     wim: &Arc<Wim>,

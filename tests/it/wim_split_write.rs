@@ -14,8 +14,8 @@ use transom::{
 
 use crate::{
     support,
-    wim_tree::{rich_tree, text},
-    wim_write::{check_contents, check_with_peers, open, settings, write_tree},
+    wim_tree::{noise, rich_tree, text},
+    wim_write::{check_contents, check_with_peers, open, rewrite, settings, write_tree},
 };
 
 fn split(wim: &Arc<Wim>, first: &Path, limit: u64) -> Result<Vec<SplitPart>, WimError> {
@@ -58,6 +58,13 @@ fn wimlib_reads_and_joins_what_we_split() {
             assert_eq!(header[0x10] & 0x48, 8, "split, and finished");
             assert_eq!(header[0x78..0x7c], [0; 4]);
         }
+        // Joined by us: what it was, but for the order and the empty ends of chunks that nobody wrote.
+        let joined = folder.path().join("joined by us.wim");
+        let set = open(&first);
+        check_contents(&set, &tree);
+        let report = rewrite(&set, &joined, &settings).unwrap();
+        assert_eq!((report.encoded_bytes, report.file_size), (0, wim.source().size()));
+        assert!(fs::read(&joined).unwrap() == fs::read(&whole).unwrap());
         let Some(wimlib) = support::oracle("wimlib-imagex") else { continue };
         let others = format!("--ref={}", folder.path().join("x*.swm").display());
         wimlib.run(["verify".as_ref(), first.as_os_str(), others.as_ref()]);
@@ -69,6 +76,38 @@ fn wimlib_reads_and_joins_what_we_split() {
         check_contents(&open(&joined), &tree);
         check_with_peers(&joined);
     }
+}
+
+#[test]
+fn what_wimlib_split_is_joined_and_split_again() {
+    let Some(wimlib) = support::oracle("wimlib-imagex") else { return };
+    let folder = support::temporary_folder();
+    let tree = folder.path().join("tree");
+    fs::create_dir_all(&tree).unwrap();
+    for number in 0..12_u32 {
+        fs::write(tree.join(format!("n{number}")), noise(150_000, number)).unwrap();
+        fs::write(tree.join(format!("t{number}")), text(50_000 + 9_001 * number as usize)).unwrap();
+    }
+    let whole = folder.path().join("whole.wim");
+    let arguments = ["capture".as_ref(), tree.as_os_str(), whole.as_os_str()];
+    wimlib.run(arguments.into_iter().chain(["--check".as_ref(), "--boot".as_ref()]));
+    let first = folder.path().join("theirs.swm");
+    wimlib.run(["split".as_ref(), whole.as_os_str(), first.as_os_str(), "0.5".as_ref()]);
+    let set = open(&first);
+    assert!(set.volumes().len() > 2);
+    let joined = folder.path().join("joined.wim");
+    let own = settings((set.codec(), set.chunk_size()));
+    let report = rewrite(&set, &joined, &WriteSettings { boot_index: 1, ..own }).unwrap();
+    assert_eq!(report.encoded_bytes, 0);
+    let wim = open(&joined);
+    assert_eq!(wim.xml().total_bytes(), Some(wim.header().xml.offset));
+    assert_eq!(wim.blobs().len(), open(&whole).blobs().len());
+    check_with_peers(&joined);
+    // A set is split anew without being joined.
+    let again = folder.path().join("again.swm");
+    let parts = split(&set, &again, 1_000_000).unwrap();
+    assert!(parts.len() < set.volumes().len());
+    assert!(open(&again).verify(&|_| ()).unwrap().is_good());
 }
 
 #[test]

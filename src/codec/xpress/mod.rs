@@ -8,6 +8,7 @@
 
 mod decode;
 mod encode;
+mod table;
 
 pub(super) use decode::Decoder;
 pub(super) use encode::Encoder;

@@ -23,6 +23,7 @@
 //! - [`decoded`]: a resource by itself, outside a WIM
 //! - [`integrity`]: the integrity table
 //! - [`encode`]: making compressed resources
+//! - `like`: metadata of which only some chunks changed
 //! - [`mod@write`]: a whole WIM from a plan
 //! - [`append`]: the same, in place: behind what the file holds already, so that no crash can damage it
 //! - [`split`]: a WIM in parts of a given size
@@ -36,6 +37,7 @@ pub mod error;
 pub mod header;
 pub mod info;
 pub mod integrity;
+mod like;
 pub mod metadata;
 mod metadata_encode;
 mod metadata_parse;

@@ -11,7 +11,9 @@ use std::{
 
 use fs_err as fs;
 
-use super::{error::WimError, header::Header, volume::VolumeKind, volume::read_header};
+use super::{
+    error::WimError, header::Header, split::part_path, volume::VolumeKind, volume::read_header,
+};
 use crate::base::read_at::{FileSource, ReadAt};
 
 /// Files of a folder that are looked into at most when a part is not where its name should be.
@@ -61,20 +63,6 @@ pub(super) fn of_file(path: &Path, error: WimError) -> WimError {
 
 fn is_same_set(one: &Header, other: &Header) -> bool {
     one.guid == other.guid && one.total_parts == other.total_parts
-}
-
-/// The name that splitting gives a part of the set that begins with `first`.
-pub(super) fn part_path(first: &Path, part: u32) -> PathBuf {
-    if part < 2 {
-        return first.to_owned();
-    }
-    let mut name = first.file_stem().unwrap_or_default().to_owned();
-    name.push(part.to_string());
-    if let Some(extension) = first.extension() {
-        name.push(".");
-        name.push(extension);
-    }
-    first.with_file_name(name)
 }
 
 /// The name that the first part probably has, if `path` is a later one and is called as such.
@@ -127,7 +115,7 @@ fn other_parts(
             parts.push(given.swap_remove(place));
             continue;
         }
-        let path = part_path(first, u32::from(part));
+        let path = part_path(first, part);
         let what = match open_file(&path) {
             Ok((source, other)) if is_it(&other) => {
                 parts.push((source, other));

@@ -445,7 +445,7 @@ pub(super) mod tests {
             let entry = |table: &mut Writer, stored_size, offset, size, sha1: &Sha1| {
                 let flags = ResourceHeader::SOLID;
                 let resource = ResourceHeader { stored_size, flags, offset, size };
-                super::super::blob_table::encode_entry(table, &resource, 1, sha1);
+                super::super::write_plan::encode_entry(table, &resource, 1, (1, sha1));
             };
             let (stored, offset) = (resource.data.len() as u64, file.len() as u64);
             entry(&mut table, stored, offset, 1 << 32, &Sha1::ZERO);
@@ -631,6 +631,10 @@ pub(super) mod tests {
         assert!(refused(entry(4) + 8, &u64::MAX.to_le_bytes()).contains("in no solid resource"));
         assert!(refused(entry(2) + 8, &49_999_u32.to_le_bytes()).contains("overlap"));
         assert!(refused(entry(1) + 7, &[0x12]).contains("metadata of an image"));
+        // One solid resource inside another.
+        let mut inside = file[entry(0)..entry(1)].to_vec();
+        inside[0] -= 1;
+        assert!(refused(entry(3), &inside).contains("overlaps the one at 0xd0"));
         // The sizes of the chunks are looked at when content is read.
         let said = |place, bytes: &[u8]| {
             let wim = open(&changed(place, bytes)).unwrap();

@@ -150,6 +150,16 @@ pub enum MetadataToWrite {
     },
     /// Uncompressed bytes, from [`super::ImageMetadata::encode`].
     Bytes(Vec<u8>),
+    /// Uncompressed bytes that are much like the metadata of an image that is there: chunks that are the same are copied as they are stored, where that
+    /// is in the output's codec and chunk size.
+    Like {
+        /// The bytes, from [`super::ImageMetadata::encode`].
+        bytes: Vec<u8>,
+        /// The WIM that has the other image.
+        wim: Arc<Wim>,
+        /// The other image's number in it, from 1.
+        index: u32,
+    },
 }
 
 /// What was written.

@@ -29,6 +29,11 @@ use crate::base::{
 
 /// Bytes copied with one call; between two, the caller may cancel.
 const MAX_COPY: u64 = 64 << 20;
+/// Chunks of solid resources that are at least as long are decoded by all threads before content is read from them; of shorter ones each thread
+/// decodes its own when it comes to it.
+const LONG_CHUNK: u32 = 8 << 20;
+/// What file systems that share content between files share at least.
+const BLOCK: u64 = 4096;
 
 /// A resource to be written.
 #[derive(Debug)]
@@ -238,7 +243,12 @@ impl<'a> ItemWriter<'a> {
     ) -> Result<(), WimError> {
         let mut start = range.start;
         while start < range.end {
-            let length = (range.end - start).min(MAX_COPY);
+            let mut length = (range.end - start).min(MAX_COPY);
+            // Where both lie alike to a block, the file system can share blocks instead of copying them, from the next block on.
+            let lead = start.next_multiple_of(BLOCK) - start;
+            if lead > 0 && lead < length && start % BLOCK == self.position % BLOCK {
+                length = lead;
+            }
             if let Some(file) = source.as_file() {
                 file.copy_range_to(start, length, self.output).map_err(|error| match error {
                     CopyError::Read(error) => WimError::of_source(source, error),
@@ -407,27 +417,27 @@ pub(super) fn check_source(item: &Item, actual: Sha1) -> Result<(), WimError> {
     check(&item.sha1, actual, || format!("the source of blob {}", item.sha1))
 }
 
-/// How many of these can be read without decoding anything twice, after what is solid of them was decoded; at least 1.
+/// How many of these can be read without decoding anything twice, after what is solid of them was decoded on all threads; at least 1.
 fn prepare(items: &[Item], places: &[usize]) -> usize {
-    let mut first: Option<&Arc<Wim>> = None;
-    let blobs: Vec<Blob> = places
-        .iter()
-        .map_while(|&place| match &items[place].source {
-            ItemSource::Encode(Content::Wim(wim, blob)) => {
-                Arc::ptr_eq(first.get_or_insert(wim), wim).then_some(*blob)
-            }
-            _ => None,
-        })
-        .collect();
-    match first {
-        Some(wim) if blobs.iter().any(|blob| blob.solid.is_some()) => wim.prepare(&blobs).max(1),
-        // What is not solid needs no preparation, wherever it lies.
-        _ => {
-            let is_solid = |&place: &usize| matches!(&items[place].source, ItemSource::Encode(Content::Wim(_, blob)) if blob.solid.is_some());
-            let solid = places.iter().position(is_solid);
-            solid.unwrap_or(places.len()).max(1)
+    let needs_it = |&place: &usize| match &items[place].source {
+        ItemSource::Encode(Content::Wim(wim, blob)) => {
+            blob.solid.is_some() && wim.codec_of(blob).1 >= LONG_CHUNK
         }
+        _ => false,
+    };
+    let Some(first) = places.iter().position(needs_it) else { return places.len() };
+    let ItemSource::Encode(Content::Wim(wim, _)) = &items[places[first]].source else {
+        return first.max(1);
+    };
+    if first > 0 {
+        return first;
     }
+    let of_wim = |&place: &usize| match &items[place].source {
+        ItemSource::Encode(Content::Wim(other, blob)) => Arc::ptr_eq(wim, other).then_some(*blob),
+        _ => None,
+    };
+    let blobs: Vec<Blob> = places.iter().map_while(of_wim).collect();
+    wim.prepare(&blobs).clamp(1, places.len())
 }
 
 /// Splits items into those that are copied, in the order of their sources, and those that are encoded, those from WIM files first and in

@@ -9,6 +9,7 @@ use super::{
     error::WimError,
     header::{Header, ResourceHeader},
     info::WimXml,
+    like,
     reader::Wim,
     solid::SolidResource,
     write::{BlobSource, BlobToWrite, MetadataToWrite, WriteSettings},
@@ -401,6 +402,19 @@ fn metadata_item(settings: &WriteSettings, image: MetadataToWrite) -> Result<Ite
             let blob = *wim.metadata_blob(index)?;
             let source = wim_source(settings, wim, blob, false)?;
             Ok(Item { sha1: blob.sha1, size: blob.size, source })
+        }
+        MetadataToWrite::Like { bytes, wim, index } => {
+            let (sha1, size) = (Sha1::of(&bytes), bytes.len() as u64);
+            let source = match like::encode(&bytes, (&wim, index), settings)? {
+                Some(stored) => ItemSource::Copy {
+                    offset: 0,
+                    stored_size: stored.len() as u64,
+                    compressed: true,
+                    source: Arc::new(stored),
+                },
+                None => ItemSource::Encode(Content::Bytes(Arc::new(bytes))),
+            };
+            Ok(Item { sha1, size, source })
         }
         MetadataToWrite::Bytes(bytes) => {
             let (sha1, size) = (Sha1::of(&bytes), bytes.len() as u64);

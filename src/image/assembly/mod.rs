@@ -29,8 +29,8 @@ use crate::{
     },
 };
 
-pub use order::BlobOrder;
 use order::SolidKey;
+pub use order::{BlobOrder, sort_solid};
 pub use property::{PropertyError, PropertyPath};
 
 use super::{
@@ -101,7 +101,12 @@ enum Part {
     /// As it is in a WIM.
     Stored { wim: Arc<Wim>, index: u32 },
     /// Made or changed.
-    Made { metadata: ImageMetadata, blobs: BTreeMap<Sha1, FinishedBlob> },
+    Made {
+        metadata: ImageMetadata,
+        blobs: BTreeMap<Sha1, FinishedBlob>,
+        /// The image it was made from.
+        like: Option<(Arc<Wim>, u32)>,
+    },
 }
 
 /// What a WIM is written from: complete, counted, in order.
@@ -214,7 +219,7 @@ impl Assembly {
     /// When an image here has its name.
     pub fn push(&mut self, image: FinishedImage, element: Element) -> Result<u32, AssemblyError> {
         self.check_name(element.text(&["NAME"]).unwrap_or_default(), None)?;
-        self.images.push(made(image));
+        self.images.push(made(image, None));
         Ok(self.xml.push_image(element))
     }
 
@@ -252,7 +257,11 @@ impl Assembly {
         if let Some(element) = self.xml.image_mut(index) {
             xml::update(element, &image, modified);
         }
-        self.images[place] = made(image);
+        let before = match &self.images[place] {
+            Part::Stored { wim, index } => Some((Arc::clone(wim), *index)),
+            Part::Made { like, .. } => like.clone(),
+        };
+        self.images[place] = made(image, before);
         Ok(())
     }
 
@@ -313,9 +322,13 @@ impl Assembly {
                     add(&mut gathered, &wim.metadata(index)?, &BTreeMap::new())?;
                     MetadataToWrite::Copy { wim, index }
                 }
-                Part::Made { metadata, blobs } => {
+                Part::Made { metadata, blobs, like } => {
                     add(&mut gathered, &metadata, &blobs)?;
-                    MetadataToWrite::Bytes(metadata.encode())
+                    let bytes = metadata.encode();
+                    match like {
+                        Some((wim, index)) => MetadataToWrite::Like { bytes, wim, index },
+                        None => MetadataToWrite::Bytes(bytes),
+                    }
                 }
             });
         }
@@ -343,9 +356,9 @@ impl Assembly {
     }
 }
 
-fn made(image: FinishedImage) -> Part {
+fn made(image: FinishedImage, like: Option<(Arc<Wim>, u32)>) -> Part {
     let blobs = image.blobs.into_iter().map(|blob| (blob.sha1, blob)).collect();
-    Part::Made { metadata: image.metadata, blobs }
+    Part::Made { metadata: image.metadata, blobs, like }
 }
 
 /// The content of all images while they are counted.

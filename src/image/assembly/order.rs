@@ -1,10 +1,10 @@
 //! The order in which content is written.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    base::name::Name,
-    format::wim::{BlobSource, BlobToWrite, Wim, WriteSettings},
+    base::{digest::Sha1, name::Name},
+    format::wim::{BlobSource, BlobToWrite, ImageMetadata, Wim, WriteSettings},
 };
 
 /// The order of content in the file.
@@ -65,6 +65,31 @@ pub(super) fn place(
         BlobOrder::Solid if is_solid => (false, SolidKey::default(), stored),
         BlobOrder::Solid => (true, key.clone(), None),
     }
+}
+
+/// Puts content in the order of [`BlobOrder::Solid`]: it has the names that these images give it.
+pub fn sort_solid(blobs: &mut [BlobToWrite], images: &[ImageMetadata]) {
+    let mut keys: HashMap<Sha1, SolidKey> = HashMap::new();
+    for dentry in images.iter().flat_map(|image| &image.dentries) {
+        for stream in &dentry.streams {
+            keys.entry(stream.sha1).or_insert_with(|| SolidKey::of(&dentry.name));
+        }
+    }
+    let mut wims: Vec<Arc<Wim>> = Vec::new();
+    for blob in &*blobs {
+        if let BlobSource::Wim { wim, .. } = &blob.source
+            && !wims.iter().any(|known| Arc::ptr_eq(known, wim))
+        {
+            wims.push(Arc::clone(wim));
+        }
+    }
+    let rank = |wim: &Arc<Wim>| {
+        wims.iter().position(|known| Arc::ptr_eq(known, wim)).unwrap_or(wims.len())
+    };
+    let nameless = SolidKey::default();
+    blobs.sort_by_cached_key(|blob| {
+        place(BlobOrder::Solid, keys.get(&blob.sha1).unwrap_or(&nameless), blob, &rank)
+    });
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Any bytes through each encoder and back.
 //!
-//! The first byte chooses codec and chunk size; the rest is the chunk.
+//! The first byte chooses codec, chunk size and level; the rest is the chunk.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,12 +8,14 @@ use transom::codec::{Codec, Level, decoder, encoder};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&setting, chunk)) = data.split_first() else { return };
-    let (codec, chunk_size) = match setting % 12 {
+    let (codec, chunk_size) = match setting % 16 {
         order @ 0..=4 => (Codec::Xpress, 1u32 << (12 + order)),
-        order => (Codec::Lzx, 1u32 << (15 + order - 5)),
+        order @ 5..=11 => (Codec::Lzx, 1u32 << (15 + order - 5)),
+        _ => (Codec::Lzms, 1 << 17),
     };
+    let level = Level::ALL[usize::from(setting / 64)];
     let chunk = &chunk[..chunk.len().min(chunk_size as usize)];
-    let mut encoder = encoder(codec, chunk_size, Level::Fast).expect("a size that WIM allows");
+    let mut encoder = encoder(codec, chunk_size, level).expect("a size that WIM allows");
     let mut encoded = Vec::new();
     if let Some(size) = encoder.encode(chunk, &mut encoded) {
         assert!(size < chunk.len() && size == encoded.len());

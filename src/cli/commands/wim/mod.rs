@@ -1,12 +1,13 @@
 //! `transom wim`: WIM files on their own.
 //!
-//! - `info`, `list`, `cat`, `extract`, `verify`: verbs that read
+//! - `info`, `list`, `cat`, `extract`, `apply`, `verify`: verbs that read
 //! - `capture`, `append`, `export`, `delete`, `optimize`, `update`, `set`, `split` (with `join`): verbs that write
 //! - `compression`: how they compress; `place`: where they write
 //! - `select`: opening a WIM, choosing an image
 //! - `tree`: an image's entries with their paths, attributes, links
 
 mod append;
+mod apply;
 pub(crate) mod capture;
 mod cat;
 mod compression;
@@ -44,6 +45,7 @@ enum WimCommand {
     List(list::ListArguments),
     Cat(cat::CatArguments),
     Extract(extract::ExtractArguments),
+    Apply(apply::ApplyArguments),
     Capture(capture::CaptureArguments),
     Append(append::AppendArguments),
     Export(export::ExportArguments),
@@ -63,6 +65,7 @@ pub(crate) fn run(arguments: &WimArguments, context: &Context) -> Result<(), Fai
         WimCommand::List(arguments) => list::run(arguments, context),
         WimCommand::Cat(arguments) => cat::run(arguments, context),
         WimCommand::Extract(arguments) => extract::run(arguments, context),
+        WimCommand::Apply(arguments) => apply::run(arguments, context),
         WimCommand::Capture(arguments) => capture::run(arguments, context),
         WimCommand::Append(arguments) => append::run(arguments, context),
         WimCommand::Export(arguments) => export::run(arguments, context),

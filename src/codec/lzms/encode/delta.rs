@@ -7,15 +7,15 @@ use crate::codec::lzms::recent::DeltaSource;
 /// No position.
 const NONE: u32 = u32::MAX;
 /// Entries of the table for each power.
-const HASHES: usize = 1 << 15;
+const HASHES: usize = 1 << 14;
 /// Offsets from here on are not looked for, so that a source fits in 32 bits with its power.
 const MAX_OFFSET: usize = 1 << 29;
 
 /// The last positions of differences.
 #[derive(Debug)]
 pub(super) struct DeltaFinder {
-    /// For each power the positions by hash.
-    positions: Vec<u32>,
+    /// For each power the positions by hash, with their differences: so what differs is known without looking there.
+    positions: Vec<(u32, u32)>,
     /// Powers that are looked for.
     powers: u32,
 }
@@ -29,7 +29,7 @@ impl DeltaFinder {
     /// Starts a chunk.
     pub(super) fn reset(&mut self) {
         self.positions.clear();
-        self.positions.resize(HASHES * self.powers as usize, NONE);
+        self.positions.resize(HASHES * self.powers as usize, (NONE, 0));
     }
 
     /// Remembers a position and shows `found` the delta matches there that are longer than `longer_than`, with their length, at most `most`.
@@ -56,13 +56,12 @@ impl DeltaFinder {
             // Offsets are multiples of the span, so only positions with the same remainder are of use.
             let phase = low_32(position & (span.wrapping_sub(1)));
             let slot = &mut table[hash(differences ^ phase.wrapping_mul(0x85EB_CA6B), HASHES)];
-            let candidate = std::mem::replace(slot, low_32(position)) as usize;
-            let offset = position.wrapping_sub(candidate);
-            if candidate < span || candidate >= position || offset >= MAX_OFFSET {
-                continue;
-            }
-            if offset & (span.wrapping_sub(1)) != 0
-                || data.differences(candidate, span) != differences
+            let (candidate, known) = std::mem::replace(slot, (low_32(position), differences));
+            let offset = position.wrapping_sub(candidate as usize);
+            if known != differences
+                || candidate == NONE
+                || offset & (span.wrapping_sub(1)) != 0
+                || offset >= MAX_OFFSET
             {
                 continue;
             }

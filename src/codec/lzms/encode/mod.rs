@@ -48,23 +48,26 @@ enum Finder {
 
 impl Parts {
     fn new(level: Level) -> Self {
-        let (tree, depth, nice_length, powers, combinations) = match level {
-            Level::Fast => (false, 3, 32, 0, false),
-            Level::Default => (false, 16, 64, 3, false),
-            Level::High => (true, 24, 64, 6, true),
-            Level::Max => (true, 96, 256, 8, true),
+        let (finder, thoroughness) = match level {
+            Level::Fast => (
+                Finder::Chains(Chains::new(4, 32)),
+                Thoroughness { nice_length: 32, powers: 0, delta_below: 0 },
+            ),
+            Level::Default => (
+                Finder::Chains(Chains::new(8, 32)),
+                Thoroughness { nice_length: 32, powers: 5, delta_below: 16 },
+            ),
+            Level::High => (
+                Finder::Tree(Tree::new(24, 64)),
+                Thoroughness { nice_length: 64, powers: 6, delta_below: 16 },
+            ),
+            Level::Max => (
+                Finder::Tree(Tree::new(96, 256)),
+                Thoroughness { nice_length: 256, powers: 8, delta_below: 32 },
+            ),
         };
-        let finder = if tree {
-            Finder::Tree(Tree::new(depth, nice_length))
-        } else {
-            Finder::Chains(Chains::new(depth, nice_length))
-        };
-        Self {
-            data: Data::default(),
-            finder,
-            parser: Parser::new(Thoroughness { nice_length, powers, combinations }),
-            stream: Stream::new(),
-        }
+        let parser = Parser::new(thoroughness);
+        Self { data: Data::default(), finder, parser, stream: Stream::new() }
     }
 }
 

@@ -12,8 +12,8 @@ use super::delta::DeltaFinder;
 use super::state::{State, after};
 use super::stream::{Source, Stream};
 use crate::codec::bits::low_32;
-use crate::codec::lzms::model::Model;
-use crate::codec::lzms::recent::Previous;
+use crate::codec::lzms::model::{Class, Model};
+use crate::codec::lzms::recent::{DeltaSource, Previous};
 
 /// Most positions of a block.
 const BLOCK: usize = 2048;
@@ -39,8 +39,8 @@ pub(super) struct Thoroughness {
     pub(super) nice_length: usize,
     /// Powers of delta matches that are looked for.
     pub(super) powers: u32,
-    /// Try literals and repeats behind matches.
-    pub(super) combinations: bool,
+    /// Delta matches are looked for where no LZ match is of this length.
+    pub(super) delta_below: usize,
 }
 
 /// The last step of the cheapest way to a position.
@@ -197,7 +197,7 @@ impl Parser {
     }
 
     /// Offers a match in all lengths from `least` to `most`.
-    #[inline(always)]
+    #[inline(never)]
     fn offer_lengths(&mut self, node: usize, cost: u32, source: Source, least: usize, most: usize) {
         let from = node.wrapping_add(least);
         let to = node.wrapping_add(most).wrapping_add(1);
@@ -264,7 +264,7 @@ impl Parser {
                 index,
             ));
             self.offer_lengths(node, cost, Source::LzRepeat(index), 2, length);
-            if self.thoroughness.combinations && length > longest_repeat {
+            if length > longest_repeat {
                 let cost = cost.wrapping_add(self.costs.length(length));
                 let lz = after(state.lz, 1);
                 let repeat = after(state.lz_repeat[0], u8::from(index > 0));
@@ -299,7 +299,7 @@ impl Parser {
             let cost = explicit_cost.wrapping_add(self.costs.offset(offset));
             self.offer_lengths(node, cost, Source::Lz(offset), longest + 1, length);
             longest = length;
-            if self.thoroughness.combinations && i.wrapping_add(1) == matches.len() {
+            if i.wrapping_add(1) == matches.len() {
                 let cost = cost.wrapping_add(self.costs.length(length));
                 let context = (after(state.lz, 0), state.lz_repeat[0]);
                 let source = Source::Lz(offset);
@@ -317,7 +317,10 @@ impl Parser {
         }
         self.matches = matches;
 
-        if self.thoroughness.powers != 0 && most >= 4 {
+        if self.thoroughness.powers != 0
+            && most >= 4
+            && longest.max(longest_repeat) < self.thoroughness.delta_below
+        {
             let found = self.leave_by_delta(
                 data,
                 model,
@@ -339,7 +342,7 @@ impl Parser {
             .wrapping_add(self.costs.literal(byte));
         self.offer(node.wrapping_add(1), cost, LITERAL);
         self.end = self.end.max(node.wrapping_add(1));
-        if self.thoroughness.combinations && left > 2 {
+        if left > 2 {
             let offset = state.recent.get(0, false) as usize;
             if offset <= position {
                 let next = position.wrapping_add(1);
@@ -412,7 +415,7 @@ impl Parser {
 
     /// Offers delta matches. Returns one that is to be taken in any case.
     #[expect(clippy::too_many_arguments, reason = "what `leave` knows already")]
-    #[inline(always)]
+    #[inline(never)]
     fn leave_by_delta(
         &mut self,
         data: &Data,
@@ -452,7 +455,7 @@ impl Parser {
         }
         let explicit_cost = delta_cost.wrapping_add(decide(&model.delta, state.delta, 0));
         let mut long = None;
-        let mut found = [(crate::codec::lzms::recent::DeltaSource { power: 0, raw: 0 }, 0); 8];
+        let mut found = [(DeltaSource { power: 0, raw: 0 }, 0); 8];
         let mut count = 0;
         self.delta.find(data, position, longest.max(3), most, |source, length| {
             if length >= nice_length {
@@ -477,11 +480,7 @@ impl Parser {
 
 /// What it costs to say which recent source is meant.
 #[inline(always)]
-fn repeat_index_cost(
-    classes: &[crate::codec::lzms::model::Class<64>; 2],
-    states: [u8; 2],
-    index: u32,
-) -> u32 {
+fn repeat_index_cost(classes: &[Class<64>; 2], states: [u8; 2], index: u32) -> u32 {
     if index == 0 {
         decide(&classes[0], states[0], 0)
     } else {

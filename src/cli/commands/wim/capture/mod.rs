@@ -30,6 +30,10 @@ use crate::{
 /// files are their modification times (also as creation and access time, which other systems and mere reading change); with --epoch or
 /// SOURCE_DATE_EPOCH, later times become that time, so that a fresh checkout gives the same image too. The image's own time is that of its newest file.
 ///
+/// A folder that `wim apply` wrote has a sidecar, .transom-ntfs.wim, with what the host's file system cannot hold: attributes, security, short names, named
+/// streams and more come from there, as do name and description of the image. What is on the host decides: deleted entries are gone, new ones
+/// inherit security, changed files keep their attributes and security and lose their named streams, as on Windows.
+///
 /// Several sources are put over each other in their order: SOURCE becomes the image's root, SOURCE=DEST goes to DEST in the image. With
 /// --source-list each SOURCE is a list, as of wimlib: a line has a path of this machine and, behind blanks, the path in the image.
 ///
@@ -109,6 +113,10 @@ pub(crate) struct ImageArguments {
     #[arg(long)]
     unix_data: bool,
 
+    /// Heed no sidecar that `wim apply` left in the folder: capture what the folder itself holds
+    #[arg(long)]
+    ignore_sidecar: bool,
+
     /// Latest time in the image, such as 2026-11-01T00:00:00Z [default: SOURCE_DATE_EPOCH]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     epoch: Option<FileTime>,
@@ -138,6 +146,7 @@ pub(crate) fn run(arguments: &CaptureArguments, context: &Context) -> Result<(),
     place::check_free(output, arguments.overwrite)?;
     context.interrupt.cooperative();
     let captured = sources::capture(&arguments.image, &arguments.sources, output, context)?;
+    settings.rp_fix = captured.rp_fix;
     let (counts, from) = (captured.image.counts, captured.from);
     let mut assembly = Assembly::new();
     assembly

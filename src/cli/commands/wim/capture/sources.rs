@@ -23,7 +23,7 @@ use crate::{
             commands::{decode, words},
             graft::GraftOptions,
         },
-        import::{self, CaptureOptions},
+        import::{self, CaptureOptions, Restored, SidecarUse},
         patterns::Patterns,
     },
 };
@@ -104,6 +104,8 @@ fn of_argument(argument: &Path) -> Result<Source, Failure> {
 pub(in crate::cli::commands::wim) struct Captured {
     pub(in crate::cli::commands::wim) image: FinishedImage,
     pub(in crate::cli::commands::wim) element: Element,
+    /// The header's flag for links.
+    pub(in crate::cli::commands::wim) rp_fix: bool,
     /// The sources, for the last line.
     pub(in crate::cli::commands::wim) from: String,
 }
@@ -119,6 +121,7 @@ pub(in crate::cli::commands::wim) fn capture(
     let Some(first) = sources.first() else { return Err(Failure::usage("there is no source")) };
     let epoch = arguments.epoch.or(context.settings.epoch);
     let mut captured = Vec::new();
+    let mut restored = None;
     for source in &sources {
         let exclude = super::exclude::read(
             &arguments.exclude,
@@ -126,7 +129,10 @@ pub(in crate::cli::commands::wim) fn capture(
             &source.host,
             output,
         )?;
-        captured.push((source, one(arguments, &source.host, exclude, context)?));
+        let (image, sidecar) = one(arguments, &source.host, exclude, context)?;
+        // One of several is a part of another image.
+        restored = sidecar.filter(|_| sources.len() == 1);
+        captured.push((source, image));
     }
     let mut image = combine(captured)?;
     // Asked here so that the XML can tell which Windows this is, if it is one.
@@ -134,7 +140,13 @@ pub(in crate::cli::commands::wim) fn capture(
     let mut finished = image.finish().map_err(|error| failures::capture(&first.host, error))?;
     let newest = settle_times(&mut finished, epoch);
     let name = arguments.name.clone().unwrap_or_else(|| folder_name(&first.host));
-    let mut element = image::xml::create(&finished, &name, newest);
+    let mut element = match &restored {
+        Some(restored) => restored.element(&finished, newest),
+        None => image::xml::create(&finished, &name, newest),
+    };
+    if arguments.name.is_some() {
+        element.set_text(&["NAME"], &name);
+    }
     for (place, text) in [("DESCRIPTION", &arguments.description), ("FLAGS", &arguments.flags)] {
         if let Some(text) = text {
             element.set_text(&[place], text);
@@ -144,7 +156,8 @@ pub(in crate::cli::commands::wim) fn capture(
         1 => first.host.display().to_string(),
         count => format!("{count} sources"),
     };
-    Ok(Captured { image: finished, element, from })
+    let rp_fix = restored.is_none_or(|restored| restored.rp_fix);
+    Ok(Captured { image: finished, element, rp_fix, from })
 }
 
 fn one(
@@ -152,7 +165,7 @@ fn one(
     host: &Path,
     exclude: Patterns,
     context: &Context,
-) -> Result<Image, Failure> {
+) -> Result<(Image, Option<Restored>), Failure> {
     let options = CaptureOptions {
         exclude,
         unix_data: arguments.unix_data,
@@ -164,11 +177,15 @@ fn one(
         progress: &|done, total| meter.at_of(done, total),
         cancelled: &|| context.interrupt.pressed(),
     };
-    let captured = import::capture(host, &options, watch);
+    let sidecar = match arguments.ignore_sidecar {
+        true => SidecarUse::Ignore,
+        false => SidecarUse::Merge,
+    };
+    let captured = import::capture_with(host, &options, sidecar, watch);
     meter.finish();
     let (image, report) = captured.map_err(|error| failures::capture(host, error))?;
     super::warn(&report.warnings, context);
-    Ok(image)
+    Ok((image, report.restored))
 }
 
 /// Puts the sources into one image, the later over the earlier.
