@@ -11,11 +11,11 @@ use crate::{
 /// Options that say how to compress.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CompressionArguments {
-    /// How to compress
+    /// How to compress [default: as the source is; lzx for a folder]
     #[arg(long, value_enum)]
     compression: Option<CompressionChoice>,
 
-    /// Size of a compression chunk in KiB
+    /// Size of a compression chunk in KiB [default: 32; 128 for lzms]
     #[arg(long, value_name = "KIB")]
     chunk_kib: Option<u32>,
 
