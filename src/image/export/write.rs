@@ -12,7 +12,7 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -25,7 +25,9 @@ use super::{
 };
 use crate::{
     base::filetime::FileTime,
+    format::wim::Wim,
     image::{
+        content::BlobLocation,
         error::ImageError,
         host::{
             SIDECAR_NAME,
@@ -38,6 +40,8 @@ use crate::{
 
 /// Files that a thread takes at once: neighbours in the WIM.
 const AT_ONCE: usize = 16;
+/// Files of a solid resource for which it is decoded at once.
+const PREPARED: usize = 256;
 /// What the host allows for a whole path, in bytes.
 const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 4096 } else { 1024 };
 /// Left free for names of temporary files, and for those who use the directory by a longer path.
@@ -164,7 +168,20 @@ pub(super) fn write(
     }
     let mut files: Vec<&File> = plan.files.iter().collect();
     files.sort_by_key(|file| file.position);
-    writer.write_files(&files)?;
+    for run in files.chunk_by(|left, right| left.position.1.is_some() == right.position.1.is_some())
+    {
+        let is_solid = run.first().is_some_and(|file| file.position.1.is_some());
+        let mut rest = run;
+        while !rest.is_empty() {
+            let ready = match is_solid {
+                true => prepare(image, &rest[..rest.len().min(PREPARED)]),
+                false => rest.len(),
+            };
+            let (piece, later) = rest.split_at(ready);
+            writer.write_files(piece)?;
+            rest = later;
+        }
+    }
     for file in &plan.files {
         writer.check()?;
         writer.further_names(file)?;
@@ -178,6 +195,23 @@ pub(super) fn write(
     }
     let times = writer.times.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Written { bytes: total, times })
+}
+
+/// Has what is solid of the first of these files decoded once, for all of them; returns how many files are ready, of which there is at least one.
+fn prepare(image: &Image, files: &[&File]) -> usize {
+    let mut wim: Option<Arc<Wim>> = None;
+    let mut blobs = Vec::new();
+    let mut places = Vec::new();
+    for (place, file) in files.iter().enumerate() {
+        if let Some(BlobLocation::Base(of_file, blob)) = image.location(&file.content)
+            && Arc::ptr_eq(&of_file, wim.get_or_insert_with(|| Arc::clone(&of_file)))
+        {
+            blobs.push(blob);
+            places.push(place);
+        }
+    }
+    let ready = wim.map_or(0, |wim| wim.prepare(&blobs));
+    places.get(ready).copied().unwrap_or(files.len()).max(1)
 }
 
 /// Makes an empty file or folder for each link, which then becomes one.

@@ -22,11 +22,12 @@ use std::{
 
 use fs_err as fs;
 use rayon::prelude::*;
+use sha1::Digest as _;
 
 use crate::{
     base::{
         bytes::Writer,
-        digest::{Sha1, TeeHasher},
+        digest::Sha1,
         filetime::FileTime,
         name::{Name, compare_ignore_case},
         ntpath::check_component,
@@ -496,7 +497,7 @@ fn hash_files(
 
 fn hash_file(path: &Path, work: &Work<'_>) -> Result<(Sha1, u64), ImageError> {
     let source = FileSource::open(path)?;
-    let mut hasher = TeeHasher::new();
+    let mut hasher = sha1::Sha1::new();
     let mut buffer = vec![0; usize::try_from(source.size().min(1 << 18)).unwrap_or(1 << 18)];
     let mut offset = 0;
     while offset < source.size() {
@@ -511,8 +512,7 @@ fn hash_file(path: &Path, work: &Work<'_>) -> Result<(Sha1, u64), ImageError> {
         offset += length as u64;
         work.add(length as u64);
     }
-    let (sha1, _, size) = hasher.finish();
-    Ok((sha1, size))
+    Ok((Sha1(hasher.finalize().into()), source.size()))
 }
 
 fn modified(metadata: &std::fs::Metadata) -> FileTime {
