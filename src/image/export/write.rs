@@ -230,10 +230,11 @@ pub(super) fn make_empty(host: &Host, links: &[Link]) -> Result<(), ExtractError
 }
 
 fn refused(path: &Path, source: io::Error) -> ExtractError {
-    /// `ELOOP`: a symbolic link where none is followed.
+    /// `ELOOP`: a symbolic link where none is followed. Where a folder is wanted, some systems say of a link that it is none.
     const LOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
-    if cfg!(unix) && source.raw_os_error() == Some(LOOP) {
-        let what = "in a folder that is a symbolic link";
+    let is_link = cfg!(unix) && source.raw_os_error() == Some(LOOP);
+    if is_link || source.kind() == io::ErrorKind::NotADirectory {
+        let what = "below a symbolic link or something else that is no folder";
         return ExtractError::InTheWay { path: path.to_owned(), what };
     }
     ExtractError::Host { path: path.to_owned(), source }
