@@ -132,6 +132,19 @@ fn images_of_others_come_back_and_wimlib_says_so() {
     }
 }
 
+#[test]
+fn a_solid_file_comes_back_too() {
+    let Some(wimlib) = support::oracle("wimlib-imagex") else { return };
+    let folder = support::temporary_folder();
+    let [base, solid] = ["base.wim", "solid.wim"].map(|name| folder.path().join(name));
+    windows(&base);
+    let [base, solid] = [&base, &solid].map(|path| path.to_str().unwrap());
+    wimlib.run(["export", base, "1", solid, "--solid"]);
+    let wim = open_wim(Path::new(solid));
+    assert!(wim.blobs().iter().any(|blob| blob.solid.is_some()));
+    round(&wim, 1, folder.path());
+}
+
 /// An image in the making.
 struct Builder {
     metadata: ImageMetadata,

@@ -40,6 +40,8 @@ use crate::{
 
 /// Files that a thread takes at once: neighbours in the WIM.
 const AT_ONCE: usize = 16;
+/// Files of a solid resource for which it is decoded at once.
+const PREPARED: usize = 256;
 /// What the host allows for a whole path, in bytes.
 const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 4096 } else { 1024 };
 /// Left free for names of temporary files, and for those who use the directory by a longer path.
@@ -166,7 +168,20 @@ pub(super) fn write(
     }
     let mut files: Vec<&File> = plan.files.iter().collect();
     files.sort_by_key(|file| file.position);
-    writer.write_files(&files)?;
+    for run in files.chunk_by(|left, right| left.position.1.is_some() == right.position.1.is_some())
+    {
+        let is_solid = run.first().is_some_and(|file| file.position.1.is_some());
+        let mut rest = run;
+        while !rest.is_empty() {
+            let ready = match is_solid {
+                true => prepare(image, &rest[..rest.len().min(PREPARED)]),
+                false => rest.len(),
+            };
+            let (piece, later) = rest.split_at(ready);
+            writer.write_files(piece)?;
+            rest = later;
+        }
+    }
     for file in &plan.files {
         writer.check()?;
         writer.further_names(file)?;
@@ -196,7 +211,7 @@ fn prepare(image: &Image, files: &[&File]) -> usize {
         }
     }
     let ready = wim.map_or(0, |wim| wim.prepare(&blobs));
-    places.get(ready).copied().unwrap_or(files.len())
+    places.get(ready).copied().unwrap_or(files.len()).max(1)
 }
 
 /// Makes an empty file or folder for each link, which then becomes one.
@@ -215,10 +230,11 @@ pub(super) fn make_empty(host: &Host, links: &[Link]) -> Result<(), ExtractError
 }
 
 fn refused(path: &Path, source: io::Error) -> ExtractError {
-    /// `ELOOP`: a symbolic link where none is followed.
+    /// `ELOOP`: a symbolic link where none is followed. Where a folder is wanted, some systems say of a link that it is none.
     const LOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
-    if cfg!(unix) && source.raw_os_error() == Some(LOOP) {
-        let what = "in a folder that is a symbolic link";
+    let is_link = cfg!(unix) && source.raw_os_error() == Some(LOOP);
+    if is_link || source.kind() == io::ErrorKind::NotADirectory {
+        let what = "below a symbolic link or something else that is no folder";
         return ExtractError::InTheWay { path: path.to_owned(), what };
     }
     ExtractError::Host { path: path.to_owned(), source }
