@@ -82,7 +82,8 @@ fn tiny_chunks() {
 
 #[test]
 fn every_level_round_trips_and_higher_ones_are_not_larger() {
-    for (codec, chunk_size) in settings() {
+    let sizes = |&(_, size): &(Codec, u32)| size <= 1 << 15 || size == 1 << 21;
+    for (codec, chunk_size) in settings().filter(sizes) {
         let full = usize::try_from(chunk_size).unwrap();
         // Several blocks of the largest windows, in little time.
         let size = full.min(300_000) - 3;

@@ -1,7 +1,7 @@
 //! Encoding of LZX chunks: translation of calls, parsing into sequences, cutting into blocks, and writing the blocks.
 //!
-//! The parser ([`super::lazy`]) knows nothing of blocks, the block writer ([`super::block`]) nothing of how the sequences
-//! were found: other levels are other parsers.
+//! The parser of the low levels ([`super::lazy`]) knows nothing of blocks, that of the high ones ([`super::optimal`]) finds them itself; the
+//! block writer ([`super::block`]) knows nothing of how the sequences were found.
 
 use super::block::BlockWriter;
 use super::e8;
