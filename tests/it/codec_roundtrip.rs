@@ -134,8 +134,7 @@ fn the_output_does_not_depend_on_earlier_chunks() {
 fn what_is_not_supported_is_named() {
     for codec in [Codec::None, Codec::Lzms, Codec::Xpress, Codec::Lzx] {
         for chunk_size in [0, 1, 1 << 11, 5000, 3 << 15, 1 << 22, u32::MAX] {
-            if codec.allows_chunk_size(chunk_size) {
-                assert!(codec == Codec::Lzms && chunk_size == 1 << 22);
+            if (codec, chunk_size) == (Codec::Lzms, 1 << 22) {
                 continue;
             }
             let error = decoder(codec, chunk_size).err().unwrap();

@@ -191,5 +191,7 @@ impl Finder for Tree {
 #[inline(always)]
 fn hash_long(bytes: u64, size: usize) -> usize {
     let product = (bytes << (64 - 8 * HASHED)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    product.wrapping_shr(64u32.wrapping_sub(size.trailing_zeros())) as usize & size.wrapping_sub(1)
+    // The highest bits of the product, of which a table never needs more than 32.
+    let high = (product >> 32 & 0xFFFF_FFFF) as u32;
+    high.wrapping_shr(32u32.wrapping_sub(size.trailing_zeros())) as usize & size.wrapping_sub(1)
 }
