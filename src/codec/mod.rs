@@ -241,8 +241,8 @@ mod tests {
     }
 
     /// The digest of the fixed input's chunks as the codec encodes them; a chunk that does not get smaller counts as it is.
-    fn encoded(codec: Codec, chunk_size: u32) -> String {
-        let mut encoder = encoder(codec, chunk_size, Level::Default).unwrap();
+    fn encoded(codec: Codec, chunk_size: u32, level: Level) -> String {
+        let mut encoder = encoder(codec, chunk_size, level).unwrap();
         let mut output = Vec::new();
         for chunk in fixed_input().chunks(chunk_size as usize) {
             let size = encoder.encode(chunk, &mut output);
