@@ -177,7 +177,7 @@ fn damage_in_a_solid_resource_names_the_files_that_have_it() {
     }
     let readable = damaged.blobs().iter().filter(|blob| damaged.read_blob(blob).is_ok()).count();
     assert_eq!(readable, damaged.blobs().len() - bad);
-    assert_eq!(report.blobs as usize, damaged.blobs().len());
+    assert_eq!(report.blobs, damaged.blobs().len() as u64);
 }
 
 /// A file of which only some places are not zero.
@@ -200,9 +200,9 @@ impl ReadAt for Sparse {
         for (start, bytes) in &self.places {
             let (from, to) = (offset.max(*start), end.min(start + bytes.len() as u64));
             if from < to {
-                let target = (from - offset) as usize..(to - offset) as usize;
-                buffer[target]
-                    .copy_from_slice(&bytes[(from - start) as usize..(to - start) as usize]);
+                let place = |at: u64, origin: u64| usize::try_from(at - origin).unwrap();
+                let target = place(from, offset)..place(to, offset);
+                buffer[target].copy_from_slice(&bytes[place(from, *start)..place(to, *start)]);
             }
         }
         Ok(())

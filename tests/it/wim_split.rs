@@ -52,7 +52,7 @@ fn a_split_set_is_one_wim() {
     fs::rename(part_path(&first, 2), &elsewhere).unwrap();
     let text = said(&first);
     assert!(text.ends_with("beside it: install2.swm is missing"), "{text}");
-    check(&first, &[elsewhere.clone()], &[&tree]);
+    check(&first, std::slice::from_ref(&elsewhere), &[&tree]);
 
     // A bad byte in the last part is found by its hash and by that part's integrity table.
     fs::rename(&elsewhere, part_path(&first, 2)).unwrap();
@@ -101,7 +101,7 @@ fn a_delta_wim_takes_from_its_base_what_it_does_not_have() {
     assert!(problems.len() > 10);
     assert!(problems.iter().all(|problem| matches!(problem, WimError::MissingBlob { .. })));
 
-    let wim = check(&delta, &[base.clone()], &[&tree]);
+    let wim = check(&delta, std::slice::from_ref(&base), &[&tree]);
     assert_eq!(wim.volumes().len(), 2);
     assert_eq!(wim.volumes()[1].kind(), VolumeKind::Reference);
     assert_eq!(wim.blobs().iter().filter(|blob| blob.volume == 0).count(), 1);

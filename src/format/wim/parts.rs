@@ -100,12 +100,15 @@ fn not_the_first(path: &Path, header: &Header) -> WimError {
     WimError::Volumes { what }
 }
 
+/// An open file and its header.
+type WithHeader = (Arc<dyn ReadAt>, Header);
+
 /// Parts 2 and on, from the files that were given and those beside the first.
 fn other_parts(
     first: &Path,
     header: &Header,
-    given: &mut Vec<(Arc<dyn ReadAt>, Header)>,
-) -> Result<Vec<(Arc<dyn ReadAt>, Header)>, WimError> {
+    given: &mut Vec<WithHeader>,
+) -> Result<Vec<WithHeader>, WimError> {
     let mut parts = Vec::new();
     let mut missing = Vec::new();
     let mut others = None;

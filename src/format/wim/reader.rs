@@ -227,7 +227,7 @@ impl Wim {
         index
             .checked_sub(1)
             .and_then(|place| self.table.metadata.get(place as usize))
-            .ok_or(WimError::NoSuchImage { index, count: self.image_count() })
+            .ok_or_else(|| WimError::NoSuchImage { index, count: self.image_count() })
     }
 
     /// The tree of an image, counted from 1; its SHA-1 is checked.

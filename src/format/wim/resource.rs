@@ -345,7 +345,7 @@ impl<'a> Resource<'a> {
     }
 
     /// The chunks of a compressed resource as they are stored, back to back, and where each of them ends; `None` for a raw or solid one.
-    pub(super) fn stored_chunks(&self) -> Result<Option<(Vec<u8>, Vec<u64>)>, WimError> {
+    pub(super) fn stored_chunks(&self) -> Result<Option<StoredChunks>, WimError> {
         let Layout::Chunks { count, entry_size, .. } = self.layout else { return Ok(None) };
         let mut chunks = zeroed(self.header.stored_size)?;
         self.source.read_exact_at(self.header.offset, &mut chunks)?;
@@ -464,6 +464,9 @@ impl<'a> Resource<'a> {
         pipeline(next, read, |output: Result<Vec<u8>, WimError>| sink(&output?))
     }
 }
+
+/// Stored chunks, back to back, and where each of them ends.
+pub(super) type StoredChunks = (Vec<u8>, Vec<u64>);
 
 /// Offsets in the chunk data: where a range of chunks begins, and where each of them ends.
 #[derive(Debug, Default)]

@@ -28,6 +28,8 @@ use crate::{
 const FORMAT: &str = "WIM solid resource";
 /// Bytes in front of the sizes of the chunks.
 const HEADER_SIZE: u64 = 16;
+/// The same for an array.
+const HEADER_BYTES: usize = 16;
 /// Content that is decoded at once at least.
 const MIN_BLOCK: u64 = 1 << 20;
 /// Content of all blocks that are kept at least, where blocks are short.
@@ -66,7 +68,7 @@ impl SolidResource {
                 source.size()
             ));
         }
-        let mut bytes = [0; HEADER_SIZE as usize];
+        let mut bytes = [0; HEADER_BYTES];
         source.read_exact_at(header.offset, &mut bytes)?;
         let mut reader = Reader::new(FORMAT, &bytes);
         let (size, chunk_size, format) = (reader.u64()?, reader.u32()?, reader.u32()?);
@@ -492,7 +494,7 @@ pub(super) mod tests {
                 if place % 16 == 0 {
                     state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 }
-                (state >> (place % 16)) as u8 & 0x3f
+                (state >> (place % 16)).to_le_bytes()[0] & 0x3f
             })
             .collect()
     }

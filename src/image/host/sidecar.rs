@@ -70,7 +70,7 @@ pub enum SidecarError {
         /// The sidecar.
         path: PathBuf,
         /// What is wrong.
-        source: WimError,
+        source: Box<WimError>,
     },
 }
 
@@ -185,7 +185,10 @@ pub(in crate::image) fn read(
     if found.len() == 0 {
         return Err(SidecarError::Unfinished(path).into());
     }
-    let broken = |source: WimError| SidecarError::Broken { path: path.clone(), source };
+    let broken = |source| {
+        let source = Box::new(source);
+        SidecarError::Broken { path: path.clone(), source }
+    };
     let limits = Limits::default();
     let wim = Arc::new(Wim::open_path(&path, &limits).map_err(broken)?);
     let element = wim.xml().image(1).filter(|element| {
