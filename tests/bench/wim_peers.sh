@@ -49,6 +49,7 @@ if [ -z "$bases" ] && { does verify || does apply || does read || does update ||
 fi
 
 for wim in $bases; do
+    does verify || does apply || does read || does update || break
     printf '\n%s (%s bytes)\n' "$wim" "$(size_of "$wim")"
     if does verify; then
         beside verify "wall 0.63" "" "@ verify '$wim'" "'$transom' -q wim verify '$wim'"
@@ -96,7 +97,7 @@ for kind in $kinds; do
     if does capture; then
         printf '\ncapture of %s: %s beside %s\n' "$tree" "$ours" "$theirs"
         compress capture "@ capture '$tree' '$work/new.wim' Bench --no-acls --threads=$threads $solid" \
-            "'$transom' -q wim capture '$tree' '$work/new.wim' --name Bench --skip-bad-names $ours"
+            "'$transom' -q wim capture '$tree' '$work/new.wim' --name Bench --skip-bad-names $ours 2>/dev/null"
     fi
     if does export; then
         for wim in $bases; do
