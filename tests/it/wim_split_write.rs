@@ -8,6 +8,7 @@ use std::{
 
 use fs_err as fs;
 use transom::{
+    base::limits::Limits,
     codec::Codec,
     format::wim::{Header, SplitPart, Wim, WimError, WriteSettings, part_path, split_wim},
 };
@@ -153,4 +154,31 @@ fn solid_content_is_refused_by_name() {
     let mut create = |_| unreachable!("nothing is written");
     let error = split_wim(&open(&whole), 1 << 20, &mut create, &|_| (), &|| false).unwrap_err();
     assert!(error.to_string().contains("solid resources, which cannot be split"), "{error}");
+}
+
+#[test]
+fn metadata_that_lies_in_another_order_than_the_images_is_split_right() {
+    let Some(wimlib) = support::oracle("wimlib-imagex") else { return };
+    let folder = support::temporary_folder();
+    let tree = folder.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    for number in 0..5 {
+        fs::write(tree.join(format!("f{number}")), noise(300_000, number + 1)).unwrap();
+    }
+    let path = folder.path().join("two.wim");
+    wimlib.run(["capture".as_ref(), tree.as_os_str(), path.as_os_str(), "one".as_ref()]);
+    fs::write(tree.join("more"), b"more").unwrap();
+    wimlib.run(["append".as_ref(), tree.as_os_str(), path.as_os_str(), "two".as_ref()]);
+    // The metadata of the first image comes to lie behind that of the second.
+    let command = std::ffi::OsStr::new("--command=delete /f0");
+    wimlib.run(["update".as_ref(), path.as_os_str(), "1".as_ref(), command]);
+    let wim = Arc::new(Wim::open_path(&path, &Limits::default()).unwrap());
+    let first = folder.path().join("two.swm");
+    let mut create = |number| Ok(fs::File::create_new(part_path(&first, number))?.into());
+    split_wim(&wim, 1 << 20, &mut create, &|_| (), &|| false).unwrap();
+    let set = Wim::open_path(&first, &Limits::default()).unwrap();
+    assert!(set.verify(&|_| ()).unwrap().is_good());
+    for index in [1, 2] {
+        assert_eq!(set.metadata_bytes(index).unwrap(), wim.metadata_bytes(index).unwrap());
+    }
 }

@@ -276,7 +276,18 @@ fn sync_folder(path: &Path) -> io::Result<()> {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        fs::File::open(folder)?.sync_all()?;
+        // A file system that cannot do this has nothing to flush.
+        match fs::File::open(folder)?.sync_all() {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) =>
+            {
+                return Err(error);
+            }
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -334,20 +345,33 @@ impl Append<'_> {
         };
         match prepare() {
             Ok(report) => {
-                write_header(self.file, &header.encode())?;
+                if let Err(error) = write_header(self.file, &header.encode()) {
+                    // Else the next one would complete what is reported as failed here.
+                    self.undo();
+                    return Err(error.into());
+                }
                 at(Step::HeaderWritten);
-                remove_journal(self.path, &self.journal)?;
+                // The change is done. A journal that stays says so to the next one.
+                if let Err(error) = remove_journal(self.path, &self.journal) {
+                    tracing::warn!("{} stays: {error}", self.journal.display());
+                }
                 Ok(report)
             }
             Err(error) => {
                 drop(journal);
-                // What cannot be undone now stays in the journal.
-                let undone = self.file.set_len(self.old_size).and_then(|()| self.file.sync_all());
-                if undone.is_ok() {
-                    let _kept = remove_journal(self.path, &self.journal);
-                }
+                self.undo();
                 Err(error)
             }
+        }
+    }
+
+    /// Makes the file what it was. What cannot be undone now stays in the journal.
+    fn undo(&self) {
+        let undone = write_header(self.file, &self.old_header)
+            .and_then(|()| self.file.set_len(self.old_size))
+            .and_then(|()| self.file.sync_all());
+        if undone.is_ok() {
+            let _kept = remove_journal(self.path, &self.journal);
         }
     }
 }
@@ -479,7 +503,34 @@ mod tests {
     }
 
     #[test]
-    fn old_pieces_of_the_integrity_table_are_not_read_again() {
+    fn whole_pieces_of_the_old_integrity_table_are_taken_over_unread() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wim");
+        let raw = WriteSettings { codec: Codec::None, chunk_size: 0, ..settings() };
+        let file = fs::File::create_new(&path).unwrap();
+        drop(file);
+        let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let blobs = vec![blob(2011, 24_000_000)];
+        let images = vec![metadata()];
+        write_wim(file.file(), &raw, blobs.clone(), images, xml(&["One"]), &|_| (), &|| false)
+            .unwrap();
+        let wim = Arc::new(Wim::open_path(&path, &Limits::default()).unwrap());
+        // Damage that was there before is not vouched for by a new digest.
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[5000] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let images = vec![MetadataToWrite::Copy { wim: Arc::clone(&wim), index: 1 }, metadata()];
+        append_wim(&path, &wim, &raw, blobs, images, xml(&["One", "Two"]), &|_| (), &|| false)
+            .unwrap();
+        let wim = Wim::open_path(&path, &Limits::default()).unwrap();
+        let problems = wim.verify(&|_| ()).unwrap().problems;
+        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 2, "{texts:#?}");
+        assert!(texts.iter().any(|text| text.contains("integrity")), "{texts:#?}");
+    }
+
+    #[test]
+    fn an_integrity_table_can_be_left_away_and_made_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wim");
         let wim = base(&path);

@@ -78,7 +78,7 @@ impl BlobTable {
         if !bytes.len().is_multiple_of(ENTRY_SIZE) {
             table.warn(format!("the blob table has {} odd bytes", bytes.len() % ENTRY_SIZE));
         }
-        table.by_sha1.reserve(count);
+        table.by_sha1.reserve(count.min(1 << 20));
         let mut reader = Reader::new(FORMAT, bytes);
         let mut solids = Solids { known: HashMap::new(), load };
         let mut run = SolidRun::default();
@@ -98,6 +98,12 @@ impl BlobTable {
                 std::mem::take(&mut run).finish(&mut table, header)?;
                 blob.size = blob.resource.size;
                 table.add(blob, header);
+                // A table that is stored compressed may be endless repetition.
+                if table.metadata.len() > header.image_count as usize {
+                    let what =
+                        format!("more metadata resources than the {} images", header.image_count);
+                    return Err(Malformed::new(FORMAT, what, offset).into());
+                }
             }
         }
         run.finish(&mut table, header)?;

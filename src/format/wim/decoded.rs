@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{base::read_at::ReadAt, codec::Codec};
 
-/// The content of a resource. Any range can be read; the chunks it touches are decoded, on all threads when they are many.
+/// The content of a resource. Any range can be read; the chunks it touches are decoded, on the calling thread.
 #[derive(Debug)]
 pub struct DecodedResource {
     source: Arc<dyn ReadAt>,
@@ -76,7 +76,8 @@ impl ReadAt for BlobContent {
     }
 }
 
-/// Reads any range: the chunks that it touches are decoded in whole.
+/// Reads any range: the chunks that it touches are decoded in whole, on the calling thread. That may be one that a worker of the thread pool waits for: if
+/// it waited for a worker in turn, and all of them were waiting, nothing would go on.
 fn read(resource: &Resource<'_>, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
     let length = buffer.len() as u64;
     let end = offset.checked_add(length).filter(|end| *end <= resource.size());
@@ -85,11 +86,11 @@ fn read(resource: &Resource<'_>, offset: u64, buffer: &mut [u8]) -> io::Result<(
     let start = offset / granule * granule;
     let stop = end.next_multiple_of(granule).min(resource.size());
     if (start, stop) == (offset, end) {
-        return resource.read_parallel(offset, buffer).map_err(other);
+        return resource.read(offset, buffer).map_err(other);
     }
     let size = usize::try_from(stop - start).map_err(io::Error::other)?;
     let mut chunks = vec![0; size];
-    resource.read_parallel(start, &mut chunks).map_err(other)?;
+    resource.read(start, &mut chunks).map_err(other)?;
     let skip = usize::try_from(offset - start).map_err(io::Error::other)?;
     buffer.copy_from_slice(&chunks[skip..skip + buffer.len()]);
     Ok(())

@@ -24,8 +24,8 @@ pub(super) fn encode(
     if settings.codec == Codec::None || blob.solid.is_some() || wim.codec_of(blob) != form {
         return Ok(None);
     }
-    let Some((stored, ends)) = wim.resource_of(blob)?.stored_chunks()? else { return Ok(None) };
     let before = wim.metadata_bytes(index)?;
+    let Some((stored, ends)) = wim.resource_of(blob)?.stored_chunks()? else { return Ok(None) };
     let chunk_size = settings.chunk_size as usize;
     let mut known: HashMap<&[u8], &[u8]> = HashMap::with_capacity(ends.len());
     let mut start = 0;

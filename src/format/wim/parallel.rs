@@ -85,7 +85,8 @@ impl<Next, Result> Drop for Stop<'_, Next, Result> {
 /// Inputs are handed out in order, and at most `limit` of them are under way or wait to be consumed, which is what bounds the memory.
 /// Stops at the first error, in the order of the inputs.
 ///
-/// A thread may wait for one that got an earlier input: that one runs.
+/// A thread may wait for one that got an earlier input: that one runs. `work` must not use the thread pool: the calling thread may be one of its workers, and
+/// all of them may wait here.
 pub(super) fn in_order<State, Input: Send, Output: Send, Error: Send>(
     (threads, limit): (usize, usize),
     next: impl FnMut() -> Option<Input> + Send,

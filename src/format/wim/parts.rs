@@ -115,7 +115,7 @@ fn other_parts(
     for part in 2..=header.total_parts {
         let is_it = |other: &Header| is_same_set(other, header) && other.part_number == part;
         if let Some(place) = given.iter().position(|(_, other)| is_it(other)) {
-            parts.push(given.swap_remove(place));
+            parts.push(given.remove(place));
             continue;
         }
         let path = part_path(first, part);
@@ -170,9 +170,8 @@ fn neighbours(path: &Path, header: &Header) -> BTreeMap<u16, PathBuf> {
     let mut found = BTreeMap::new();
     let Ok(entries) = fs::read_dir(folder) else { return found };
     let mut paths: Vec<PathBuf> = entries
-        .take(MAX_LOOKED_INTO)
         .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()))
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_symlink()))
         .map(|entry| path.with_file_name(entry.file_name()))
         .filter(|other| {
             let extension = other.extension().and_then(|extension| extension.to_str());
@@ -182,7 +181,7 @@ fn neighbours(path: &Path, header: &Header) -> BTreeMap<u16, PathBuf> {
         })
         .collect();
     paths.sort();
-    for other in paths {
+    for other in paths.into_iter().take(MAX_LOOKED_INTO).filter(|other| other.is_file()) {
         if let Ok((_, other_header)) = open_file(&other)
             && is_same_set(&other_header, header)
         {

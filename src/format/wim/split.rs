@@ -255,9 +255,16 @@ impl Part {
         file.write_all(&header.encode())?;
         let encoders = Encoders::new((Codec::None, 0, Level::Default))?;
         let mut writer = ItemWriter::new(file, encoders, progress, cancelled)?;
-        let mut places = writer.write(&self.metadata)?;
+        // One by one: together they would be copied in the order of their source, which need not be that of the images.
+        let mut places = Vec::new();
+        for item in &self.metadata {
+            places.extend(writer.write(std::slice::from_ref(item))?);
+        }
         places.extend(writer.write(&self.blobs)?);
-        debug_assert_eq!(places, place(self), "copies lie one behind the other");
+        if places != place(self) {
+            let what = "its resources do not lie where they were planned".to_owned();
+            return Err(WimError::Plan { what });
+        }
         let (mut position, ..) = writer.finish();
         let output = file;
         let mut append = |bytes: &[u8], flags| -> Result<ResourceHeader, WimError> {

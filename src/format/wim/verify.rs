@@ -167,8 +167,11 @@ fn wanted(wim: &Wim) -> impl Fn(&Blob) -> bool {
     let has_references = wim.volumes().iter().any(|volume| volume.kind() == VolumeKind::Reference);
     let mut used = HashSet::new();
     if has_references {
+        // Images may share one metadata resource; a hostile file has thousands that do.
+        let mut seen = HashSet::new();
         for image in 1..=wim.image_count() {
-            if let Ok(metadata) = wim.metadata(image) {
+            let is_new = wim.metadata_blob(image).is_ok_and(|blob| seen.insert(blob.sha1));
+            if is_new && let Ok(metadata) = wim.metadata(image) {
                 used.extend(metadata.references().map(|(_, sha1)| sha1));
             }
         }

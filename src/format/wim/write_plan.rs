@@ -178,7 +178,8 @@ impl Plan {
             let is_same = settings.solid.is_some_and(|solid| {
                 (solid.codec, solid.chunk_size) == (resource.codec(), resource.chunk_size())
             });
-            let taken = in_output || is_same && wanted >= resource.size() / 3 * 2;
+            let taken =
+                in_output || is_same && u128::from(wanted) * 3 >= u128::from(resource.size()) * 2;
             if taken {
                 self.solids.push(SolidItem {
                     source: (!in_output).then(|| Arc::clone(wim.source_of(blob))),
