@@ -300,7 +300,7 @@ mod tests {
             guid: Guid::default(),
             part_number: 1,
             total_parts: 1,
-            image_count: 1,
+            image_count: 2,
             blob_table: ResourceHeader::default(),
             xml: ResourceHeader::default(),
             boot_metadata: ResourceHeader::default(),
