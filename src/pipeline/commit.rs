@@ -84,9 +84,11 @@ pub(super) fn write(
     } else {
         drop(metadata);
     }
-    let needed = blobs.iter().map(|blob| stored_size(blob, wim, &write_settings)).sum();
+    let needed = blobs
+        .iter()
+        .fold(0, |sum: u64, blob| sum.saturating_add(stored_size(blob, wim, &write_settings)));
     check_room(&plan.output.path, plan::output::free_space(&plan.output.path), needed)?;
-    let total = blobs.iter().map(|blob| blob.size).sum();
+    let total = blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
     (settings.events)(Event::Writing { total });
     let (report, flushed) = flush::while_writing(file, |flush| {
         let progress = |bytes| {
