@@ -349,9 +349,12 @@ mod tests {
     #[test]
     fn sizes_that_overflow_when_they_are_added_up_are_refused() {
         let most = u64::MAX - 15;
-        for (sizes, is_good) in
-            [([most, most], false), ([most, 1], false), ([i64::MAX as u64, 1], false), ([7, 8], true)]
-        {
+        for (sizes, is_good) in [
+            ([most, most], false),
+            ([most, 1], false),
+            ([i64::MAX as u64, 1], false),
+            ([7, 8], true),
+        ] {
             let mut bytes = Writer::new();
             entry(&mut bytes, ResourceHeader::COMPRESSED, sizes[0], 1, 1, 1);
             entry(&mut bytes, ResourceHeader::COMPRESSED, sizes[1], 1, 1, 2);

@@ -19,6 +19,7 @@ use crate::{
         progress::Meter,
         text,
     },
+    codec::{Codec, Level},
     format::wim::{
         Header, Recovered, Solid, Wim, WimError, WriteReport, WriteSettings, append_wim, hold,
         recover, write_wim,
@@ -140,10 +141,11 @@ pub(crate) fn settings_like(wim: &Wim) -> WriteSettings {
     WriteSettings {
         codec: wim.codec(),
         chunk_size: wim.chunk_size(),
-        level: crate::codec::Level::default(),
+        level: Level::default(),
         solid: wim
             .solids(0)
             .first()
+            .filter(|solid| solid.codec() != Codec::None)
             .filter(|solid| solid.codec().allows_chunk_size(solid.chunk_size()))
             .map(|solid| Solid { codec: solid.codec(), chunk_size: solid.chunk_size() }),
         integrity: header.integrity.size != 0,
