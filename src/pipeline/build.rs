@@ -266,16 +266,18 @@ fn attempt_build(
     (settings.events)(Event::Flushing);
     let mut stamps = match plan.output.part_limit {
         None => vec![output.complete()?],
-        Some(limit) => split::write_parts(plan, &output, limit, settings)?,
+        Some(limit) => split::write_parts(plan, &output, limit, settings, &mut warnings)?,
     };
     let size = stamps.iter().map(|stamp| stamp.size).sum();
     let now = store.file_system_time()?;
     let racy = stamps.iter().any(|stamp| is_racy(stamp, now));
-    split::remove_old_parts(
-        &plan.output.path,
-        state::last_build(plan, store)?.as_ref(),
-        stamps.len(),
-    );
+    let last = state::last_build(plan, store)?;
+    let stale = split::remove_old_parts(&plan.output.path, last.as_ref(), stamps.len());
+    if plan.output.part_limit.is_some() {
+        warnings.extend(stale.map(|path| {
+            format!("{} is not of this set: delete it if nothing needs it", path.display())
+        }));
+    }
     let parts = stamps.split_off(1);
     let [stamp] = stamps[..] else { unreachable!("an output has a first part") };
     tracing::info!(

@@ -84,9 +84,14 @@ pub(super) fn write(
     } else {
         drop(metadata);
     }
-    let needed = blobs.iter().map(|blob| stored_size(blob, wim, &write_settings)).sum();
+    let needed = blobs
+        .iter()
+        .fold(0, |sum: u64, blob| sum.saturating_add(stored_size(blob, wim, &write_settings)));
+    // Of a split set the whole image is there until its parts are.
+    let copies = if plan.output.part_limit.is_some() { 2 } else { 1 };
+    let needed = needed.saturating_mul(copies);
     check_room(&plan.output.path, plan::output::free_space(&plan.output.path), needed)?;
-    let total = blobs.iter().map(|blob| blob.size).sum();
+    let total = blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
     (settings.events)(Event::Writing { total });
     let (report, flushed) = flush::while_writing(file, |flush| {
         let progress = |bytes| {

@@ -168,6 +168,69 @@ impl PartialOutput {
     }
 }
 
+impl PartialOutput {
+    /// Flushes the file to the disk and closes it, which ends the lock: for outputs of many files, under the lock of another.
+    ///
+    /// # Errors
+    /// When it cannot be flushed; the temporary is then deleted.
+    pub(super) fn close(mut self) -> Result<ClosedOutput, OutputError> {
+        let failed = |source| OutputError::Io { path: self.output.clone(), source };
+        self.file().sync_all().map_err(failed)?;
+        let stamp = self.file().metadata().map(|metadata| Stamp::of(&metadata)).map_err(failed)?;
+        self.file = None;
+        let (output, partial) = (self.output.clone(), std::mem::take(&mut self.partial));
+        Ok(ClosedOutput { output, partial, stamp })
+    }
+}
+
+/// An output that is written and not yet in its place. Dropped before [`ClosedOutput::complete`], it leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct ClosedOutput {
+    output: PathBuf,
+    /// Empty when the file is in its place.
+    partial: PathBuf,
+    /// What it was when it was closed.
+    stamp: Stamp,
+}
+
+impl ClosedOutput {
+    /// Puts the file in place. Gives its stamp.
+    ///
+    /// # Errors
+    /// When it is no longer what was written, or cannot be renamed; the temporary is then deleted.
+    pub(super) fn complete(mut self) -> Result<Stamp, OutputError> {
+        let failed = |source| OutputError::Io { path: self.output.clone(), source };
+        let replaced = || io::Error::other(format!("{} was replaced", self.partial.display()));
+        if !self.is_at(&self.partial) {
+            return Err(failed(replaced()));
+        }
+        fs::rename(&self.partial, &self.output).map_err(failed)?;
+        if !self.is_at(&self.output) {
+            return Err(failed(replaced()));
+        }
+        let stamp = stamp_of(&self.output).map_err(failed)?;
+        // It is the output now: nothing of it may be deleted.
+        self.partial = PathBuf::new();
+        Ok(stamp)
+    }
+
+    /// True when the file, as it was written, is the one of that name. (A renamed file counts as changed on some systems.)
+    fn is_at(&self, path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok_and(|there| {
+            let there = Stamp::of(&there);
+            Stamp { changed: self.stamp.changed, ..there } == self.stamp
+        })
+    }
+}
+
+impl Drop for ClosedOutput {
+    fn drop(&mut self) {
+        if !self.partial.as_os_str().is_empty() && self.is_at(&self.partial) {
+            drop(fs::remove_file(&self.partial));
+        }
+    }
+}
+
 impl Drop for PartialOutput {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {

@@ -141,7 +141,11 @@ fn real_place(path: &Path) -> PathBuf {
 /// How resources are compressed, and how solid ones are. What the recipe leaves open is as in the base, as far as Windows reads that.
 fn settings(recipe: &Recipe, wim: &Wim) -> Result<(ResourceSettings, Option<Solid>), PlanError> {
     let output = &recipe.output;
-    let of_base = wim.volumes().iter().flat_map(Volume::solids).next();
+    // Solid resources that are not compressed can be read, but are not written.
+    let of_base = wim.volumes().iter().flat_map(Volume::solids).find(|solid| {
+        let codec = solid.codec();
+        codec != Codec::None && codec.allows_chunk_size(solid.chunk_size())
+    });
     let of_base =
         of_base.map(|solid| Solid { codec: solid.codec(), chunk_size: solid.chunk_size() });
     let resources = |codec, chunk_size| ResourceSettings { codec, chunk_size, level: output.level };

@@ -418,7 +418,7 @@ static OUTPUT: Shape = Shape::Table(&TableShape {
             key(
                 "split-mib",
                 &SPLIT,
-                "write a split set (.swm) with parts of at most this many MiB; not with `compression = \"solid\"`",
+                "write a split set (.swm) with parts of at most this many MiB, unless one content or the metadata alone is larger; not with `compression = \"solid\"`",
             ),
             key(
                 "integrity",

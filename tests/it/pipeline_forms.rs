@@ -199,3 +199,110 @@ fn chunks_that_windows_cannot_read_are_written_with_a_warning() {
     place.build();
     assert_eq!(opened(&place.path("out/golden.wim")).chunk_size(), 32 << 10);
 }
+
+/// Bytes that cannot be compressed.
+fn noise(size: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    (0..size).map(next).collect()
+}
+
+#[test]
+fn a_part_that_is_larger_than_asked_for_is_told() {
+    let place = Place::new(Codec::None);
+    place.edit("path = \"out/golden.wim\"", "path = \"out/golden.swm\"\nsplit-mib = 1");
+    let (outcome, _) = place.build();
+    assert_eq!(outcome.warnings, [""; 0]);
+    place.write("files/tree/large.bin", &noise(3_000_000));
+    let (outcome, _) = place.build();
+    let [warning] = &outcome.warnings[..] else { panic!("{:#?}", outcome.warnings) };
+    assert!(warning.contains("larger than `split-mib` says"), "{warning}");
+    assert!(warning.contains("golden") && warning.ends_with(".swm"), "{warning}");
+}
+
+#[test]
+fn a_stale_part_of_a_set_that_the_cache_does_not_know_is_told() {
+    let place = Place::new(Codec::None);
+    place.edit("path = \"out/golden.wim\"", "path = \"out/golden.swm\"\nsplit-mib = 1");
+    place.write("out/golden2.swm", b"of another set");
+    let (outcome, _) = place.build();
+    let [warning] = &outcome.warnings[..] else { panic!("{:#?}", outcome.warnings) };
+    assert!(warning.contains("golden2.swm is not of this set"), "{warning}");
+    assert_eq!(place.read("out/golden2.swm"), b"of another set");
+}
+
+#[test]
+fn a_set_may_have_more_parts_than_a_process_may_have_open() {
+    let place = Place::new(Codec::None);
+    let bytes = noise(600_000);
+    for number in 0..40_u8 {
+        place.write(&format!("files/tree/{number}.bin"), &[&[number][..], &bytes].concat());
+    }
+    place.edit("path = \"out/golden.wim\"", "path = \"out/golden.swm\"\nsplit-mib = 1");
+    place.build();
+    let home = place.folder.path();
+    let first = place.read("out/golden2.swm");
+    fs_err::remove_dir_all(place.path("out")).unwrap();
+    if cfg!(unix) {
+        // The program itself, with fewer files than parts.
+        let program = support::transom(home).get_program().to_owned();
+        let script = "ulimit -n 40 && exec \"$0\" build recipe.toml --jobs 1";
+        let mut command = std::process::Command::new("sh");
+        command.current_dir(home).env("TRANSOM_CACHE_DIR", place.path("transom-cache"));
+        command.arg("-c").arg(script).arg(program);
+        support::expect_success(&mut command);
+        assert_eq!(place.read("out/golden2.swm"), first);
+        assert!(place.path("out/golden40.swm").exists());
+    }
+    let left = support::files_below(&place.path("out"));
+    assert!(left.iter().all(|path| path.extension().is_some_and(|it| it == "swm")), "{left:?}");
+}
+
+/// Gives the file's one solid resource the form that only old test versions of writers make: not compressed.
+fn make_solid_uncompressed(path: &Path) {
+    let wim = opened(path);
+    let mut content = Vec::new();
+    for blob in wim.blobs_of_solid(0, 0) {
+        assert_eq!(blob.resource.offset, content.len() as u64);
+        content.extend(wim.read_blob(blob).unwrap());
+    }
+    let table = wim.header().blob_table;
+    let mut bytes = fs_err::read(path).unwrap();
+    let chunk_size = 1_usize << 20;
+    let (offset, size) = (bytes.len() as u64, content.len() as u64);
+    bytes.extend(size.to_le_bytes());
+    bytes.extend((1_u32 << 20).to_le_bytes());
+    bytes.extend(0_u32.to_le_bytes());
+    for chunk in content.chunks(chunk_size) {
+        bytes.extend(u32::try_from(chunk.len()).unwrap().to_le_bytes());
+    }
+    bytes.extend(content);
+    let stored = bytes.len() as u64 - offset;
+    let start = usize::try_from(table.offset).unwrap();
+    let end = start + usize::try_from(table.stored_size).unwrap();
+    let mut entries = bytes[start..end].chunks_exact_mut(50);
+    let solid = 0x1_0000_0000_u64.to_le_bytes();
+    let entry = entries.find(|entry| entry[7] & 0x10 != 0 && entry[16..24] == solid).unwrap();
+    entry[..7].copy_from_slice(&stored.to_le_bytes()[..7]);
+    entry[8..16].copy_from_slice(&offset.to_le_bytes());
+    fs_err::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_base_with_an_uncompressed_solid_resource_can_be_built_from() {
+    let place = Place::new(Codec::Xpress);
+    with_output(&place, "compression = \"solid\"");
+    place.build();
+    fs_err::rename(place.path("out/golden.wim"), place.path("base.wim")).unwrap();
+    make_solid_uncompressed(&place.path("base.wim"));
+    assert_eq!(opened(&place.path("base.wim")).solids(0)[0].codec(), Codec::None);
+    place.edit("\ncompression = \"solid\"", "");
+    place.edit("AllowTelemetry = 0", "AllowTelemetry = 0\nMore = 1");
+    place.build();
+    check(&place, "out/golden.wim", &[]);
+    let wim = opened(&place.path("out/golden.wim"));
+    assert!(wim.solids(0).is_empty() && wim.codec() == Codec::Lzms);
+}

@@ -488,3 +488,163 @@ fn judge_solid(home: &Path, name: &str) {
         wimlib.run(["verify".as_ref(), home.join(name).as_os_str()]);
     }
 }
+
+/// What is in the table's entry of each blob as the uncompressed size becomes so large that two of them overflow.
+fn make_sizes_untrue(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let (size, start) = (number(0x30) & 0xff_ffff_ffff_ffff, number(0x38));
+    let (start, end) = (usize::try_from(start).unwrap(), usize::try_from(start + size).unwrap());
+    for entry in bytes[start..end].chunks_exact_mut(50) {
+        // Not metadata.
+        if entry[7] & 2 == 0 {
+            entry[7] |= 4;
+            entry[16..24].copy_from_slice(&0xffff_ffff_ffff_fff0_u64.to_le_bytes());
+        }
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn sizes_that_overflow_are_a_bad_input_and_no_panic() {
+    let home = temporary_folder();
+    let home = home.path();
+    make_two(home, &[]);
+    make_sizes_untrue(&home.join("a.wim"));
+    for arguments in [
+        &["info", "a.wim"][..],
+        &["list", "a.wim", "--index", "1"],
+        &["verify", "a.wim"],
+        &["optimize", "a.wim"],
+        &["split", "a.wim", "x.swm", "--size-mib", "1"],
+        &["export", "a.wim", "b.wim", "--all"],
+        &["extract", "a.wim", "--index", "1", "--to", "out"],
+    ] {
+        let said = fails(home, 5, arguments);
+        assert!(said.contains("cannot be true"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_file_that_another_process_changes_is_not_rebuilt_over_it() {
+    let home = temporary_folder();
+    let home = home.path();
+    make_two(home, &[]);
+    let path = home.join("a.wim");
+    let before = fs::read(&path).unwrap();
+    let other = fs::File::open(&path).unwrap();
+    other.file().lock().unwrap();
+    for arguments in [
+        &["optimize", "a.wim"][..],
+        &["delete", "a.wim", "--index", "1"],
+        &["set", "a.wim", "--index", "1", "--name", "x", "--rebuild"],
+        &["append", "one", "a.wim", "--name", "x", "--rebuild"],
+    ] {
+        let said = fails(home, 9, arguments);
+        assert!(said.contains("another process is changing this file"), "{said}");
+    }
+    drop(other);
+    assert!(before == fs::read(&path).unwrap());
+    wim(home, &["delete", "a.wim", "--index", "1"]);
+    judge(home, "a.wim");
+}
+
+#[test]
+fn a_file_that_may_only_be_read_can_be_rebuilt() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = temporary_folder();
+    let home = home.path();
+    make_two(home, &[]);
+    let path = home.join("a.wim");
+    fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).unwrap();
+    wim(home, &["optimize", "a.wim"]);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o440);
+}
+
+#[test]
+fn a_new_file_obeys_the_umask() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = temporary_folder();
+    let home = home.path();
+    make_trees(home);
+    for (umask, mode) in [("077", 0o600), ("002", 0o664)] {
+        let program = crate::support::transom(home).get_program().to_owned();
+        let script = format!("umask {umask} && exec \"$0\" wim capture one {umask}.wim");
+        let mut command = std::process::Command::new("sh");
+        command.current_dir(home).arg("-c").arg(script).arg(program);
+        crate::support::expect_success(&mut command);
+        let made = fs::metadata(home.join(format!("{umask}.wim"))).unwrap();
+        assert_eq!(made.permissions().mode() & 0o777, mode, "umask {umask}");
+    }
+}
+
+#[test]
+fn chunks_that_transom_could_not_read_again_are_refused() {
+    let home = temporary_folder();
+    let home = home.path();
+    make_trees(home);
+    for (arguments, word) in [
+        (["lzms", "--chunk-kib", "131072"], "32 to 65536"),
+        (["lzms", "--chunk-kib", "524288"], "32 to 65536"),
+        (["solid", "--solid-chunk-mib", "1024"], "1 to 64"),
+        (["solid", "--solid-chunk-mib", "128"], "1 to 64"),
+    ] {
+        let all = ["capture", "one", "x.wim", "--compression"];
+        let said = fails(home, 2, &all.iter().chain(&arguments).copied().collect::<Vec<_>>());
+        assert!(said.contains(word), "{said}");
+    }
+    wim(home, &["capture", "one", "x.wim", "--compression", "lzms", "--chunk-kib", "65536"]);
+    wim(home, &["verify", "x.wim"]);
+}
+
+#[test]
+fn recompress_into_a_file_that_is_there_is_refused() {
+    let home = temporary_folder();
+    let home = home.path();
+    make_two(home, &[]);
+    wim(home, &["export", "a.wim", "b.wim", "--index", "1"]);
+    let said = fails(home, 2, &["export", "a.wim", "b.wim", "--index", "2", "--recompress"]);
+    assert!(said.contains("wim optimize b.wim --recompress"), "{said}");
+    let over = ["export", "a.wim", "b.wim", "--index", "2", "--recompress", "--overwrite"];
+    wim(home, &over);
+}
+
+#[test]
+fn join_does_not_overwrite_a_part_that_it_found_itself() {
+    let home = temporary_folder();
+    let home = home.path();
+    make_two(home, &["--compression", "none"]);
+    wim(home, &["split", "a.wim", "w.swm", "--size-mib", "0.1"]);
+    let second = fs::read(home.join("w2.swm")).unwrap();
+    for part in ["w.swm", "w2.swm"] {
+        let said = fails(home, 2, &["join", "w.swm", part, "--overwrite"]);
+        assert!(said.contains("a part cannot be the file"), "{said}");
+    }
+    assert!(second == fs::read(home.join("w2.swm")).unwrap());
+}
+
+#[test]
+fn a_delta_that_cannot_be_changed_is_told_how_to_become_whole() {
+    let Some(wimlib) = oracle("wimlib-imagex") else { return };
+    let home = temporary_folder();
+    let home = home.path();
+    make_trees(home);
+    wim(home, &["capture", "one", "base.wim", "--name", "one"]);
+    let delta = "--delta-from=base.wim";
+    let mut command = wimlib.command();
+    command.current_dir(home).args(["capture", "two", "delta.wim", delta, "--no-acls"]);
+    crate::support::expect_success(&mut command);
+    wim(home, &["capture", "two", "more.wim", "--name", "more"]);
+    for arguments in [
+        &["set", "delta.wim", "--index", "1", "--name", "x"][..],
+        &["optimize", "delta.wim"],
+        &["append", "one", "delta.wim", "--name", "x", "--rebuild"],
+    ] {
+        let said = fails(home, 5, arguments);
+        assert!(said.contains("wim export") && said.contains("WHOLE.wim --all --ref"), "{said}");
+    }
+    let said = fails(home, 5, &["export", "delta.wim", "x.wim", "--index", "1"]);
+    assert!(said.contains("name the file that has it with --ref"), "{said}");
+    wim(home, &["export", "delta.wim", "whole.wim", "--all", "--ref", "base.wim"]);
+    judge(home, "whole.wim");
+}

@@ -88,11 +88,8 @@ pub fn append_wim(
     progress: &dyn Fn(u64),
     cancelled: &dyn Fn() -> bool,
 ) -> Result<WriteReport, WimError> {
-    let file = open_alone(path)?;
-    let journal = journal_path(path);
-    if fs::symlink_metadata(&journal).is_ok() {
-        return refuse("an earlier change of this file was interrupted; recover it first");
-    }
+    let file = open_alone(path, true)?;
+    let journal = check_journal(path)?;
     let old_header = check_file(&file, wim)?;
     check_settings(wim, settings)?;
     let plan = Plan::new(settings, blobs, images, &xml, Some(wim))?;
@@ -106,6 +103,24 @@ pub fn append_wim(
     append.run(&body, header, xml, old, &|_| ())
 }
 
+/// Keeps every other process from changing the file at `path`, which `wim` was opened from, as long as the returned file is open: for who
+/// writes it anew beside its place and renames. To be held until after the rename; on Windows, which renames nothing over an open file, until just before.
+///
+/// # Errors
+/// When the file has changed since `wim` was opened, is being changed by another process, or waits for [`recover`].
+pub fn hold(path: &Path, wim: &Wim) -> Result<File, WimError> {
+    let file = match open_alone(path, true) {
+        // The folder says whether a file may be replaced, not the file.
+        Err(WimError::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_alone(path, false)?
+        }
+        opened => opened?,
+    };
+    check_journal(path)?;
+    check_same(&file, wim)?;
+    Ok(file)
+}
+
 /// Puts right what an interrupted [`append_wim`] left behind: afterwards the file at `path` is exactly the old one or the complete new one, and the
 /// journal is gone. To be called before a file is opened to be changed; costs nothing when there is no journal.
 ///
@@ -116,7 +131,7 @@ pub fn recover(path: &Path) -> Result<Recovered, WimError> {
     if fs::symlink_metadata(&journal).is_err() {
         return Ok(Recovered::Nothing);
     }
-    let mut file = open_alone(path)?;
+    let mut file = open_alone(path, true)?;
     let mut bytes = Vec::new();
     match fs::File::open(&journal) {
         // The other process finished while this one waited for the file.
@@ -176,6 +191,15 @@ fn journal_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Where the journal of a change is to be; an earlier change must not have left one.
+fn check_journal(path: &Path) -> Result<PathBuf, WimError> {
+    let journal = journal_path(path);
+    match fs::symlink_metadata(&journal) {
+        Ok(_) => refuse("an earlier change of this file was interrupted; recover it first"),
+        Err(_) => Ok(journal),
+    }
+}
+
 /// Size and header in the half of a journal that ends at `end`; `None` when it was not written whole.
 fn record(journal: &[u8], start: usize, end: usize) -> Option<(u64, &[u8])> {
     let (before, checksum) = journal.get(..end)?.split_at(end - 32);
@@ -187,9 +211,9 @@ fn record(journal: &[u8], start: usize, end: usize) -> Option<(u64, &[u8])> {
 }
 
 /// Opens the file for changing; no other process can do that at the same time.
-fn open_alone(path: &Path) -> Result<File, WimError> {
+fn open_alone(path: &Path, for_writing: bool) -> Result<File, WimError> {
     let mut options = fs::OpenOptions::new();
-    options.read(true).write(true);
+    options.read(true).write(for_writing);
     #[cfg(windows)]
     {
         // Others may read. A lock would keep this process itself from reading what it opened before.
@@ -211,11 +235,31 @@ fn open_alone(path: &Path) -> Result<File, WimError> {
             }
         }
     }
+    if !names_file(path, &file)? {
+        return refuse("another process has just replaced this file");
+    }
     Ok(file)
 }
 
-/// Checks that the file is what `wim` was opened from, and one that may be changed; returns its header.
-fn check_file(mut file: &File, wim: &Wim) -> Result<Vec<u8>, WimError> {
+/// True when `path` still leads to the open `file`: before it was locked, another process may have put a new one there.
+fn names_file(path: &Path, file: &File) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let open = file.metadata()?;
+        Ok(fs::metadata(path)
+            .is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
+    }
+    // Elsewhere nobody can rename over a file that is open so.
+    #[cfg(not(unix))]
+    {
+        let _ = (path, file);
+        Ok(true)
+    }
+}
+
+/// Checks that the file is what `wim` was opened from; returns its header.
+fn check_same(mut file: &File, wim: &Wim) -> Result<Vec<u8>, WimError> {
     let size = file.metadata()?.len();
     let mut bytes = vec![0; Header::SIZE];
     file.rewind()?;
@@ -225,6 +269,12 @@ fn check_file(mut file: &File, wim: &Wim) -> Result<Vec<u8>, WimError> {
     if !is_same {
         return refuse("it was changed by somebody else since it was opened");
     }
+    Ok(bytes)
+}
+
+/// As [`check_same`], and that the file is one that may be changed.
+fn check_file(file: &File, wim: &Wim) -> Result<Vec<u8>, WimError> {
+    let bytes = check_same(file, wim)?;
     let header = wim.header();
     if header.flags & Header::READ_ONLY != 0 {
         return refuse("it is marked as read-only");
@@ -569,7 +619,7 @@ mod tests {
         let states: RefCell<Vec<(Option<Step>, State)>> = RefCell::default();
         let remember = |step| states.borrow_mut().push((step, state(folder.path())));
         {
-            let file = open_alone(&path).unwrap();
+            let file = open_alone(&path, true).unwrap();
             let (blobs, images, mut xml) = change(&wim);
             let settings = settings();
             let plan = Plan::new(&settings, blobs, images, &xml, Some(&wim)).unwrap();
@@ -675,7 +725,7 @@ mod tests {
         assert!(matches!(cancelled, Err(WimError::Cancelled)));
         assert!(fs::read(&path).unwrap() == old && !journal_path(&path).exists());
         if cfg!(unix) {
-            let other = open_alone(&path).unwrap();
+            let other = open_alone(&path, true).unwrap();
             assert!(said(&settings()).contains("another process"));
             drop(other);
         }

@@ -170,10 +170,25 @@ impl BlobTable {
         Ok(())
     }
 
+    /// Refuses sizes that nothing could have, so that nobody who adds them up has to fear an overflow.
+    pub(super) fn check_sizes(&self) -> Result<(), Malformed> {
+        let blobs = self.blobs.iter().chain(&self.metadata);
+        check_sum(blobs.map(|blob| blob.size)).map_err(|what| Malformed::new(FORMAT, what, 0))
+    }
+
     fn warn(&mut self, text: String) {
         if self.warnings.len() < MAX_WARNINGS {
             self.warnings.push(text);
         }
+    }
+}
+
+/// Says what is wrong when these sizes are more in all than any file system holds.
+pub(super) fn check_sum(mut sizes: impl Iterator<Item = u64>) -> Result<(), &'static str> {
+    let sum = sizes.try_fold(0_u64, u64::checked_add);
+    match sum.is_some_and(|sum| i64::try_from(sum).is_ok()) {
+        true => Ok(()),
+        false => Err("the sizes of all blobs together cannot be true"),
     }
 }
 
@@ -335,6 +350,23 @@ mod tests {
         assert_eq!((table.blobs[0].size, table.blobs[0].reference_count), (5, 3));
         assert_eq!(table.metadata.len(), 2);
         assert_eq!(table.warnings.len(), 4, "{:?}", table.warnings);
+    }
+
+    #[test]
+    fn sizes_that_overflow_when_they_are_added_up_are_refused() {
+        let most = u64::MAX - 15;
+        for (sizes, is_good) in [
+            ([most, most], false),
+            ([most, 1], false),
+            ([i64::MAX as u64, 1], false),
+            ([7, 8], true),
+        ] {
+            let mut bytes = Writer::new();
+            entry(&mut bytes, ResourceHeader::COMPRESSED, sizes[0], 1, 1, 1);
+            entry(&mut bytes, ResourceHeader::COMPRESSED, sizes[1], 1, 1, 2);
+            let table = parse(&bytes.data, Header::VERSION).unwrap();
+            assert_eq!(table.check_sizes().is_ok(), is_good, "{sizes:?}");
+        }
     }
 
     #[test]

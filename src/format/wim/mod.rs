@@ -56,7 +56,7 @@ mod write_items;
 mod write_plan;
 pub mod xml;
 
-pub use append::{Recovered, append_wim, recover};
+pub use append::{Recovered, append_wim, hold, recover};
 pub use blob_table::Blob;
 pub use decoded::{BlobContent, DecodedResource};
 pub use encode::{EncodedResource, encode_resource, encode_resource_seek};

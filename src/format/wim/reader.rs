@@ -109,6 +109,7 @@ impl Wim {
             }
             volumes.push(volume);
         }
+        table.check_sizes()?;
         let Some(first) = volumes.first() else {
             return Err(WimError::Volumes { what: "there is no file".to_owned() });
         };

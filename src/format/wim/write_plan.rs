@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    blob_table::Blob,
+    blob_table::{Blob, check_sum},
     decoded::DecodedResource,
     error::WimError,
     header::{Header, ResourceHeader},
@@ -100,6 +100,9 @@ impl Plan {
             places.insert(blob.sha1, unique.len());
             plan.reference_counts.push(blob.reference_count);
             unique.push(blob);
+        }
+        if let Err(what) = check_sum(unique.iter().map(|blob| blob.size)) {
+            return refuse(what.to_owned());
         }
         plan.place_blobs(settings, unique, kept)?;
         let mut kept_metadata = Vec::new();

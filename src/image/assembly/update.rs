@@ -34,6 +34,12 @@ pub enum UpdateError {
     /// A folder where only files are deleted.
     #[error("{0} is a folder; with --recursive it is deleted with all in it")]
     IsFolder(NtPath),
+    /// A folder that would have to lie in itself.
+    #[error("{0} cannot be moved into itself")]
+    IntoItself(NtPath),
+    /// A folder in the way that is not empty.
+    #[error("{0} is a folder that is not empty")]
+    NotEmpty(NtPath),
     /// A source that cannot be captured.
     #[error("{} cannot be added: {error}", .source_path.display())]
     Source {
@@ -140,6 +146,10 @@ fn rename(image: &mut Image, from: &NtPath, to: &NtPath) -> Result<(), UpdateErr
     let (true, Some(name)) = (!from.is_root(), to.file_name()) else {
         return Err(ImageError::Root.into());
     };
+    let mut folders = std::iter::successors(to.parent(), NtPath::parent);
+    if folders.any(|folder| image.tree.lookup(&folder) == Some(node)) {
+        return Err(UpdateError::IntoItself(from.clone()));
+    }
     if let Some(there) = image.tree.lookup(to) {
         if there == node {
             return respell(image, node, name, from, to);
@@ -149,7 +159,7 @@ fn rename(image: &mut Image, from: &NtPath, to: &NtPath) -> Result<(), UpdateErr
             (false, true) => return Err(ImageError::IsDirectory(to.clone()).into()),
             (true, false) => return Err(ImageError::NotDirectory(to.clone()).into()),
             (true, true) if !image.tree.children(there).is_empty() => {
-                return Err(ImageError::Exists(to.clone()).into());
+                return Err(UpdateError::NotEmpty(to.clone()));
             }
             _ => image.remove(to)?,
         }

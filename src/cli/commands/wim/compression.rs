@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::{
+    base::limits::Limits,
     cli::{app::Context, exit::Failure},
     codec::{Codec, Level},
     format::wim::{Solid, WriteSettings},
@@ -98,11 +99,13 @@ impl CompressionArguments {
         if let Some(kib) = self.chunk_kib {
             settings.chunk_size = kib.saturating_mul(1 << 10);
         }
-        if !settings.codec.allows_chunk_size(settings.chunk_size) {
+        // Larger chunks could be written, but not read again.
+        let largest = Limits::default().chunk;
+        if settings.chunk_size > largest || !settings.codec.allows_chunk_size(settings.chunk_size) {
             let allowed = match settings.codec {
                 Codec::Xpress => "4, 8, 16, 32 or 64",
                 Codec::Lzx => "a power of two from 32 to 2048",
-                Codec::Lzms => "a power of two from 32 to 1048576",
+                Codec::Lzms => "a power of two from 32 to 65536",
                 Codec::None => "left away: nothing is compressed",
             };
             return Err(Failure::usage(format!(
@@ -112,8 +115,8 @@ impl CompressionArguments {
         match (&mut settings.solid, self.solid_chunk_mib) {
             (Some(solid), Some(mib)) => {
                 solid.chunk_size = mib.saturating_mul(1 << 20);
-                if !solid.codec.allows_chunk_size(solid.chunk_size) {
-                    let message = "--solid-chunk-mib must be a power of two from 1 to 1024";
+                if solid.chunk_size > largest || !solid.codec.allows_chunk_size(solid.chunk_size) {
+                    let message = "--solid-chunk-mib must be a power of two from 1 to 64";
                     return Err(Failure::usage(message));
                 }
             }

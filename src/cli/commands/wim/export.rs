@@ -64,7 +64,7 @@ pub(crate) struct ExportArguments {
     #[command(flatten)]
     compression: CompressionArguments,
 
-    /// Compress everything anew, also what is in the right form
+    /// Compress everything anew, also what is in the right form; into a new file only
     #[arg(long)]
     recompress: bool,
 
@@ -105,6 +105,12 @@ pub(crate) fn run(arguments: &ExportArguments, context: &Context) -> Result<(), 
             destination.display()
         );
         return Err(Failure::usage(message));
+    }
+    if existing.is_some() && arguments.recompress {
+        let name = destination.display();
+        return Err(Failure::usage(format!(
+            "--recompress is for a new file: what {name} has stays as it is; `transom wim optimize {name} --recompress` writes it anew"
+        )));
     }
     let mut assembly =
         existing.as_ref().map_or_else(Assembly::new, |existing| Assembly::of(&existing.wim));
@@ -155,7 +161,9 @@ fn boot(arguments: &ExportArguments, indexes: &[u32], booted: u32) -> Result<Opt
 
 fn export_failure(source: &Path, destination: &Path, error: AssemblyError) -> Failure {
     match error {
-        AssemblyError::MissingBlob { .. } => assembly_failure(source, error),
+        AssemblyError::MissingBlob { .. } => Problem::new("wim::missing-blob", error.to_string())
+            .help("name the file that has it with --ref: the WIM that a delta was made from, or the other parts of a split set")
+            .exit(Exit::BadInput),
         AssemblyError::DuplicateName { name, index } => Problem::new(
             "wim::duplicate-name",
             format!("{} has an image named `{name}` already, number {index}", destination.display()),

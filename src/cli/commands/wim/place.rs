@@ -19,9 +19,10 @@ use crate::{
         progress::Meter,
         text,
     },
+    codec::{Codec, Level},
     format::wim::{
-        Header, Recovered, Solid, Wim, WimError, WriteReport, WriteSettings, append_wim, recover,
-        write_wim,
+        Header, Recovered, Solid, Wim, WimError, WriteReport, WriteSettings, append_wim, hold,
+        recover, write_wim,
     },
     image::{AssemblyError, WritePlan},
 };
@@ -115,7 +116,7 @@ impl Existing {
         result.map_err(|error| change_failure(&path, error))
     }
 
-    /// Writes the file anew. Holes and content that nothing refers to are gone.
+    /// Writes the file anew. Holes and content that nothing refers to are gone. No other process can change it meanwhile.
     pub(crate) fn rebuild(
         self,
         settings: &WriteSettings,
@@ -123,8 +124,14 @@ impl Existing {
         context: &Context,
     ) -> Result<WriteReport, Failure> {
         let Self { path, wim } = self;
+        let held = hold(&path, &wim).map_err(|error| change_failure(&path, error))?;
         drop(wim);
-        write(&path, settings, plan, context)
+        let (temporary, report) = write_beside(&path, settings, plan, context)?;
+        // Windows renames nothing over a file that is open.
+        let held = (!cfg!(windows)).then_some(held);
+        temporary.finish(&path)?;
+        drop(held);
+        Ok(report)
     }
 }
 
@@ -134,10 +141,11 @@ pub(crate) fn settings_like(wim: &Wim) -> WriteSettings {
     WriteSettings {
         codec: wim.codec(),
         chunk_size: wim.chunk_size(),
-        level: crate::codec::Level::default(),
+        level: Level::default(),
         solid: wim
             .solids(0)
             .first()
+            .filter(|solid| solid.codec() != Codec::None)
             .filter(|solid| solid.codec().allows_chunk_size(solid.chunk_size()))
             .map(|solid| Solid { codec: solid.codec(), chunk_size: solid.chunk_size() }),
         integrity: header.integrity.size != 0,
@@ -153,11 +161,23 @@ pub(crate) fn write(
     plan: WritePlan,
     context: &Context,
 ) -> Result<WriteReport, Failure> {
-    let temporary = Temporary::beside(path)?;
+    let (temporary, report) = write_beside(path, settings, plan, context)?;
+    temporary.finish(path)?;
+    Ok(report)
+}
+
+/// Writes `plan` beside `path`.
+fn write_beside(
+    path: &Path,
+    settings: &WriteSettings,
+    plan: WritePlan,
+    context: &Context,
+) -> Result<(Temporary, WriteReport), Failure> {
+    let (temporary, file) = Temporary::beside(path)?;
     let settings = WriteSettings { boot_index: plan.boot_index, ..*settings };
     let meter = Meter::new(&context.settings, "writing", plan.content_bytes());
     let result = write_wim(
-        temporary.file(),
+        &file,
         &settings,
         plan.blobs,
         plan.images,
@@ -167,49 +187,44 @@ pub(crate) fn write(
     );
     meter.finish();
     let report = result.map_err(|error| failures::wim_write(path, error))?;
-    temporary.finish(path)?;
-    Ok(report)
+    Ok((temporary, report))
 }
 
-/// A file that is not yet in its place. Dropped, it is gone.
-pub(crate) struct Temporary(tempfile::NamedTempFile);
+/// A file that is not yet in its place. Dropped, it is gone. It is not kept open, so that there may be any number.
+pub(crate) struct Temporary(tempfile::TempPath);
 
 impl Temporary {
-    /// An empty file in the folder of `path`.
-    pub(crate) fn beside(path: &Path) -> Result<Self, Failure> {
+    /// An empty file in the folder of `path`, and what to write it with.
+    pub(crate) fn beside(path: &Path) -> Result<(Self, std::fs::File), Failure> {
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        tempfile::Builder::new()
-            .prefix(".transom-")
-            .suffix(".wim")
-            .tempfile_in(folder)
-            .map(Self)
-            .map_err(|error| failures::output(path, error))
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".transom-").suffix(".wim");
+        // What a temporary file may is little; this one may what every new file may, as far as the umask lets it.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let made = builder.tempfile_in(folder).map_err(|error| failures::output(path, error))?;
+        let (file, temporary) = made.into_parts();
+        Ok((Self(temporary), file))
     }
 
-    /// The file.
-    pub(crate) fn file(&self) -> &std::fs::File {
-        self.0.as_file()
-    }
-
-    /// Puts the file, complete and on the disk, in its place.
+    /// Puts the file, which is complete, on the disk and in its place.
     pub(crate) fn finish(self, path: &Path) -> Result<(), Failure> {
         self.persist(path).map_err(|error| failures::output(path, error))
     }
 
     fn persist(self, path: &Path) -> io::Result<()> {
-        // What a temporary file may is little: the one in its place has what it had, or what new files have.
+        let file = fs::OpenOptions::new().write(true).open(&self.0)?;
+        // What takes the place of a file may what that one could.
         #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            let permissions = fs::metadata(path)
-                .map_or_else(|_| std::fs::Permissions::from_mode(0o644), |old| old.permissions());
-            self.0.as_file().set_permissions(permissions)?;
+        if let Ok(old) = fs::metadata(path) {
+            file.set_permissions(old.permissions())?;
         }
-        self.0.as_file().sync_all()?;
-        self.0.persist(path).map(drop).map_err(|error| error.error)
+        file.sync_all()?;
+        drop(file);
+        self.0.persist(path).map_err(|error| error.error)
     }
 }
 
@@ -254,7 +269,10 @@ pub(crate) fn assembly_failure(path: &Path, error: AssemblyError) -> Failure {
                 .exit(Exit::Usage)
         }
         AssemblyError::MissingBlob { .. } => Problem::new("wim::missing-blob", message)
-            .help("name the file that has it with --ref: the WIM that a delta was made from, or the other parts of a split set")
+            .help(format!(
+                "the file is a delta: `transom wim export {} WHOLE.wim --all --ref BASE.wim` puts it together with the file it was made from",
+                path.display()
+            ))
             .exit(Exit::BadInput),
         AssemblyError::Stored(_) => Problem::new("bug", message).exit(Exit::Internal),
     }

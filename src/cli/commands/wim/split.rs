@@ -78,10 +78,9 @@ pub(crate) fn run_split(arguments: &SplitArguments, context: &Context) -> Result
         let path = part_path(first, number);
         let file = place::check_free(&path, arguments.overwrite)
             .and_then(|()| Temporary::beside(&path))
-            .and_then(|temporary| {
-                let file = temporary.file().try_clone();
+            .map(|(temporary, file)| {
                 parts.push((path.clone(), temporary));
-                file.map_err(|error| failures::output(&path, error))
+                file
             });
         file.map_err(|why| {
             failure = Some(why);
@@ -97,7 +96,8 @@ pub(crate) fn run_split(arguments: &SplitArguments, context: &Context) -> Result
         return Err(failure);
     }
     let written = result.map_err(|error| split_failure(path, first, error))?;
-    for (path, temporary) in parts {
+    // The first one last: whoever opens it finds the others.
+    for (path, temporary) in parts.into_iter().rev() {
         temporary.finish(&path)?;
     }
     let larger: Vec<String> = written
@@ -172,8 +172,8 @@ pub(crate) fn run_join(arguments: &JoinArguments, context: &Context) -> Result<(
     let (first, others) = first_part(&arguments.parts)?;
     let wim = select::open_parts(first, &others, context)?;
     let target = fs::canonicalize(destination).ok();
-    if arguments.parts.iter().any(|part| target.is_some() && fs::canonicalize(part).ok() == target)
-    {
+    let found = wim.volumes().iter().filter_map(|volume| Some(volume.source().as_file()?.path()));
+    if found.into_iter().any(|part| target.is_some() && fs::canonicalize(part).ok() == target) {
         return Err(Failure::usage("a part cannot be the file that is written"));
     }
     let count = wim.volumes().len();

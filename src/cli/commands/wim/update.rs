@@ -228,6 +228,9 @@ fn command_failure(path: &Path, place: &str, error: UpdateError) -> Failure {
             "a folder goes over a folder, a file over a file: delete what is in the way first"
                 .to_owned()
         }
+        UpdateError::NotEmpty(_) => {
+            "delete it first, with --recursive, or give the folder another name".to_owned()
+        }
         _ => "nothing was changed".to_owned(),
     };
     Problem::new("wim::update", message).help(help).exit(Exit::BadInput)
