@@ -244,7 +244,7 @@ impl Image {
             let Some(next) = self.tree.child(node, name) else { return Ok(()) };
             let inode = self.tree.inode(next);
             let here = || NtPath::from_names(parent.names()[..=count].to_vec());
-            if inode.is_reparse_point() && is_link(inode) {
+            if is_link(inode) {
                 return Err(ImageError::ThroughLink { path: path.clone(), link: here() });
             }
             if !inode.is_directory() {
@@ -415,10 +415,11 @@ fn is_plain(inode: &Inode) -> bool {
 }
 
 /// Junctions, symbolic links and mount points lead elsewhere. Folders with other tags (deduplication, cloud files) are folders.
-fn is_link(inode: &Inode) -> bool {
+pub(super) fn is_link(inode: &Inode) -> bool {
     /// Bit of a reparse tag: it stands for another named thing.
     const NAME_SURROGATE: u32 = 0x2000_0000;
-    inode.reparse.is_none_or(|reparse| reparse.tag & NAME_SURROGATE != 0)
+    inode.is_reparse_point()
+        && inode.reparse.is_none_or(|reparse| reparse.tag & NAME_SURROGATE != 0)
 }
 
 /// `NORMAL` stands alone, and for no attribute at all.

@@ -7,7 +7,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
@@ -366,12 +366,40 @@ impl Tree {
 
     /// Takes a node and all below it out of the tree.
     pub(super) fn remove(&mut self, id: NodeId) {
+        self.unlink(id);
+        self.detach(id);
+    }
+
+    /// Takes entries of one folder, and all below them, out of the tree.
+    pub(super) fn remove_children(&mut self, folder: NodeId, gone: &BTreeSet<NodeId>) {
+        if gone.is_empty() {
+            return;
+        }
+        for &id in gone {
+            self.unlink(id);
+            self.slots[id.0 as usize].node.parent = None;
+        }
+        let entries = self.entries_mut(folder);
+        entries.order.retain(|id| !gone.contains(id));
+        entries.index.take();
+    }
+
+    /// The files that a node and those below it name have these names no more.
+    fn unlink(&mut self, id: NodeId) {
         let below: Vec<NodeId> = self.walk_from(id).collect();
         for node in below {
             let inode = self.node(node).inode;
             self.inodes[inode.0 as usize].links -= 1;
         }
-        self.detach(id);
+    }
+
+    /// Changes the case of a name. Unlike one that is renamed, the entry keeps its short name and, in a folder without order, its place.
+    pub(super) fn respell(&mut self, id: NodeId, name: Name) {
+        let node = &mut self.slots[id.0 as usize].node;
+        node.name = name;
+        if let Some(parent) = node.parent {
+            self.forget_index(parent);
+        }
     }
 
     /// Moves a node to `parent` under another name. Its short name, which belongs to the old name, goes.
@@ -407,6 +435,23 @@ impl Tree {
         let slot = &mut self.slots[id.0 as usize];
         slot.own = None;
         slot.node.inode = new;
+    }
+
+    /// Makes a node another name of the file that `first` names.
+    pub(super) fn join(&mut self, id: NodeId, first: NodeId) {
+        let (old, new) = (self.node(id).inode, self.node(first).inode);
+        if old != new {
+            self.inodes[old.0 as usize].links -= 1;
+            self.inodes[new.0 as usize].links += 1;
+            let slot = &mut self.slots[id.0 as usize];
+            slot.own = None;
+            slot.node.inode = new;
+        }
+    }
+
+    /// Whether two files hold the same.
+    pub(super) fn is_same_content(&self, one: InodeId, other: InodeId) -> bool {
+        self.inodes[one.0 as usize].streams == self.inodes[other.0 as usize].streams
     }
 
     /// Number of inodes ever made: a bound for [`InodeId`].

@@ -46,6 +46,7 @@ mod upcase_oracle;
 mod wim_append;
 mod wim_fidelity;
 mod wim_matrix;
+mod wim_merge;
 mod wim_ntfs;
 mod wim_read;
 mod wim_solid;

@@ -35,7 +35,11 @@ use crate::{
 };
 
 /// Applies an image with a sidecar.
-fn unpack(wim: &Arc<Wim>, index: u32, target: &Path) -> Result<ExtractReport, ExtractError> {
+pub(crate) fn unpack(
+    wim: &Arc<Wim>,
+    index: u32,
+    target: &Path,
+) -> Result<ExtractReport, ExtractError> {
     let image = Image::open(Arc::clone(wim), index, &Limits::default()).unwrap();
     let rp_fix = wim.header().flags & Header::RP_FIX != 0;
     let options = ApplyOptions { overwrite: false, unix_data: false, sidecar: true, rp_fix };
@@ -43,7 +47,7 @@ fn unpack(wim: &Arc<Wim>, index: u32, target: &Path) -> Result<ExtractReport, Ex
     apply(&image, element, target, options, Watch::default())
 }
 
-fn capture(root: &Path) -> Result<(FinishedImage, import::CaptureReport), ImageError> {
+pub(crate) fn capture(root: &Path) -> Result<(FinishedImage, import::CaptureReport), ImageError> {
     let options = CaptureOptions {
         exclude: Patterns::new::<&str>(&[]).unwrap(),
         unix_data: false,
@@ -74,7 +78,7 @@ fn by_path(metadata: &ImageMetadata) -> BTreeMap<String, Dentry> {
 }
 
 /// Equal in every entry, in the order of entries, in the descriptors and their order.
-fn assert_equal(before: &ImageMetadata, after: &ImageMetadata) {
+pub(crate) fn assert_equal(before: &ImageMetadata, after: &ImageMetadata) {
     let (old, new) = (by_path(before), by_path(after));
     for (path, dentry) in &old {
         assert_eq!(Some(dentry), new.get(path), "{path}");
@@ -270,7 +274,7 @@ const SYMLINK: u32 = 0xa000_000c;
 const JUNCTION: u32 = 0xa000_0003;
 
 /// Everything that NTFS has and a host has not.
-fn everything(place: &Path) -> Arc<Wim> {
+pub(crate) fn everything(place: &Path) -> Arc<Wim> {
     let mut builder = Builder::new();
     let zulu = builder.folder(0, "zulu");
     builder.last().short_name = "ZULU~1".into();

@@ -3,18 +3,20 @@
 //! The source is captured as an image of its own first; its entries are then moved over with all that was captured of them: streams, times,
 //! attributes, links. What the capture has no security descriptor for inherits that of the folder it comes into, and a file that is replaced
 //! keeps name, short name, creation time, security and, where the capture has none of its own, attributes (see [`super::super`]).
-//! Folders merge.
+//! Folders merge. Two files of the source stay two: names of one file here that get the contents of several part, and names that differ in their case alone
+//! are entries of their own where the source has several.
 //!
 //! This is not recorded in a changeset: a changeset can be replayed without its inputs, and here the inputs are the host's files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    base::{filetime::FileTime, ntpath::NtPath},
+    base::{filetime::FileTime, name::Name, ntpath::NtPath},
     format::security::{SecurityDescriptor, inherit},
 };
 
 use super::super::{
+    edit::is_link,
     error::ImageError,
     offline::{Image, NewNode},
     tree::{ATTRIBUTE_NORMAL, Inode, InodeId, NodeId, SecurityId},
@@ -51,7 +53,14 @@ impl Image {
                 self.make_directory(&parent, &NewNode::default())?;
             }
         }
-        let mut graft = Graft { target: self, source, options, moved: BTreeMap::new() };
+        let mut graft = Graft {
+            target: self,
+            source,
+            options,
+            moved: BTreeMap::new(),
+            given: BTreeMap::new(),
+            placed: BTreeSet::new(),
+        };
         // Each with the folder it goes into, and its path there.
         let mut waiting = Vec::new();
         if let Some(root) = graft.at(at, from)? {
@@ -76,6 +85,10 @@ struct Graft<'a> {
     options: &'a GraftOptions,
     /// The first name here of each file of the source that has several.
     moved: BTreeMap<InodeId, NodeId>,
+    /// The file of the source whose content each file here has been given.
+    given: BTreeMap<InodeId, InodeId>,
+    /// Entries that stand for one of the source.
+    placed: BTreeSet<NodeId>,
 }
 
 impl Graft<'_> {
@@ -103,12 +116,15 @@ impl Graft<'_> {
     ) -> Result<Option<NodeId>, ImageError> {
         let new = self.source.tree.inode(from);
         let Some(name) = path.file_name() else { return Err(ImageError::Root) };
-        let is_folder = new.is_directory() && !new.is_reparse_point();
-        let Some(found) = self.target.tree.child(folder, name) else {
-            return self.add(folder, from, path, is_folder);
+        let is_folder = new.is_directory() && !is_link(new);
+        let found = self.target.tree.child(folder, name);
+        let Some(found) = found.filter(|&found| !self.is_of_another(found, name, from)) else {
+            let id = self.add(folder, from, path, is_folder)?;
+            return Ok(is_folder.then_some(id));
         };
+        self.placed.insert(found);
         let old = self.target.tree.inode(found);
-        match (is_folder, old.is_directory(), old.is_reparse_point()) {
+        match (is_folder, old.is_directory(), is_link(old)) {
             (true, true, false) => return Ok(Some(found)),
             (true, true, true) => {
                 return Err(ImageError::ThroughLink { path: path.clone(), link: path.clone() });
@@ -124,15 +140,40 @@ impl Graft<'_> {
             }
             (false, _, _) => {}
         }
-        let origin = self.source.tree.node(from).inode;
-        let is_moved = self.moved.get(&origin).is_some_and(|first| {
-            self.target.tree.node(*first).inode == self.target.tree.node(found).inode
-        });
-        if !is_moved {
-            self.replace(found, from);
-        }
-        self.moved.entry(origin).or_insert(found);
+        self.replace_by(found, from);
         Ok(None)
+    }
+
+    /// Whether an entry that was found without case is there for another entry of the source.
+    fn is_of_another(&self, found: NodeId, name: &Name, from: NodeId) -> bool {
+        let (there, source) = (&self.target.tree.node(found).name, &self.source.tree);
+        let has_namesake = || {
+            let sibling = source.node(from).parent.and_then(|folder| source.child(folder, there));
+            sibling.is_some_and(|id| id != from && source.node(id).name == *there)
+        };
+        there != name && (self.placed.contains(&found) || has_namesake())
+    }
+
+    /// Gives the file at `found` the content of another: for all its names, but for those that this graft gave another content.
+    fn replace_by(&mut self, found: NodeId, from: NodeId) {
+        let origin = self.source.tree.node(from).inode;
+        let first = self.moved.get(&origin).copied();
+        let tree = &mut self.target.tree;
+        let here = tree.node(found).inode;
+        if first.is_some_and(|first| tree.node(first).inode == here) {
+            return;
+        }
+        let other = self.given.get(&here).filter(|&&other| other != origin);
+        if other.is_some_and(|other| !self.source.tree.is_same_content(*other, origin)) {
+            if let Some(first) = first {
+                tree.join(found, first);
+                return;
+            }
+            tree.split(found);
+        }
+        self.replace(found, from);
+        self.given.insert(self.target.tree.node(found).inode, origin);
+        self.moved.entry(origin).or_insert(found);
     }
 
     fn add(
@@ -141,7 +182,7 @@ impl Graft<'_> {
         from: NodeId,
         path: &NtPath,
         is_folder: bool,
-    ) -> Result<Option<NodeId>, ImageError> {
+    ) -> Result<NodeId, ImageError> {
         let Some(name) = path.file_name().cloned() else { return Err(ImageError::Root) };
         let origin = self.source.tree.node(from).inode;
         let id = match self.moved.get(&origin) {
@@ -165,7 +206,9 @@ impl Graft<'_> {
             self.target.tree.forget_index(folder);
         }
         self.target.touch(folder);
-        Ok(is_folder.then_some(id))
+        self.placed.insert(id);
+        self.given.insert(self.target.tree.node(id).inode, origin);
+        Ok(id)
     }
 
     /// Gives the file at `found` the content of another, for all its names.

@@ -282,3 +282,77 @@ fn a_command_is_plain_data() {
     let rename = Action::Rename { from: "/a".into(), to: "/b".into() };
     assert_eq!(parse("rename /a /b").unwrap(), [Command { line: 1, action: rename }]);
 }
+
+/// An image of these files, the last of which are names of the one before.
+fn linked(files: &[(&str, &str)], links: &[(&str, &str)]) -> (tempfile::TempDir, Image) {
+    let folder = tempfile::tempdir().unwrap();
+    write_tree(folder.path(), files);
+    for (old, new) in links {
+        fs::hard_link(folder.path().join(old), folder.path().join(new)).unwrap();
+    }
+    let image = captured(folder.path());
+    (folder, image)
+}
+
+#[test]
+fn files_put_over_names_of_one_file_keep_their_own_contents() {
+    let (_folder, mut image) = linked(
+        &[("a", "one"), ("x", "x"), ("y", "y")],
+        &[("a", "b"), ("a", "c"), ("a", "d"), ("a", "e")],
+    );
+    let (host, _) = linked(
+        &[("a", "AAA"), ("b", "BBB"), ("d", "AAA"), ("x", "XX"), ("f", "f")],
+        &[("b", "c"), ("x", "y")],
+    );
+    update(&mut image, &format!("add '{}' /", host.path().display())).unwrap();
+    let read = |name: &str| String::from_utf8(image.read(&path(name)).unwrap()).unwrap();
+    let names = ["a", "b", "c", "d", "e", "x", "y"];
+    assert_eq!(names.map(read), ["AAA", "BBB", "BBB", "AAA", "AAA", "XX", "XX"]);
+    let tree = image.tree();
+    let node = |name: &str| tree.lookup(&path(name)).unwrap();
+    assert_eq!(names.map(|name| tree.links(node(name))), [3, 2, 2, 3, 3, 1, 1]);
+    assert_eq!(tree.node(node("b")).inode, tree.node(node("c")).inode);
+}
+
+#[test]
+fn added_names_that_differ_in_case_alone_are_two_files() {
+    let host = tempfile::tempdir().unwrap();
+    write_tree(host.path(), &[("A", "big"), ("a", "small"), ("Sub/x", "X"), ("sub/x", "x")]);
+    // A file system that ignores case.
+    if fs::read_dir(host.path()).unwrap().count() < 4 {
+        return;
+    }
+    let from = host.path().display();
+    let (_folder, mut image) = linked(&[("a", "old")], &[]);
+    update(&mut image, &format!("add '{from}' /\nadd '{from}' /new\nadd '{from}/A' /new/SUB/X"))
+        .unwrap();
+    for folder in ["", "/new"] {
+        let read = |name: &str| {
+            let path = path(&format!("{folder}/{name}"));
+            String::from_utf8(image.read(&path).unwrap()).unwrap()
+        };
+        assert_eq!(["A", "a", "sub/x"].map(read), ["big", "small", "x"], "{folder}");
+        let changed = if folder.is_empty() { "X" } else { "big" };
+        assert_eq!(read("Sub/x"), changed, "{folder}");
+    }
+    assert_eq!(image.tree().children(image.tree().root()).len(), 5);
+}
+
+#[test]
+fn a_full_folder_that_is_a_reparse_point_but_no_link_is_a_folder() {
+    let (_folder, mut image) = linked(&[("cloud/file", "x")], &[]);
+    let node = image.tree().lookup(&path("/cloud")).unwrap();
+    let reparse = crate::format::wim::Reparse { tag: 0x9000_001a, reserved: 0, flags: 0 };
+    let inode = image.tree.inode_mut(node);
+    inode.attributes |= 0x400;
+    inode.reparse = Some(reparse);
+    let error = update(&mut image, "delete /cloud").unwrap_err();
+    assert!(error.contains("--recursive"), "{error}");
+    let host = tempfile::tempdir().unwrap();
+    write_tree(host.path(), &[("cloud/more", "y")]);
+    update(&mut image, &format!("add '{}' /", host.path().display())).unwrap();
+    assert_eq!(image.read(&path("/cloud/more")).unwrap(), b"y");
+    assert_eq!(image.read(&path("/cloud/file")).unwrap(), b"x");
+    update(&mut image, "delete --recursive /cloud").unwrap();
+    assert!(image.tree().lookup(&path("/cloud")).is_none());
+}

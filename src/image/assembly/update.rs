@@ -10,6 +10,7 @@ use crate::base::{
 
 use super::{
     super::{
+        edit,
         error::ImageError,
         import::{self, CaptureOptions},
         offline::Image,
@@ -132,7 +133,9 @@ fn delete(image: &mut Image, path: &NtPath, options: &DeleteOptions) -> Result<(
         return Err(ImageError::NotFound(path.clone()).into());
     };
     let inode = image.tree.inode(node);
-    if inode.is_directory() && !inode.is_reparse_point() && !options.recursive {
+    // A reparse point that is no link, such as a folder of a cloud provider, is a folder.
+    let is_folder = inode.is_directory() && !edit::is_link(inode);
+    if (is_folder || !image.tree.children(node).is_empty()) && !options.recursive {
         return Err(UpdateError::IsFolder(path.clone()));
     }
     Ok(image.remove(path)?)

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     extract::{ExtractError, ExtractReport},
     ntfs,
-    plan::{self, Rules},
+    plan::{self, Plan, Rules},
     write::{self, Host, How},
 };
 use crate::{
@@ -44,7 +44,8 @@ pub struct ApplyOptions {
 /// On a volume that ntfs-3g has mounted there is no sidecar: attributes, security and all else are set on the files themselves. Encrypted files and named
 /// streams of more than 64 KiB, which cannot be written there, are losses.
 ///
-/// The sidecar is there, empty, before anything else, and is written last: a capture of a directory that was not finished says so.
+/// The sidecar is there, empty, before anything else, and is written last: a capture of a directory that was not finished says so. The sidecar of an
+/// earlier image goes with the first file that may be replaced, whether or not this one gets a sidecar; where it ends before that, it is there again.
 ///
 /// # Errors
 /// As [`super::extract()`].
@@ -58,10 +59,7 @@ pub fn apply(
     let everything = Patterns::new::<&str>(&[])?;
     let mut host = write::open(target)?;
     if let Some(volume) = Volume::detect(target) {
-        return apply_ntfs(image, &host, &volume, (target, options), watch);
-    }
-    if options.sidecar {
-        host.begin_sidecar(options.overwrite)?;
+        return apply_ntfs(image, &mut host, &volume, (target, options), watch);
     }
     let rules = Rules {
         include: &everything,
@@ -71,7 +69,7 @@ pub fn apply(
         room: write::room(target),
         folds_case: host.folds_case,
     };
-    let mut plan = plan::plan(image, rules).inspect_err(|_| host.forget_sidecar())?;
+    let mut plan = begin(image, &mut host, rules, options)?;
     let how = How { overwrite: options.overwrite, tells_times: options.sidecar };
     let written = write::write(image, &plan, &host, how, watch)?;
     for (entry, modified) in &written.times {
@@ -88,10 +86,43 @@ pub fn apply(
     Ok(written.report(plan))
 }
 
+/// Plans, and does all that can be undone: what is in the way or nowhere is noticed while the directory is still that of an earlier image.
+fn begin(
+    image: &Image,
+    host: &mut Host,
+    rules: Rules<'_>,
+    options: ApplyOptions,
+) -> Result<Plan, ExtractError> {
+    let plan = plan::plan(image, rules)?;
+    host.put_older_aside(options.overwrite)?;
+    let plan = begin_folders(image, host, plan, rules, options.sidecar)
+        .inspect_err(|_| host.put_older_back())?;
+    host.forget_older()?;
+    Ok(plan)
+}
+
+/// Makes the empty sidecar, if there is to be one, and the folders; plans anew when the sidecar shows that names which differ in case are one.
+fn begin_folders(
+    image: &Image,
+    host: &mut Host,
+    mut plan: Plan,
+    rules: Rules<'_>,
+    sidecar: bool,
+) -> Result<Plan, ExtractError> {
+    if sidecar {
+        host.begin_sidecar()?;
+    }
+    if host.folds_case != rules.folds_case {
+        plan = plan::plan(image, Rules { folds_case: host.folds_case, ..rules })?;
+    }
+    host.make_folders(&plan)?;
+    Ok(plan)
+}
+
 /// Applies to a volume that can hold what NT knows of files.
 fn apply_ntfs(
     image: &Image,
-    host: &Host,
+    host: &mut Host,
     volume: &Volume,
     (target, options): (&Path, ApplyOptions),
     watch: Watch<'_>,
@@ -105,12 +136,13 @@ fn apply_ntfs(
         room: write::room(target),
         folds_case: host.folds_case,
     };
-    let mut plan = plan::plan(image, rules)?;
+    let options = ApplyOptions { sidecar: false, ..options };
+    let mut plan = begin(image, host, rules, options)?;
     let paths = ntfs::paths(&plan);
     let links = std::mem::take(&mut plan.links);
     let how = How { overwrite: options.overwrite, tells_times: false };
     let written = write::write(image, &plan, host, how, watch)?;
-    write::make_empty(host, &links)?;
+    write::make_empty(host, &links, options.overwrite)?;
     ntfs::set_all(image, &paths, volume, &mut plan.losses)?;
     plan.links = links;
     Ok(written.report(plan))

@@ -102,6 +102,7 @@ pub fn extract(
     };
     let plan = plan::plan(image, rules)?;
     let host = write::open(target)?;
+    host.make_folders(&plan)?;
     let how = How { overwrite: options.overwrite, tells_times: false };
     let written = write::write(image, &plan, &host, how, watch)?;
     Ok(written.report(plan))

@@ -53,6 +53,8 @@ pub(super) struct Host {
     target: Target,
     /// The sidecar, there and empty.
     pub(super) sidecar: Option<HostFile>,
+    /// Where the sidecar of an earlier image waits until it is known that this one can be written.
+    older: Option<PathBuf>,
     /// True when the host takes names that differ in case alone for one.
     pub(super) folds_case: bool,
     /// True when the host tells times as exactly as the image.
@@ -99,28 +101,55 @@ pub(super) fn room(target: &Path) -> usize {
 pub(super) fn open(target: &Path) -> Result<Host, ExtractError> {
     let folder = Target::open(target).map_err(|error| refused(target, error))?;
     let folds_case = cfg!(any(windows, target_os = "macos"));
-    Ok(Host { target: folder, sidecar: None, folds_case, exact_times: true })
+    Ok(Host { target: folder, sidecar: None, older: None, folds_case, exact_times: true })
 }
 
 impl Host {
-    /// Makes the sidecar, empty, and learns from it what the host can do.
-    pub(super) fn begin_sidecar(&mut self, overwrite: bool) -> Result<(), ExtractError> {
+    /// Puts the sidecar of an earlier image aside, if there is one and it may go.
+    pub(super) fn put_older_aside(&mut self, overwrite: bool) -> Result<(), ExtractError> {
         let path = Path::new(SIDECAR_NAME);
         let at = self.target.at(path);
         let failed = |error| refused(&at, error);
-        let file = match self.target.make_file(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if self.target.found(path).map_err(failed)? == Found::Folder {
-                    return Err(ExtractError::InTheWay { path: at, what: "a folder" });
-                }
-                if !overwrite {
-                    return Err(ExtractError::Exists(at));
-                }
-                self.target.remove(path).map_err(failed)?;
-                self.target.make_file(path).map_err(failed)?
+        match self.target.found(path).map_err(failed)? {
+            Found::Nothing => return Ok(()),
+            Found::Folder => {
+                return Err(ExtractError::InTheWay { path: at.clone(), what: "a folder" });
             }
-            result => result.map_err(failed)?,
-        };
+            Found::Other if !overwrite => return Err(ExtractError::Exists(at.clone())),
+            Found::Other => {}
+        }
+        // A killed run may have left one.
+        for attempt in 0..100 {
+            let aside = PathBuf::from(format!(".transom-sidecar-{attempt}.part"));
+            if self.target.found(&aside).map_err(failed)? == Found::Nothing {
+                self.target.rename(path, &aside).map_err(failed)?;
+                self.older = Some(aside);
+                return Ok(());
+            }
+        }
+        Err(ExtractError::Exists(self.target.at(Path::new(".transom-sidecar-99.part"))))
+    }
+
+    /// No file was touched: the sidecar of the earlier image is in force again.
+    pub(super) fn put_older_back(&mut self) {
+        if let Some(older) = self.older.take() {
+            self.sidecar = None;
+            self.target.rename(&older, Path::new(SIDECAR_NAME)).ok();
+        }
+    }
+
+    /// Takes away the sidecar of the earlier image: its files are about to be replaced.
+    pub(super) fn forget_older(&mut self) -> Result<(), ExtractError> {
+        self.older.take().map_or(Ok(()), |older| {
+            self.target.remove(&older).map_err(|error| refused(&self.target.at(&older), error))
+        })
+    }
+
+    /// Makes the sidecar, empty, and learns from it what the host can do.
+    pub(super) fn begin_sidecar(&mut self) -> Result<(), ExtractError> {
+        let path = Path::new(SIDECAR_NAME);
+        let at = self.target.at(path);
+        let file = self.target.make_file(path).map_err(|error| refused(&at, error))?;
         let shouted = SIDECAR_NAME.to_ascii_uppercase();
         let found = self.target.found(Path::new(&shouted));
         self.folds_case |= found.is_ok_and(|found| found != Found::Nothing);
@@ -132,11 +161,45 @@ impl Host {
         Ok(())
     }
 
-    /// Takes the empty sidecar away: nothing was written.
-    pub(super) fn forget_sidecar(&mut self) {
-        if self.sidecar.take().is_some() {
-            self.target.remove(Path::new(SIDECAR_NAME)).ok();
+    /// Makes the folders of the plan, or uses those that are there.
+    pub(super) fn make_folders(&self, plan: &Plan) -> Result<(), ExtractError> {
+        plan.folders.iter().try_for_each(|folder| self.make_folder(&folder.path))
+    }
+
+    /// Makes a folder, or uses the one that is there; a link in its place is refused. The folder above it must have been made in the same way.
+    fn make_folder(&self, path: &Path) -> Result<(), ExtractError> {
+        if path.as_os_str().is_empty() {
+            return Ok(());
         }
+        let failed = |error| refused(&self.target.at(path), error);
+        match self.target.make_folder(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match self.target.found(path).map_err(failed)? {
+                    Found::Folder => Ok(()),
+                    _ => {
+                        let (path, what) = (self.target.at(path), "not a folder");
+                        Err(ExtractError::InTheWay { path, what })
+                    }
+                }
+            }
+            result => result.map_err(failed),
+        }
+    }
+
+    /// Something is at that place: sees whether it may go.
+    fn may_replace(&self, path: &Path, overwrite: bool) -> Result<(), ExtractError> {
+        let at = self.target.at(path);
+        match self.target.found(path).map_err(|error| refused(&at, error))? {
+            Found::Folder => Err(ExtractError::InTheWay { path: at, what: "a folder" }),
+            Found::Other if !overwrite => Err(ExtractError::Exists(at)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes away what is in the place of a name or link, if it may go.
+    fn clear(&self, path: &Path, overwrite: bool) -> Result<(), ExtractError> {
+        self.may_replace(path, overwrite)?;
+        self.target.remove(path).map_err(|error| refused(&self.target.at(path), error))
     }
 }
 
@@ -152,7 +215,7 @@ pub(super) fn sidecar_failed(path: &Path, error: ImageError) -> ExtractError {
     ExtractError::Sidecar { path: path.to_owned(), source: error }
 }
 
-/// Writes everything into the folder.
+/// Writes everything into the folder, where [`Host::make_folders`] made the folders of the plan.
 pub(super) fn write(
     image: &Image,
     plan: &Plan,
@@ -163,9 +226,6 @@ pub(super) fn write(
     let total = plan.files.iter().map(|file| file.content.size).sum();
     let work = Work::new(watch, total);
     let writer = Writer { image, host, how, work, times: Mutex::default() };
-    for folder in &plan.folders {
-        writer.make_folder(&folder.path)?;
-    }
     let mut files: Vec<&File> = plan.files.iter().collect();
     files.sort_by_key(|file| file.position);
     for run in files.chunk_by(|left, right| left.position.1.is_some() == right.position.1.is_some())
@@ -215,16 +275,20 @@ fn prepare(image: &Image, files: &[&File]) -> usize {
 }
 
 /// Makes an empty file or folder for each link, which then becomes one.
-pub(super) fn make_empty(host: &Host, links: &[Link]) -> Result<(), ExtractError> {
+pub(super) fn make_empty(host: &Host, links: &[Link], overwrite: bool) -> Result<(), ExtractError> {
     for link in links {
-        let made = match link.to_folder {
+        let make = || match link.to_folder {
             true => host.target.make_folder(&link.path),
             false => host.target.make_file(&link.path).map(drop),
         };
-        made.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => ExtractError::Exists(host.target.at(&link.path)),
-            _ => refused(&host.target.at(&link.path), error),
-        })?;
+        let failed = |error| refused(&host.target.at(&link.path), error);
+        match make() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                host.clear(&link.path, overwrite)?;
+                make().map_err(failed)?;
+            }
+            result => result.map_err(failed)?,
+        }
     }
     Ok(())
 }
@@ -265,26 +329,6 @@ impl Writer<'_> {
         refused(&self.host.target.at(path), error)
     }
 
-    /// Makes a folder, or uses the one that is there; a link in its place is refused. The folder above it must have been made in the same way.
-    fn make_folder(&self, path: &Path) -> Result<(), ExtractError> {
-        if path.as_os_str().is_empty() {
-            return Ok(());
-        }
-        match self.host.target.make_folder(path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                match self.host.target.found(path).map_err(|error| self.refused(path, error))? {
-                    Found::Folder => Ok(()),
-                    _ => {
-                        let (path, what) = (self.host.target.at(path), "not a folder");
-                        Err(ExtractError::InTheWay { path, what })
-                    }
-                }
-            }
-            Err(error) => Err(self.refused(path, error)),
-        }
-    }
-
     /// Writes the files, in pieces whose solid content is decoded once.
     fn write_files(&self, files: &[&File]) -> Result<(), ExtractError> {
         let mut rest = files;
@@ -322,18 +366,24 @@ impl Writer<'_> {
     fn write_file(&self, file: &File, number: usize) -> Result<(), ExtractError> {
         self.check()?;
         let path = &file.paths[0];
+        self.write_as(file, path, number)
+    }
+
+    /// Writes a file under one of its names; nothing of it stays when that fails.
+    fn write_as(&self, file: &File, path: &Path, number: usize) -> Result<(), ExtractError> {
         let mut open = self.open_file(path, number)?;
         let result = self.fill(&mut open.file, file);
-        let place = open.temporary.as_deref().unwrap_or(path);
-        if let Err(error) = result {
-            drop(open.file);
-            self.host.target.remove(place).ok();
-            return Err(error);
+        drop(open.file);
+        let result = result.and_then(|()| match &open.temporary {
+            Some(temporary) => {
+                self.host.target.rename(temporary, path).map_err(|error| self.refused(path, error))
+            }
+            None => Ok(()),
+        });
+        if result.is_err() {
+            self.host.target.remove(open.temporary.as_deref().unwrap_or(path)).ok();
         }
-        if open.temporary.is_some() {
-            self.host.target.rename(place, path).map_err(|error| self.refused(path, error))?;
-        }
-        Ok(())
+        result
     }
 
     /// Opens a new file, under its own name where that is free.
@@ -344,7 +394,7 @@ impl Writer<'_> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(self.refused(path, error)),
         }
-        self.may_replace(path)?;
+        self.host.may_replace(path, self.how.overwrite)?;
         // A killed run may have left one.
         for attempt in 0..100 {
             let temporary = path.with_file_name(format!(".transom-{number}-{attempt}.part"));
@@ -355,17 +405,6 @@ impl Writer<'_> {
             }
         }
         Err(ExtractError::Exists(self.host.target.at(path)))
-    }
-
-    /// Something is at that place: sees whether it may go.
-    fn may_replace(&self, path: &Path) -> Result<(), ExtractError> {
-        let found = self.host.target.found(path).map_err(|error| self.refused(path, error))?;
-        let path = self.host.target.at(path);
-        match found {
-            Found::Folder => Err(ExtractError::InTheWay { path, what: "a folder" }),
-            Found::Other if !self.how.overwrite => Err(ExtractError::Exists(path)),
-            _ => Ok(()),
-        }
     }
 
     /// Content, permissions and times. What the file system refuses of the latter is not worth a failure.
@@ -422,33 +461,21 @@ impl Writer<'_> {
         for (path, number) in file.paths.iter().zip(0..).skip(1) {
             match target.hard_link(first, path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    self.clear(path)?;
+                    self.host.clear(path, self.how.overwrite)?;
                     target.hard_link(first, path).map_err(|error| self.refused(path, error))?;
                 }
-                Err(_) => {
-                    let mut open = self.open_file(path, number)?;
-                    self.fill(&mut open.file, file)?;
-                    if let Some(temporary) = &open.temporary {
-                        target.rename(temporary, path).map_err(|e| self.refused(path, e))?;
-                    }
-                }
+                Err(_) => self.write_as(file, path, number)?,
                 Ok(()) => {}
             }
         }
         Ok(())
     }
 
-    /// Takes away what is in the place of a name or link, if it may go.
-    fn clear(&self, path: &Path) -> Result<(), ExtractError> {
-        self.may_replace(path)?;
-        self.host.target.remove(path).map_err(|error| self.refused(path, error))
-    }
-
     fn make_link(&self, link: &Link) -> Result<(), ExtractError> {
         let make = || self.host.target.make_link(&link.path, &link.target, link.to_folder);
         match make() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.clear(&link.path)?;
+                self.host.clear(&link.path, self.how.overwrite)?;
                 make().map_err(|error| self.refused(&link.path, error))?;
             }
             result => result.map_err(|error| self.refused(&link.path, error))?,
@@ -485,13 +512,61 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/", folder.path().join("a")).unwrap();
         let host = open(folder.path()).unwrap();
+        let error = host.make_folder(Path::new("a")).unwrap_err();
+        assert!(matches!(error, ExtractError::InTheWay { .. }), "{error}");
+        let error = host.make_folder(Path::new("a/b")).unwrap_err();
+        assert!(matches!(error, ExtractError::InTheWay { .. }), "{error:?}");
+    }
+
+    /// A file with contents that are nowhere.
+    fn lost(paths: &[&str]) -> File {
+        File {
+            node: Image::empty(FileTime(1)).tree().root(),
+            paths: paths.iter().map(PathBuf::from).collect(),
+            entries: vec![0; paths.len()],
+            content: crate::image::edit::ref_of(b"lost"),
+            position: (0, None, 0),
+            times: Times { accessed: FileTime(1), modified: FileTime(1) },
+            mode: None,
+        }
+    }
+
+    #[test]
+    fn a_further_name_that_can_be_no_link_and_no_copy_leaves_no_half_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = open(folder.path()).unwrap();
         let image = Image::empty(FileTime(1));
+        fs_err::write(folder.path().join("there"), "older").unwrap();
         let how = How { overwrite: true, tells_times: false };
         let work = Work::new(Watch::default(), 0);
         let writer = Writer { image: &image, host: &host, how, work, times: Mutex::default() };
-        let error = writer.make_folder(Path::new("a")).unwrap_err();
+        // The first name is not there: no link to it can be made.
+        for name in ["new", "sub"] {
+            writer.further_names(&lost(&["first", name])).unwrap_err();
+        }
+        writer.write_as(&lost(&["there"]), Path::new("there"), 0).unwrap_err();
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs_err::read(folder.path().join("there")).unwrap(), b"older");
+    }
+
+    #[test]
+    fn links_of_a_volume_replace_what_is_there_when_they_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = open(folder.path()).unwrap();
+        fs_err::write(folder.path().join("a"), "older").unwrap();
+        fs_err::write(folder.path().join("b"), "older").unwrap();
+        let times = Times { accessed: FileTime(1), modified: FileTime(1) };
+        let link = |path: &str, to_folder| {
+            let (path, target) = (PathBuf::from(path), PathBuf::from("x"));
+            Link { path, entry: 0, times, target, to_folder }
+        };
+        let links = [link("a", false), link("b", true)];
+        let error = make_empty(&host, &links, false).unwrap_err();
+        assert!(matches!(error, ExtractError::Exists(_)), "{error}");
+        make_empty(&host, &links, true).unwrap();
+        assert_eq!(fs_err::read(folder.path().join("a")).unwrap(), b"");
+        assert!(folder.path().join("b").is_dir());
+        let error = make_empty(&host, &[link("b", false)], true).unwrap_err();
         assert!(matches!(error, ExtractError::InTheWay { .. }), "{error}");
-        let error = writer.make_folder(Path::new("a/b")).unwrap_err();
-        assert!(matches!(error, ExtractError::InTheWay { .. }), "{error:?}");
     }
 }

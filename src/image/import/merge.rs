@@ -9,11 +9,13 @@
 //! - A file with other content, and a link with another target, keep what a file keeps that an edit replaces (see [`crate::image`]): name, short
 //!   name, creation time, attributes, security. Named streams, reparse and encryption data and extended attributes go, as on NTFS.
 //! - The names of one file stay that while their contents on the host are the same, be they linked there or not: copying a directory may break links.
-//!   Where one changed and another did not, they part.
-//! - What was never on the host (names it refuses, encrypted files, links it cannot say) stays as long as its folder does.
+//!   Where one changed and another did not, they part; those that changed to the same stay one file.
+//! - What was never on the host (names it refuses, encrypted files, links it cannot say) stays as long as its folder does, and until the host has
+//!   something of its very name.
+//! - A name that is another in its case alone is still that entry, unless there are several such names.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +26,10 @@ use super::{
     modified,
 };
 use crate::{
-    base::{filetime::FileTime, name::Name},
+    base::{
+        filetime::FileTime,
+        name::{Name, compare_ignore_case},
+    },
     format::{
         security::{SecurityDescriptor, inherit},
         wim::StreamKind,
@@ -119,18 +124,28 @@ impl Merge<'_> {
         let same = |entry: &HostEntry| {
             known.get(&entry.name).copied().filter(|&id| Some(self.kind(id)) == kind_of(entry))
         };
-        let matched: Vec<Option<NodeId>> = entries.iter().map(same).collect();
+        let mut matched: Vec<Option<NodeId>> = entries.iter().map(same).collect();
+        self.match_case(&children, &entries, &mut matched);
         let seen: HashSet<NodeId> = matched.iter().copied().flatten().collect();
+        let is_new = |(entry, id): (_, &Option<_>)| id.is_none().then_some(entry);
+        let new: HashSet<&Name> =
+            entries.iter().map(|entry| &entry.name).zip(&matched).filter_map(is_new).collect();
+        let mut gone = BTreeSet::new();
         for &id in &children {
             if self.kind(id) == Kind::Absent {
-                self.exclude(id, &folder.path);
+                match new.contains(&self.image.tree.node(id).name) {
+                    true => drop(gone.insert(id)),
+                    false => self.exclude(id, &folder.path),
+                }
             } else if !seen.contains(&id) {
-                self.remove(id);
+                gone.insert(id);
             }
         }
+        self.changed |= !gone.is_empty();
+        self.image.tree.remove_children(folder.node, &gone);
         for (entry, id) in entries.into_iter().zip(matched) {
             let id = match id {
-                Some(id) => Some(self.known(folder, id, &entry)?),
+                Some(id) => self.known(folder, id, &entry)?,
                 None if identity(&entry.metadata).is_some() => {
                     self.linked.push((folder.node, entry));
                     continue;
@@ -145,6 +160,46 @@ impl Merge<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Finds, for entries of the host that have no match, the one that has their name and kind but for the case, if that is certain.
+    fn match_case(
+        &mut self,
+        children: &[NodeId],
+        entries: &[HostEntry],
+        matched: &mut [Option<NodeId>],
+    ) {
+        let seen: HashSet<NodeId> = matched.iter().copied().flatten().collect();
+        let tree = &self.image.tree;
+        let name = |id: &NodeId| tree.node(*id).name.units();
+        let mut left: Vec<NodeId> = children.to_vec();
+        left.retain(|&id| self.kind(id) != Kind::Absent);
+        if seen.len() == left.len() || seen.len() == entries.len() {
+            return;
+        }
+        left.sort_by(|one, other| compare_ignore_case(name(one), name(other)));
+        let mut found = Vec::new();
+        // The entries are sorted in the same way: such names are neighbours.
+        let mut start = 0;
+        for alike in entries.chunk_by(|one, other| one.name.eq_ignore_case(&other.name)) {
+            let units = alike[0].name.units();
+            let first = left.partition_point(|id| compare_ignore_case(name(id), units).is_lt());
+            let count = left[first..]
+                .iter()
+                .take_while(|id| compare_ignore_case(name(id), units).is_eq())
+                .count();
+            if let ([entry], 1, None) = (alike, count, matched[start])
+                && Some(self.kind(left[first])) == kind_of(entry)
+            {
+                found.push((start, left[first], entry.name.clone()));
+            }
+            start += alike.len();
+        }
+        for (place, id, name) in found {
+            matched[place] = Some(id);
+            self.image.tree.respell(id, name);
+            self.changed = true;
+        }
     }
 
     fn remove(&mut self, id: NodeId) {
@@ -170,13 +225,13 @@ impl Merge<'_> {
         }
     }
 
-    /// An entry that apply left. Returns its node, which is another one when it was linked to another file meanwhile.
+    /// An entry that apply left. Returns its node, which is another one when it was linked to another file meanwhile; `None` when it cannot go in any more.
     fn known(
         &mut self,
         folder: &Folder,
         id: NodeId,
         entry: &HostEntry,
-    ) -> Result<NodeId, ImageError> {
+    ) -> Result<Option<NodeId>, ImageError> {
         if entry.metadata.is_file() {
             if let Some(key) = identity(&entry.metadata) {
                 let first = *self.capture.links.entry(key).or_insert(id);
@@ -184,37 +239,38 @@ impl Merge<'_> {
                 if tree.node(first).inode != tree.node(id).inode {
                     tree.remove(id);
                     self.changed = true;
-                    return Ok(tree.insert_link(folder.node, entry.name.clone(), first));
+                    return Ok(Some(tree.insert_link(folder.node, entry.name.clone(), first)));
                 }
             }
             self.settle_unix_data(id, &entry.metadata);
             self.capture.files.push(entry.file(id));
-            return Ok(id);
+            return Ok(Some(id));
         }
-        if entry.metadata.is_symlink() {
-            self.link(folder, id, entry)?;
+        if entry.metadata.is_symlink() && !self.link(folder, id, entry)? {
+            self.remove(id);
+            return Ok(None);
         }
         self.settle_time(id, modified(&entry.metadata));
         self.settle_unix_data(id, &entry.metadata);
-        Ok(id)
+        Ok(Some(id))
     }
 
-    /// A link whose target is another one than apply left gets it; the rest stays.
-    fn link(&mut self, folder: &Folder, id: NodeId, entry: &HostEntry) -> Result<(), ImageError> {
+    /// A link whose target is another one than apply left gets it; the rest stays. False when that target cannot go in.
+    fn link(&mut self, folder: &Folder, id: NodeId, entry: &HostEntry) -> Result<bool, ImageError> {
         let reach = Reach::Anywhere { rp_fix: self.rp_fix };
         let inode = self.image.tree.inode(id);
         let left = host_target(&self.image, inode, folder.depth, reach);
         if left.as_deref() == Some(fs::read_link(&entry.host)?.as_path()) {
-            return Ok(());
+            return Ok(true);
         }
-        let Some(new) = self.capture.inode(&mut self.image, entry)? else { return Ok(()) };
+        let Some(new) = self.capture.inode(&mut self.image, entry)? else { return Ok(false) };
         let inode = self.image.tree.inode_mut(id);
         inode.attributes = inode.attributes & KEPT | new.attributes;
         inode.streams = new.streams;
         inode.reparse = new.reparse;
         inode.tagged_items = without_item(&inode.tagged_items, EXTENDED_ATTRIBUTES);
         self.changed = true;
-        Ok(())
+        Ok(true)
     }
 
     /// An entry that is new.
@@ -295,7 +351,13 @@ impl Merge<'_> {
                 // What was never on the host follows the names that are.
                 self.replace(&names[0]);
             } else {
+                let mut parted: BTreeMap<BlobRef, NodeId> = BTreeMap::new();
                 for (name, _) in names.iter().zip(changed).filter(|(_, changed)| *changed) {
+                    if let Some(&first) = parted.get(&name.content) {
+                        self.image.tree.join(name.node, first);
+                        continue;
+                    }
+                    parted.insert(name.content, name.node);
                     if self.image.tree.links(name.node) > 1 {
                         self.image.tree.split(name.node);
                     }

@@ -405,8 +405,8 @@ impl<'a> Capture<'a> {
         inode.tagged_items = self.tagged_items(metadata);
         if metadata.is_symlink() {
             // The volume tells what the link really is.
-            if self.ntfs.is_none() {
-                self.symlink(image, &mut inode, entry)?;
+            if self.ntfs.is_none() && !self.symlink(image, &mut inode, entry)? {
+                return Ok(None);
             }
         } else if metadata.is_dir() {
             inode.attributes = ATTRIBUTE_DIRECTORY;
@@ -419,17 +419,18 @@ impl<'a> Capture<'a> {
         Ok(Some(inode))
     }
 
+    /// Makes the inode a link; false when its target cannot go in, which is kept as a bad name.
     fn symlink(
         &mut self,
         image: &mut Image,
         inode: &mut Inode,
         entry: &HostEntry,
-    ) -> Result<(), ImageError> {
+    ) -> Result<bool, ImageError> {
         let target = fs::read_link(&entry.host)?;
         let Some(text) = target.to_str() else {
             let line = format!("{}: the target of the link is not UTF-8", entry.path);
             self.bad_names.push(line);
-            return Ok(());
+            return Ok(false);
         };
         let inside = target.strip_prefix(self.root).ok().and_then(Path::to_str);
         let (text, fixed) = match inside {
@@ -446,7 +447,7 @@ impl<'a> Capture<'a> {
         inode.reparse = Some(Reparse { tag: TAG_SYMLINK, reserved: 0, flags });
         inode.streams =
             vec![FileStream { kind: StreamKind::Reparse, name: Name::default(), content }];
-        Ok(())
+        Ok(true)
     }
 
     #[cfg(unix)]
