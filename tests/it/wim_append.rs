@@ -8,7 +8,7 @@ use transom::{
     codec::Codec,
     format::wim::{
         BlobSource, BlobToWrite, MetadataToWrite, Recovered, Wim, WimError, WriteReport,
-        WriteSettings, append_wim, recover,
+        WriteSettings, append_wim, hold, recover,
     },
 };
 
@@ -152,4 +152,31 @@ fn what_is_left_of_an_interrupted_change_is_undone() {
     fs::write(&journal, b"a letter to my aunt").unwrap();
     assert!(recover(&path).is_err() && journal.exists());
     assert!(Wim::open_path(&path, &Limits::default()).is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_held_is_changed_by_nobody_else() {
+    let tree = rich_tree();
+    let folder = support::temporary_folder();
+    let path = folder.path().join("out.wim");
+    let settings = settings((Codec::Lzx, 32768));
+    write_tree(&tree, &path, &settings).unwrap();
+    let wim = open(&path);
+    let held = hold(&path, &wim).unwrap();
+    let refused = change(&path, &wim, &tree, &settings).unwrap_err().to_string();
+    assert!(refused.contains("another process"), "{refused}");
+    assert!(hold(&path, &wim).unwrap_err().to_string().contains("another process"));
+    drop(held);
+    // What a process that died left behind would stay beside the new file and not be its own.
+    let journal = folder.path().join("out.wim.transom-journal");
+    fs::write(&journal, b"TRANSOM-WIM-JN").unwrap();
+    assert!(hold(&path, &wim).unwrap_err().to_string().contains("recover it first"));
+    fs::remove_file(&journal).unwrap();
+    // A change that somebody finished since the file was opened must not be lost.
+    let mut other = rich_tree();
+    other.file(0, "new.txt", &text(1000));
+    change(&path, &open(&path), &other, &settings).unwrap();
+    assert!(hold(&path, &wim).unwrap_err().to_string().contains("changed by somebody else"));
+    hold(&path, &open(&path)).unwrap();
 }

@@ -252,7 +252,7 @@ fn what_is_in_the_way_is_told() {
     assert!(said("delete /Windows").contains("--recursive"));
     assert_eq!(said("rename /none /x"), "the image has no \\none");
     assert_eq!(said("rename /link.txt /Windows"), "\\Windows is a folder");
-    assert_eq!(said("rename /Windows/Sub /Windows"), "\\Windows exists already");
+    assert_eq!(said("rename /Windows/Sub /Windows"), "\\Windows is a folder that is not empty");
     assert_eq!(said("rename /Windows /link.txt"), "\\link.txt is not a folder");
 }
 
