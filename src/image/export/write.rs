@@ -223,7 +223,9 @@ pub(super) fn write(
     how: How,
     watch: Watch<'_>,
 ) -> Result<Written, ExtractError> {
-    let total = plan.files.iter().map(|file| file.content.size).sum();
+    let sizes = plan.files.iter().map(|file| file.content.size);
+    // One content may be that of many files.
+    let total = sizes.fold(0, u64::saturating_add);
     let work = Work::new(watch, total);
     let writer = Writer { image, host, how, work, times: Mutex::default() };
     let mut files: Vec<&File> = plan.files.iter().collect();

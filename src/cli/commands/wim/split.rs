@@ -22,6 +22,7 @@ use crate::{
     },
     format::wim::{Header, WimError, part_path, split_wim},
     image::{Assembly, BlobOrder},
+    plan::output::is_same_file,
 };
 
 /// Split a WIM into parts of a size
@@ -76,7 +77,10 @@ pub(crate) fn run_split(arguments: &SplitArguments, context: &Context) -> Result
     let mut failure = None;
     let mut create = |number: u16| {
         let path = part_path(first, number);
-        let file = place::check_free(&path, arguments.overwrite)
+        let is_read = is_same_file(&path, &arguments.wim);
+        let refused = || Err(Failure::usage("a part cannot be the file that is split"));
+        let file = if is_read { refused() } else { Ok(()) }
+            .and_then(|()| place::check_free(&path, arguments.overwrite))
             .and_then(|()| Temporary::beside(&path))
             .map(|(temporary, file)| {
                 parts.push((path.clone(), temporary));
