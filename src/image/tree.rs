@@ -630,4 +630,19 @@ mod tests {
         tree.remove(second);
         assert_eq!(tree.links(first), 1);
     }
+
+    #[test]
+    fn many_entries_of_a_folder_go_at_once_and_are_not_found_any_more() {
+        let mut tree = tree(&[("Alpha", "ALPHA~1"), ("beta", ""), ("Gamma", "GAMMA~1")]);
+        let root = tree.root();
+        let beta = tree.lookup(&path("beta")).unwrap();
+        let one = tree.append(beta, Name::from("one"), Inode::new(0x20, None, FileTime(1)));
+        let two = tree.append_link(root, Name::from("two"), one, None);
+        let gone = [tree.lookup(&path("alpha")).unwrap(), beta].into();
+        tree.remove_children(root, &gone);
+        assert_eq!(names(&tree), ["Gamma", "two"]);
+        assert_eq!(tree.lookup(&path("ALPHA~1")), None);
+        assert!(tree.lookup(&path("gamma~1")).is_some());
+        assert_eq!(tree.links(two), 1);
+    }
 }
