@@ -57,9 +57,8 @@ pub(crate) fn run(arguments: &CatArguments, context: &Context) -> Result<(), Fai
         })?;
         // The reader passes on what the writer says: only the writer knows whose fault it was.
         let mut is_written = true;
-        let result = wim.stream_blob(blob, &mut |bytes| {
-            out.write(bytes).inspect_err(|_| is_written = false)
-        });
+        let result = wim
+            .stream_blob(blob, &mut |bytes| out.write(bytes).inspect_err(|_| is_written = false));
         match result {
             Err(WimError::Io(error)) if !is_written => return Err(stdout_error(error)),
             result => result.map_err(|error| failures::wim_read(wim_path, error))?,

@@ -61,16 +61,8 @@ fn base(path: &Path) -> Arc<Wim> {
         .open(path)
         .unwrap();
     let blobs = vec![blob(77, 50_000), blob(2011, 3_000_000), blob(5, 10)];
-    write_wim(
-        file.file(),
-        &settings(),
-        blobs,
-        vec![metadata()],
-        xml(&["One"]),
-        &|_| (),
-        &|| false,
-    )
-    .unwrap();
+    write_wim(file.file(), &settings(), blobs, vec![metadata()], xml(&["One"]), &|_| (), &|| false)
+        .unwrap();
     Arc::new(Wim::open_path(path, &Limits::default()).unwrap())
 }
 
@@ -81,11 +73,7 @@ fn change(wim: &Arc<Wim>) -> (Vec<BlobToWrite>, Vec<MetadataToWrite>, WimXml) {
     (blobs, images, xml(&["One", "Two"]))
 }
 
-fn append(
-    path: &Path,
-    wim: &Arc<Wim>,
-    settings: &WriteSettings,
-) -> Result<WriteReport, WimError> {
+fn append(path: &Path, wim: &Arc<Wim>, settings: &WriteSettings) -> Result<WriteReport, WimError> {
     let (blobs, images, xml) = change(wim);
     append_wim(path, wim, settings, blobs, images, xml, &|_| (), &|| false)
 }
@@ -112,9 +100,7 @@ fn what_lies_there_stays_and_the_rest_is_behind() {
     // Again the same: the same content, some bytes of tables longer.
     let (blobs, images, xml) = change(&changed);
     append_wim(&path, &changed, &settings(), blobs, images, xml, &|_| (), &|| false).unwrap();
-    assert!(
-        Wim::open_path(&path, &Limits::default()).unwrap().verify(&|_| ()).unwrap().is_good()
-    );
+    assert!(Wim::open_path(&path, &Limits::default()).unwrap().verify(&|_| ()).unwrap().is_good());
 }
 
 #[test]
@@ -127,16 +113,14 @@ fn whole_pieces_of_the_old_integrity_table_are_taken_over_unread() {
     let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let blobs = vec![blob(2011, 24_000_000)];
     let images = vec![metadata()];
-    write_wim(file.file(), &raw, blobs.clone(), images, xml(&["One"]), &|_| (), &|| false)
-        .unwrap();
+    write_wim(file.file(), &raw, blobs.clone(), images, xml(&["One"]), &|_| (), &|| false).unwrap();
     let wim = Arc::new(Wim::open_path(&path, &Limits::default()).unwrap());
     // Damage that was there before is not vouched for by a new digest.
     let mut bytes = fs::read(&path).unwrap();
     bytes[5000] ^= 1;
     fs::write(&path, bytes).unwrap();
     let images = vec![MetadataToWrite::Copy { wim: Arc::clone(&wim), index: 1 }, metadata()];
-    append_wim(&path, &wim, &raw, blobs, images, xml(&["One", "Two"]), &|_| (), &|| false)
-        .unwrap();
+    append_wim(&path, &wim, &raw, blobs, images, xml(&["One", "Two"]), &|_| (), &|| false).unwrap();
     let wim = Wim::open_path(&path, &Limits::default()).unwrap();
     let problems = wim.verify(&|_| ()).unwrap().problems;
     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -154,9 +138,7 @@ fn an_integrity_table_can_be_left_away_and_made_again() {
     let wim = Arc::new(Wim::open_path(&path, &Limits::default()).unwrap());
     assert_eq!(wim.header().integrity.stored_size, 0);
     append(&path, &wim, &settings()).unwrap();
-    assert!(
-        Wim::open_path(&path, &Limits::default()).unwrap().verify(&|_| ()).unwrap().is_good()
-    );
+    assert!(Wim::open_path(&path, &Limits::default()).unwrap().verify(&|_| ()).unwrap().is_good());
 }
 
 type State = BTreeMap<PathBuf, Vec<u8>>;
@@ -278,8 +260,7 @@ fn what_must_not_be_changed_is_refused_and_stays() {
     let path = folder.path().join("a.wim");
     let wim = base(&path);
     let old = fs::read(&path).unwrap();
-    let said =
-        |settings: &WriteSettings| append(&path, &wim, settings).unwrap_err().to_string();
+    let said = |settings: &WriteSettings| append(&path, &wim, settings).unwrap_err().to_string();
     let lzx = WriteSettings { codec: Codec::Lzx, chunk_size: 32768, ..settings() };
     assert!(said(&lzx).contains("XPRESS with chunks of 4 KiB"), "{}", said(&lzx));
     let solid = WriteSettings { solid: Some(Default::default()), ..settings() };
