@@ -20,7 +20,7 @@
 //! | 4 | [`image`] | the offline image: tree, streams, security, hives, facts; every edit is recorded |
 //! | 3 | [`store`] | the content-addressed store on disk: blobs as ready-to-copy WIM resources, and small records |
 //! | 2 | [`mod@format`] | bytes and their meaning, no policy: WIM, registry hives, `.reg`, security descriptors, PE, INF, catalogs, cabinets, ZIP |
-//! | 1 | [`codec`] | XPRESS and LZX: one chunk in, one chunk out, LZX of cabinets as a stream; no I/O |
+//! | 1 | [`codec`] | XPRESS, LZX and LZMS at four levels: one chunk in, one chunk out, LZX of cabinets as a stream; no I/O |
 //! | 0 | [`base`] | words everybody uses: checked reading, digests, names, times, paths, limits |
 //!
 //! `format` and `codec` know nothing of recipes. `servicing` edits an [`image::Image`] and nothing else: it never sees host paths, the
@@ -64,6 +64,11 @@
 //!
 //! - **Drivers, the folder in the store** ends in a digest of the INF of our own: nobody outside Microsoft knows theirs.
 //! - **Drivers, times**: the date of import is the driver's own date. An operation has no clock, and the recipe's epoch is the commit's.
+//! - **Fidelity**: what an ordinary file system cannot hold of an applied image lies in one sidecar, itself a small WIM, and not in extended
+//!   attributes: these have limits (4 KiB on ext4), and copies lose them. On an ntfs-3g mount the real attributes are set ([`image`]'s host room).
+//! - **Split outputs** are cut from a whole image by copying, so that one writer is enough; the parts appear when all are complete, the first last.
+//! - **Solid outputs** compress new content with its neighbours at the commit: there is no compressed form of one blob that the store could keep.
+//! - **Metadata** of which little changed is copied chunk by chunk; this is most of what a commit compresses.
 //! - **LZX of cabinets** is our own decoder with a second framing; `lzxd` panics on a hostile window and mistakes a call to address 0. It stays the
 //!   oracle of the tests.
 //! - **Catalogs** are parsed by a small DER reader of our own over `rsa` and `sha2`: the signed bytes must be the very bytes of the file, and errors tell offsets.

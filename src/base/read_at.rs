@@ -1,6 +1,10 @@
 //! Positioned reads: no shared cursor, so any number of threads may read one source.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use fs_err as fs;
 
@@ -52,6 +56,16 @@ impl FileSource {
             let text = format!("{} is a directory", path.as_ref().display());
             return Err(io::Error::new(io::ErrorKind::IsADirectory, text));
         }
+        Ok(Self { file, size: metadata.len(), opened: metadata })
+    }
+
+    /// A file that is open already, as `path`: one that is locked may not be opened again on every system.
+    ///
+    /// # Errors
+    /// When the system does not tell its length.
+    pub fn of(file: std::fs::File, path: impl Into<PathBuf>) -> io::Result<Self> {
+        let file = fs::File::from_parts(file, path);
+        let metadata = file.metadata()?;
         Ok(Self { file, size: metadata.len(), opened: metadata })
     }
 

@@ -6,7 +6,7 @@ use miette::Report;
 
 use crate::{
     format::wim::WimError,
-    image::{ImageError, export::ExtractError, import::HostFileError},
+    image::{ImageError, export::ExtractError, host::SidecarError, import::HostFileError},
     pipeline::{BuildError, output::OutputError},
     plan::{self, FailureClass, PlanError, base_image, check::AloneError, inputs::InputError},
     recipe::Findings,
@@ -178,12 +178,27 @@ pub(crate) fn extract(wim: &Path, error: ExtractError) -> Failure {
     match error {
         ExtractError::Image(error @ ImageError::NoMatch { .. }) => patterns(error),
         ExtractError::Image(error) => image(wim, error),
+        ExtractError::Host { path, source }
+            if matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
+        {
+            Problem::new("output", format!("{} cannot be written", path.display()))
+                .cause(Told(text::chain(&source)))
+                .help("the disk is full; the files written so far are whole and stay: make room and run it again with --overwrite")
+                .exit(Exit::OutputFailed)
+        }
         ExtractError::Host { path, source } => output(&path, source),
         ExtractError::Exists(_) => Problem::new("wim::extract::exists", text)
             .help("--overwrite replaces existing files")
             .exit(Exit::OutputFailed),
         ExtractError::InTheWay { .. } => Problem::new("wim::extract::in-the-way", text)
             .help("symbolic links are not followed; unpack into an empty folder, or move it away")
+            .exit(Exit::OutputFailed),
+        ExtractError::Sidecar { source, .. } => Problem::new("wim::apply::sidecar", text)
+            .cause(source)
+            .help("the files are there; what only the sidecar keeps (attributes, security, streams ...) is not. Apply again with --overwrite")
             .exit(Exit::OutputFailed),
         ExtractError::Cancelled => Failure::interrupted(),
     }
@@ -201,8 +216,26 @@ pub(crate) fn capture(source: &Path, error: ImageError) -> Failure {
             ))
             .exit(Exit::BadInput),
         ImageError::Cancelled => Failure::interrupted(),
+        ImageError::Sidecar(error) => Problem::new("input::sidecar", message)
+            .help(sidecar_help(&error))
+            .cause(error)
+            .exit(Exit::BadInput),
         error => Problem::new("input", message).cause(error).exit(Exit::BadInput),
     }
+}
+
+/// What to do about a sidecar that cannot be used.
+fn sidecar_help(error: &SidecarError) -> String {
+    let first = match error {
+        SidecarError::Unfinished(_) => "apply the image again with --overwrite",
+        SidecarError::Foreign(_) => "move it away if it is a file of yours",
+        SidecarError::Broken { .. } => {
+            "put back the one that apply wrote, or apply the image again"
+        }
+    };
+    format!(
+        "{first}; --ignore-sidecar captures what the folder itself holds, without security, short names, named streams ..."
+    )
 }
 
 /// Patterns that are none, or that choose nothing.
@@ -303,6 +336,7 @@ fn wim_code(error: &WimError) -> &'static str {
         | WimError::HashMismatch { .. }
         | WimError::Damaged { .. } => "wim::damaged",
         WimError::MissingBlob { .. } => "wim::missing-blob",
+        WimError::Volumes { .. } => "wim::parts",
         WimError::NoSuchImage { .. } => "wim::no-such-image",
         WimError::Unsupported { .. } => "wim::unsupported",
         WimError::Plan { .. } | WimError::Source { .. } | WimError::Io(_) | WimError::Cancelled => {
@@ -381,16 +415,12 @@ mod tests {
     }
 
     #[test]
-    fn a_split_wim_is_joined_not_exported() {
-        let split = |part: u16| WimError::Unsupported {
-            what: format!("split WIM files (this is part {part} of 3) are"),
-        };
-        let first = said(&wim_read(Path::new("a.swm"), split(1)));
-        assert!(first.contains("wimlib-imagex join OUT.wim *.swm"), "{first}");
-        let second = said(&wim_read(Path::new("a2.swm"), split(2)));
-        assert!(second.contains("name part 1"), "{second}");
-        let solid = WimError::Unsupported { what: "solid resources are".to_owned() };
-        assert!(said(&wim_read(Path::new("a.esd"), solid)).contains("export"));
+    fn a_split_wim_wants_its_parts_and_an_unknown_kind_another_tool() {
+        let split = WimError::Volumes { what: "x3.swm is missing".to_owned() };
+        let split = said(&wim_read(Path::new("x.swm"), split));
+        assert!(split.contains("x3.swm is missing") && split.contains("one folder"), "{split}");
+        let pipable = WimError::Unsupported { what: "pipable WIM files are".to_owned() };
+        assert!(said(&wim_read(Path::new("a.wim"), pipable)).contains("export"));
     }
 
     #[test]

@@ -38,13 +38,14 @@ impl<'a> BitReader<'a> {
             self.position = self.position.wrapping_add((added >> 3) as usize);
             self.count = self.count.wrapping_add(added);
         } else {
-            self.refill_near_end();
+            // By value: a reader whose address is known elsewhere could not live in registers.
+            *self = self.refilled_near_end();
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn refill_near_end(&mut self) {
+    fn refilled_near_end(mut self) -> Self {
         while self.count < REFILLED_BITS {
             let low = self.data.get(self.position).copied().unwrap_or(0);
             let high = self.data.get(self.position.saturating_add(1)).copied().unwrap_or(0);
@@ -53,6 +54,7 @@ impl<'a> BitReader<'a> {
             self.position = self.position.saturating_add(2);
             self.count += 16;
         }
+        self
     }
 
     /// The buffer: next bit on top. Only the bits made available by [`Self::refill`] mean anything.
@@ -136,6 +138,12 @@ pub(super) fn low_16(value: usize) -> u16 {
 /// The lowest 32 bits.
 #[inline(always)]
 pub(super) fn low_32(value: usize) -> u32 {
+    u32::try_from(value & 0xFFFF_FFFF).unwrap_or(0)
+}
+
+/// The lowest 32 bits of a longer number.
+#[inline(always)]
+pub(super) fn low_half(value: u64) -> u32 {
     u32::try_from(value & 0xFFFF_FFFF).unwrap_or(0)
 }
 

@@ -65,6 +65,8 @@ pub(super) struct DecodeTable<const ROOT: usize> {
     long_start: u32,
     /// 16 minus the longest length.
     long_shift: u32,
+    /// Symbols by length, then number: of use while building only, kept so that it need not be cleared each time.
+    order: Box<[u16; MAX_SYMBOLS]>,
 }
 
 impl<const ROOT: usize> DecodeTable<ROOT> {
@@ -72,7 +74,13 @@ impl<const ROOT: usize> DecodeTable<ROOT> {
 
     /// An empty table: no code decodes.
     pub(super) fn new() -> Self {
-        Self { root: boxed(SPECIAL), long: Vec::new(), long_start: 0, long_shift: 0 }
+        Self {
+            root: boxed(SPECIAL),
+            long: Vec::new(),
+            long_start: 0,
+            long_shift: 0,
+            order: boxed(0),
+        }
     }
 
     /// The answer of the root for a buffer with the next bit on top.
@@ -111,7 +119,6 @@ impl<const ROOT: usize> DecodeTable<ROOT> {
         if used > 1 << 16 || counts[MAX_CODE_LENGTH + 1..].iter().any(|&count| count != 0) {
             return false;
         }
-        let mut order = [0u16; MAX_SYMBOLS];
         let mut next = [0usize; 32];
         for length in 1..MAX_CODE_LENGTH {
             next[length + 1] = next[length] + counts[length] as usize;
@@ -119,26 +126,54 @@ impl<const ROOT: usize> DecodeTable<ROOT> {
         for (&length, symbol) in lengths.iter().zip(0u16..) {
             if length != 0 {
                 let slot = &mut next[usize::from(length & 31)];
-                order[*slot & (MAX_SYMBOLS - 1)] = symbol;
+                self.order[*slot & (MAX_SYMBOLS - 1)] = symbol;
                 *slot += 1;
             }
         }
-        self.fill(&counts, &order, payload);
+        self.fill(&counts, payload);
         true
     }
 
-    /// Writes the entries of the symbols in `order` (by length, then symbol); `counts` says how many each length has.
-    fn fill(&mut self, counts: &[u32; 32], order: &[u16], payload: impl Fn(u32) -> u32) {
-        let mut symbols = order.iter();
+    /// Writes the entries of the symbols in `order`; `counts` says how many each length has.
+    fn fill(&mut self, counts: &[u32; 32], payload: impl Fn(u32) -> u32) {
+        let mut symbols = self.order.iter();
         let mut filled = 0;
         let mut used = 0;
         let mut lengths = (1u32..).zip(&counts[1..=MAX_CODE_LENGTH]);
         for (length, &count) in lengths.by_ref().take(Self::ROOT_BITS as usize) {
             let width = ROOT >> length;
-            for &symbol in symbols.by_ref().take(count as usize) {
-                self.root[filled..filled + width].fill(payload(u32::from(symbol)) | length);
-                filled += width;
+            let end = filled + width * count as usize;
+            let symbols = symbols.by_ref().take(count as usize);
+            // Most symbols have a code nearly as long as the root's: their entries are written without a loop.
+            let entries = &mut self.root[filled..end];
+            match width {
+                1 => {
+                    for (entry, &symbol) in entries.iter_mut().zip(symbols) {
+                        *entry = payload(u32::from(symbol)) | length;
+                    }
+                }
+                2 => {
+                    for (entries, &symbol) in entries.as_chunks_mut::<2>().0.iter_mut().zip(symbols)
+                    {
+                        *entries = [payload(u32::from(symbol)) | length; 2];
+                    }
+                }
+                4 => {
+                    for (entries, &symbol) in entries.as_chunks_mut::<4>().0.iter_mut().zip(symbols)
+                    {
+                        *entries = [payload(u32::from(symbol)) | length; 4];
+                    }
+                }
+                _ => {
+                    for (entries, &symbol) in entries.chunks_exact_mut(width).zip(symbols) {
+                        let entry = payload(u32::from(symbol)) | length;
+                        for eight in entries.as_chunks_mut::<8>().0 {
+                            *eight = [entry; 8];
+                        }
+                    }
+                }
             }
+            filled = end;
             used += count << (16 - length);
         }
         self.root[filled..].fill(SPECIAL);

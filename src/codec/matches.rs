@@ -8,7 +8,7 @@ use super::bits::{low_16, low_32};
 use super::huffman::boxed;
 
 /// Bytes that a hash covers; positions with fewer bytes behind them are neither found nor remembered.
-const HASHED: usize = 4;
+pub(super) const HASHED: usize = 4;
 
 /// A position within a chunk, as the tables store it: small ones keep the tables in the processor's nearest cache.
 pub(super) trait Position: Copy + PartialEq + std::fmt::Debug + Send {
@@ -110,8 +110,9 @@ impl<const SIZE: usize> Window<SIZE> {
         self.bytes[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
+    /// The eight bytes at a position, little-endian.
     #[inline(always)]
-    fn load_eight(&self, position: usize) -> u64 {
+    pub(super) fn load_eight(&self, position: usize) -> u64 {
         let at = position & (SIZE / 2 - 1);
         self.bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
@@ -119,7 +120,19 @@ impl<const SIZE: usize> Window<SIZE> {
     /// How many bytes at two positions are equal, at most `max_length`.
     #[inline(always)]
     pub(super) fn common_length(&self, a: usize, b: usize, max_length: usize) -> usize {
-        let mut length = 0usize;
+        self.common_length_from(a, b, 0, max_length)
+    }
+
+    /// As [`Self::common_length`], where the first `known` bytes are known to be equal.
+    #[inline(always)]
+    pub(super) fn common_length_from(
+        &self,
+        a: usize,
+        b: usize,
+        known: usize,
+        max_length: usize,
+    ) -> usize {
+        let mut length = known;
         while length < max_length {
             let left = self.load_eight(a.wrapping_add(length));
             let different = left ^ self.load_eight(b.wrapping_add(length));
@@ -240,7 +253,7 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> HashChains<P, SIZE, FOU
 
 /// Hash of four bytes (the lowest of `bytes << 8` drops out: three bytes) for a table of `size` entries.
 #[inline(always)]
-fn hash(bytes: u32, size: usize) -> usize {
+pub(super) fn hash(bytes: u32, size: usize) -> usize {
     let bits = size.trailing_zeros();
     let product = bytes.wrapping_mul(0x9E37_79B1);
     (product.wrapping_shr(32u32.wrapping_sub(bits)) as usize) & size.wrapping_sub(1)

@@ -31,10 +31,10 @@ const SETTABLE: u32 = ATTRIBUTE_READONLY
     | ATTRIBUTE_NOT_INDEXED;
 
 /// What a file keeps of how it is stored when its content is replaced.
-const KEPT: u32 = SETTABLE | ATTRIBUTE_COMPRESSED | ATTRIBUTE_NORMAL;
+pub(super) const KEPT: u32 = SETTABLE | ATTRIBUTE_COMPRESSED | ATTRIBUTE_NORMAL;
 
 /// Tagged item with extended attributes, which describe the content.
-const EXTENDED_ATTRIBUTES: u32 = 2;
+pub(super) const EXTENDED_ATTRIBUTES: u32 = 2;
 
 impl Image {
     /// Makes a folder, and those above it. One that is there gets the attributes and security that `options` names.
@@ -244,7 +244,7 @@ impl Image {
             let Some(next) = self.tree.child(node, name) else { return Ok(()) };
             let inode = self.tree.inode(next);
             let here = || NtPath::from_names(parent.names()[..=count].to_vec());
-            if inode.is_reparse_point() && is_link(inode) {
+            if is_link(inode) {
                 return Err(ImageError::ThroughLink { path: path.clone(), link: here() });
             }
             if !inode.is_directory() {
@@ -384,7 +384,7 @@ impl Image {
     }
 
     /// The folder's entries changed.
-    fn touch(&mut self, folder: NodeId) {
+    pub(super) fn touch(&mut self, folder: NodeId) {
         let epoch = self.epoch();
         self.tree.inode_mut(folder).last_write_time = epoch;
     }
@@ -415,14 +415,15 @@ fn is_plain(inode: &Inode) -> bool {
 }
 
 /// Junctions, symbolic links and mount points lead elsewhere. Folders with other tags (deduplication, cloud files) are folders.
-fn is_link(inode: &Inode) -> bool {
+pub(super) fn is_link(inode: &Inode) -> bool {
     /// Bit of a reparse tag: it stands for another named thing.
     const NAME_SURROGATE: u32 = 0x2000_0000;
-    inode.reparse.is_none_or(|reparse| reparse.tag & NAME_SURROGATE != 0)
+    inode.is_reparse_point()
+        && inode.reparse.is_none_or(|reparse| reparse.tag & NAME_SURROGATE != 0)
 }
 
 /// `NORMAL` stands alone, and for no attribute at all.
-fn not_empty(attributes: u32) -> u32 {
+pub(super) fn not_empty(attributes: u32) -> u32 {
     match attributes & !ATTRIBUTE_NORMAL {
         0 => ATTRIBUTE_NORMAL,
         others => others,
@@ -446,7 +447,7 @@ pub(super) fn ref_of(bytes: &[u8]) -> BlobRef {
 }
 
 /// Tagged items without those of one tag. Items are `u32 tag, u32 length, data`, padded to 8; what does not parse stays.
-fn without_item(items: &[u8], tag: u32) -> Vec<u8> {
+pub(super) fn without_item(items: &[u8], tag: u32) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut rest = items;
     while let Some((head, data)) = rest.split_first_chunk::<8>() {

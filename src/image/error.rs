@@ -7,7 +7,7 @@ use crate::{
     format::{hive::HiveError, wim::WimError},
 };
 
-use super::hives::HiveId;
+use super::{hives::HiveId, host::SidecarError};
 
 /// What can go wrong when an image is opened, read or edited.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,9 @@ pub enum ImageError {
         /// The pattern.
         pattern: String,
     },
+    /// What an earlier apply kept beside the files of a directory cannot be used.
+    #[error(transparent)]
+    Sidecar(#[from] SidecarError),
     /// The watcher ended it.
     #[error("cancelled")]
     Cancelled,

@@ -103,8 +103,8 @@ impl Image {
         }
         // New content has no place in the base: it comes last, and the sort keeps its order.
         blobs.sort_by_key(|blob| match &blob.location {
-            BlobLocation::Base(_, found) => (found.part, found.resource.offset),
-            _ => (u16::MAX, u64::MAX),
+            BlobLocation::Base(_, found) => found.position(),
+            _ => (u16::MAX, None, u64::MAX),
         });
         Ok(blobs)
     }
@@ -116,9 +116,9 @@ fn count(tree: &Tree) -> ImageCounts {
     for id in tree.walk() {
         let inode = tree.inode(id);
         let size = inode.data().size;
-        counts.total_bytes += size;
+        counts.total_bytes = counts.total_bytes.saturating_add(size);
         if std::mem::replace(&mut seen[tree.node(id).inode.0 as usize], true) {
-            counts.hard_link_bytes += size;
+            counts.hard_link_bytes = counts.hard_link_bytes.saturating_add(size);
         }
         if id == tree.root() {
             continue;

@@ -7,7 +7,8 @@
 //! - [`changeset`]: what a step did, as canonical data that can be replayed
 //! - [`facts`]: what the image says about itself; [`xml`]: those facts in the WIM's XML
 //! - [`dump`]: the tree as text
-//! - [`import`], [`export`]: from and to a directory of the host; [`watch`]: progress and cancellation of both
+//! - [`import`], [`export`]: from and to a directory of the host; [`host`]: what both need of it; [`watch`]: progress and cancellation of both
+//! - [`assembly`]: the images of a WIM being put together, and update commands
 //! - [`patterns`]: what to capture or extract; [`reparse`]: what links point to
 //!
 //! # Rules of editing
@@ -22,6 +23,7 @@
 //! - An edit that would change nothing is not recorded and changes nothing.
 //! - Folders keep their order of entries. A new entry goes to its place in a folder that is sorted as NT sorts, and to the end in others.
 
+pub mod assembly;
 pub mod changeset;
 pub mod content;
 pub mod dump;
@@ -31,6 +33,7 @@ pub mod export;
 pub mod facts;
 mod finish;
 pub mod hives;
+pub mod host;
 pub mod import;
 mod metadata;
 mod offline;
@@ -41,6 +44,7 @@ pub mod tree;
 pub mod watch;
 pub mod xml;
 
+pub use assembly::{Assembly, AssemblyError, BlobOrder, WritePlan};
 pub use changeset::{Change, Changeset};
 pub use content::{BlobLocation, BlobRef, StoredContent};
 pub use error::ImageError;

@@ -311,6 +311,14 @@ impl Image {
         }
         Ok(())
     }
+
+    /// Prepares for a change at `path` and below it that no record can hold: of files of the host.
+    pub(super) fn change_unrecorded(&mut self, path: &NtPath) {
+        debug_assert!(self.record.is_none(), "a step's changes are recorded");
+        self.remember_facts_before(&Change::Remove { path: path.clone() });
+        self.system_root.take();
+        self.changed = true;
+    }
 }
 
 /// True for changes near the top or in `System32`: only those can change which folder holds Windows.

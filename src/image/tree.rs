@@ -7,7 +7,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
@@ -348,14 +348,58 @@ impl Tree {
         id
     }
 
+    /// Adds another name of the file that `first` names to `parent`, in its place there.
+    pub(super) fn insert_link(&mut self, parent: NodeId, name: Name, first: NodeId) -> NodeId {
+        let inode = self.node(first).inode;
+        self.inodes[inode.0 as usize].links += 1;
+        let id = NodeId(index_u32(self.slots.len()));
+        let node = Node { name, short_name: Name::default(), parent: Some(parent), inode };
+        self.slots.push(Slot { node, own: None, entries: None });
+        self.attach(parent, id);
+        id
+    }
+
+    /// A short name of a folder's entry changed: look-up by it is prepared anew.
+    pub(super) fn forget_index(&mut self, folder: NodeId) {
+        self.entries_mut(folder).index.take();
+    }
+
     /// Takes a node and all below it out of the tree.
     pub(super) fn remove(&mut self, id: NodeId) {
+        self.unlink(id);
+        self.detach(id);
+    }
+
+    /// Takes entries of one folder, and all below them, out of the tree.
+    pub(super) fn remove_children(&mut self, folder: NodeId, gone: &BTreeSet<NodeId>) {
+        if gone.is_empty() {
+            return;
+        }
+        for &id in gone {
+            self.unlink(id);
+            self.slots[id.0 as usize].node.parent = None;
+        }
+        let entries = self.entries_mut(folder);
+        entries.order.retain(|id| !gone.contains(id));
+        entries.index.take();
+    }
+
+    /// The files that a node and those below it name have these names no more.
+    fn unlink(&mut self, id: NodeId) {
         let below: Vec<NodeId> = self.walk_from(id).collect();
         for node in below {
             let inode = self.node(node).inode;
             self.inodes[inode.0 as usize].links -= 1;
         }
-        self.detach(id);
+    }
+
+    /// Changes the case of a name. Unlike one that is renamed, the entry keeps its short name and, in a folder without order, its place.
+    pub(super) fn respell(&mut self, id: NodeId, name: Name) {
+        let node = &mut self.slots[id.0 as usize].node;
+        node.name = name;
+        if let Some(parent) = node.parent {
+            self.forget_index(parent);
+        }
     }
 
     /// Moves a node to `parent` under another name. Its short name, which belongs to the old name, goes.
@@ -379,6 +423,35 @@ impl Tree {
         }
         shared.edited = true;
         shared
+    }
+
+    /// Makes what a node names a file of its own, as this name tells it.
+    pub(super) fn split(&mut self, id: NodeId) {
+        let inode = Inode { links: 1, hard_link_group: 0, ..self.inode(id).clone() };
+        let old = self.node(id).inode;
+        self.inodes[old.0 as usize].links -= 1;
+        let new = InodeId(index_u32(self.inodes.len()));
+        self.inodes.push(inode);
+        let slot = &mut self.slots[id.0 as usize];
+        slot.own = None;
+        slot.node.inode = new;
+    }
+
+    /// Makes a node another name of the file that `first` names.
+    pub(super) fn join(&mut self, id: NodeId, first: NodeId) {
+        let (old, new) = (self.node(id).inode, self.node(first).inode);
+        if old != new {
+            self.inodes[old.0 as usize].links -= 1;
+            self.inodes[new.0 as usize].links += 1;
+            let slot = &mut self.slots[id.0 as usize];
+            slot.own = None;
+            slot.node.inode = new;
+        }
+    }
+
+    /// Whether two files hold the same.
+    pub(super) fn is_same_content(&self, one: InodeId, other: InodeId) -> bool {
+        self.inodes[one.0 as usize].streams == self.inodes[other.0 as usize].streams
     }
 
     /// Number of inodes ever made: a bound for [`InodeId`].
@@ -556,5 +629,20 @@ mod tests {
         assert_eq!(tree.links(first), 2);
         tree.remove(second);
         assert_eq!(tree.links(first), 1);
+    }
+
+    #[test]
+    fn many_entries_of_a_folder_go_at_once_and_are_not_found_any_more() {
+        let mut tree = tree(&[("Alpha", "ALPHA~1"), ("beta", ""), ("Gamma", "GAMMA~1")]);
+        let root = tree.root();
+        let beta = tree.lookup(&path("beta")).unwrap();
+        let one = tree.append(beta, Name::from("one"), Inode::new(0x20, None, FileTime(1)));
+        let two = tree.append_link(root, Name::from("two"), one, None);
+        let gone = [tree.lookup(&path("alpha")).unwrap(), beta].into();
+        tree.remove_children(root, &gone);
+        assert_eq!(names(&tree), ["Gamma", "two"]);
+        assert_eq!(tree.lookup(&path("ALPHA~1")), None);
+        assert!(tree.lookup(&path("gamma~1")).is_some());
+        assert_eq!(tree.links(two), 1);
     }
 }

@@ -15,6 +15,7 @@ use super::{
     event::Event,
     output::PartialOutput,
     prepare::{self, PreparedSteps, all_there},
+    split,
 };
 use crate::{
     base::{digest::Blake3, guid::Guid, limits::Limits},
@@ -195,7 +196,7 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
         up_to_date: true,
         name: plan.image.name.clone().or_else(|| plan.base.name.clone()),
         version: plan.image.version.clone(),
-        size: last.stamp.size,
+        size: last.size(),
         guid: None,
         state,
         commit: last.commit,
@@ -212,7 +213,14 @@ fn attempt_build(
     content: &Arc<Content>,
     settings: &Settings<'_>,
 ) -> Result<Outcome, Failure> {
-    let output = PartialOutput::begin(&plan.output.path, Some(&plan.base.path), &plan.inputs)?;
+    let output = match plan.output.part_limit {
+        None => PartialOutput::begin(
+            &plan.output.path,
+            &base_image::files(&plan.base.wim),
+            &plan.inputs,
+        )?,
+        Some(_) => split::begin_whole(plan)?,
+    };
     let remembered = remembered(plan, store, settings)?;
     let missing: Vec<usize> =
         (0..plan.steps.len()).filter(|place| remembered[*place].is_none()).collect();
@@ -251,21 +259,35 @@ fn attempt_build(
     warnings.extend(finished.facts.warnings.iter().cloned());
     let report = commit::write(plan, store, finished, output.file(), settings);
     // Whatever came of it: of a base that changed, nothing can be believed, no error either.
-    if !base_image::is_unchanged(&plan.base.wim, &plan.base.stamp) {
+    if !base_image::is_unchanged(&plan.base.wim, &plan.base.stamps) {
         return Err(BuildError::BaseChanged(plan.base.path.clone()).into());
     }
     let report = report?;
     (settings.events)(Event::Flushing);
-    let stamp = output.complete()?;
+    let mut stamps = match plan.output.part_limit {
+        None => vec![output.complete()?],
+        Some(limit) => split::write_parts(plan, &output, limit, settings, &mut warnings)?,
+    };
+    let size = stamps.iter().map(|stamp| stamp.size).sum();
+    let now = store.file_system_time()?;
+    let racy = stamps.iter().any(|stamp| is_racy(stamp, now));
+    let last = state::last_build(plan, store)?;
+    let stale = split::remove_old_parts(&plan.output.path, last.as_ref(), stamps.len());
+    if plan.output.part_limit.is_some() {
+        warnings.extend(stale.map(|path| {
+            format!("{} is not of this set: delete it if nothing needs it", path.display())
+        }));
+    }
+    let parts = stamps.split_off(1);
+    let [stamp] = stamps[..] else { unreachable!("an output has a first part") };
     tracing::info!(
         "commit: {} bytes in all, {} raw bytes copied, {} bytes encoded",
-        stamp.size,
+        size,
         report.copied_bytes,
         report.encoded_bytes
     );
     let commit = state::commit_key(plan, &state);
-    let racy = is_racy(&stamp, store.file_system_time()?);
-    let details = OutputRecord { commit, stamp, racy, steps: built };
+    let details = OutputRecord { commit, stamp, parts, racy, steps: built };
     let details =
         serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;
     let path = std::path::absolute(&plan.output.path).unwrap_or_else(|_| plan.output.path.clone());
@@ -276,7 +298,7 @@ fn attempt_build(
         up_to_date: false,
         name: plan.image.name.clone().or_else(|| plan.base.name.clone()),
         version: plan.image.version.clone(),
-        size: stamp.size,
+        size,
         guid: Some(guid_text(&report.guid)),
         state,
         commit,
@@ -328,7 +350,7 @@ fn recall(plan: &Plan, store: &Store, record: StepRecord) -> Result<Option<Recal
             _ => None,
         })
         .collect();
-    Ok(all_there(store, &blobs, &plan.output.resources)?.then_some((record, changeset)))
+    Ok(all_there(store, &blobs, &plan.output.stored())?.then_some((record, changeset)))
 }
 
 /// What running one step needs.

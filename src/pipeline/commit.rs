@@ -23,7 +23,7 @@ use crate::{
         BlobSource, BlobToWrite, Header, MetadataToWrite, Wim, WimError, WimXml, WriteReport,
         WriteSettings, write_wim,
     },
-    image::{self, BlobLocation, FinishedBlob, FinishedImage},
+    image::{self, BlobLocation, FinishedBlob, FinishedImage, assembly::sort_solid},
     plan::{self, Plan, key},
     recipe::OutputImages,
     store::{RecordKind, Resource, Store, StoreError},
@@ -48,20 +48,18 @@ pub(super) fn write(
     let built = if all { plan.base.index } else { 1 };
     let xml = xml(plan, &finished, built);
     let boot = wim.header().boot_index;
-    let write_settings = WriteSettings {
-        codec: plan.output.resources.codec,
-        chunk_size: plan.output.resources.chunk_size,
-        level: plan.output.resources.level,
-        solid: None,
-        integrity: plan.output.integrity,
-        boot_index: if all || boot == 0 { boot } else { u32::from(boot == plan.base.index) },
-        rp_fix: wim.header().flags & Header::RP_FIX != 0,
-    };
+    let write_settings = plan.output.write_settings(
+        if all || boot == 0 { boot } else { u32::from(boot == plan.base.index) },
+        wim.header().flags & Header::RP_FIX != 0,
+    );
     let FinishedImage { metadata, blobs, changed, .. } = finished;
     let copy = |index| MetadataToWrite::Copy { wim: Arc::clone(wim), index };
-    let built_metadata =
-        if changed { MetadataToWrite::Bytes(metadata.encode()) } else { copy(plan.base.index) };
-    drop(metadata);
+    let built_metadata = if changed {
+        let (wim, index) = (Arc::clone(wim), plan.base.index);
+        MetadataToWrite::Like { bytes: metadata.encode(), wim, index }
+    } else {
+        copy(plan.base.index)
+    };
     let images = match all {
         false => vec![built_metadata],
         true => {
@@ -76,10 +74,24 @@ pub(super) fn write(
         false => blobs,
         true => with_other_images(plan, store, blobs)?,
     };
-    let blobs = sources(plan, store, blobs, settings)?;
-    let needed = blobs.iter().map(|blob| stored_size(blob, wim, &write_settings)).sum();
+    let mut blobs = sources(plan, store, blobs, settings)?;
+    if write_settings.solid.is_some() {
+        let mut named = vec![metadata];
+        for index in (1..=wim.image_count()).filter(|index| all && *index != plan.base.index) {
+            named.push(wim.metadata(index).map_err(|error| BuildError::Base(error.into()))?);
+        }
+        sort_solid(&mut blobs, &named);
+    } else {
+        drop(metadata);
+    }
+    let needed = blobs
+        .iter()
+        .fold(0, |sum: u64, blob| sum.saturating_add(stored_size(blob, wim, &write_settings)));
+    // Of a split set the whole image is there until its parts are.
+    let copies = if plan.output.part_limit.is_some() { 2 } else { 1 };
+    let needed = needed.saturating_mul(copies);
     check_room(&plan.output.path, plan::output::free_space(&plan.output.path), needed)?;
-    let total = blobs.iter().map(|blob| blob.size).sum();
+    let total = blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
     (settings.events)(Event::Writing { total });
     let (report, flushed) = flush::while_writing(file, |flush| {
         let progress = |bytes| {
@@ -98,8 +110,8 @@ fn stored_size(blob: &BlobToWrite, base: &Wim, settings: &WriteSettings) -> u64 
     match &blob.source {
         BlobSource::Resource { stored_size, .. } => *stored_size,
         BlobSource::Wim { blob, .. }
-            if base.codec() == settings.codec
-                && base.header().chunk_size == settings.chunk_size =>
+            if blob.solid.is_none()
+                && base.codec_of(blob) == (settings.codec, settings.chunk_size) =>
         {
             blob.resource.stored_size
         }
@@ -172,7 +184,7 @@ fn with_other_images(
     let mut all = Vec::new();
     // As they lie in the file, so that neighbours are copied together.
     let mut base: Vec<_> = wim.blobs().iter().collect();
-    base.sort_by_key(|blob| (blob.part, blob.resource.offset));
+    base.sort_by_key(|blob| blob.position());
     for blob in base {
         let elsewhere = others.remove(&blob.sha1).map_or(0, |(count, _)| count);
         match of_built.remove(&blob.sha1) {
@@ -239,6 +251,8 @@ fn sources(
     settings: &Settings<'_>,
 ) -> Result<Vec<BlobToWrite>, BuildError> {
     let resources = &plan.output.resources;
+    // Solid content is compressed with its neighbours, at the commit.
+    let solid = plan.output.solid.is_some();
     let ready = |resource: Resource| {
         let Resource { source, offset, stored_size, compressed } = resource;
         BlobSource::Resource { source, offset, stored_size, compressed }
@@ -249,6 +263,13 @@ fn sources(
             let source = match blob.location {
                 BlobLocation::Base(wim, blob) => BlobSource::Wim { wim, blob },
                 _ if (settings.cancelled)() => return Err(BuildError::Cancelled),
+                BlobLocation::Stored(stored) if solid => {
+                    BlobSource::Bytes { source: store.content(&stored)? }
+                }
+                BlobLocation::Memory(bytes) if solid => {
+                    BlobSource::Bytes { source: Arc::new(bytes) }
+                }
+                BlobLocation::Host(source) if solid => BlobSource::Bytes { source },
                 BlobLocation::Stored(stored) => ready(store.resource(&stored, resources)?),
                 BlobLocation::Memory(bytes) => ready(store.put_resource(&bytes, resources)?),
                 BlobLocation::Host(source) => ready(store.put_resource(&*source, resources)?),

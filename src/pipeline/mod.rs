@@ -16,6 +16,7 @@ mod event;
 mod flush;
 pub mod output;
 mod prepare;
+mod split;
 mod verify;
 
 pub use build::{Outcome, Settings, StepOutcome, build};

@@ -73,13 +73,13 @@ pub struct PartialOutput {
 }
 
 impl PartialOutput {
-    /// Makes the folder of `output` and takes its lock. `base` and `inputs` are refused as output and as temporary, under any name.
+    /// Makes the folder of `output` and takes its lock. The files of `base` and `inputs` are refused as output and as temporary, under any name.
     ///
     /// # Errors
     /// [`OutputError::InUse`] when another build holds the lock; otherwise when the file cannot be made.
     pub fn begin(
         output: &Path,
-        base: Option<&Path>,
+        base: &[&Path],
         inputs: &ResolvedInputs,
     ) -> Result<Self, OutputError> {
         let failed = |source| OutputError::Io { path: output.to_owned(), source };
@@ -131,6 +131,12 @@ impl PartialOutput {
         Ok(started)
     }
 
+    /// Where the file is until it is complete.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.partial
+    }
+
     /// The file to write to: empty, open for reading and writing.
     ///
     /// # Panics
@@ -159,6 +165,69 @@ impl PartialOutput {
         // By the handle: the path may name another file by now, and that must not be taken for this one.
         let metadata = file.metadata().map_err(|source| failed(&self.output, source))?;
         Ok(Stamp::of(&metadata))
+    }
+}
+
+impl PartialOutput {
+    /// Flushes the file to the disk and closes it, which ends the lock: for outputs of many files, under the lock of another.
+    ///
+    /// # Errors
+    /// When it cannot be flushed; the temporary is then deleted.
+    pub(super) fn close(mut self) -> Result<ClosedOutput, OutputError> {
+        let failed = |source| OutputError::Io { path: self.output.clone(), source };
+        self.file().sync_all().map_err(failed)?;
+        let stamp = self.file().metadata().map(|metadata| Stamp::of(&metadata)).map_err(failed)?;
+        self.file = None;
+        let (output, partial) = (self.output.clone(), std::mem::take(&mut self.partial));
+        Ok(ClosedOutput { output, partial, stamp })
+    }
+}
+
+/// An output that is written and not yet in its place. Dropped before [`ClosedOutput::complete`], it leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct ClosedOutput {
+    output: PathBuf,
+    /// Empty when the file is in its place.
+    partial: PathBuf,
+    /// What it was when it was closed.
+    stamp: Stamp,
+}
+
+impl ClosedOutput {
+    /// Puts the file in place. Gives its stamp.
+    ///
+    /// # Errors
+    /// When it is no longer what was written, or cannot be renamed; the temporary is then deleted.
+    pub(super) fn complete(mut self) -> Result<Stamp, OutputError> {
+        let failed = |source| OutputError::Io { path: self.output.clone(), source };
+        let replaced = || io::Error::other(format!("{} was replaced", self.partial.display()));
+        if !self.is_at(&self.partial) {
+            return Err(failed(replaced()));
+        }
+        fs::rename(&self.partial, &self.output).map_err(failed)?;
+        if !self.is_at(&self.output) {
+            return Err(failed(replaced()));
+        }
+        let stamp = stamp_of(&self.output).map_err(failed)?;
+        // It is the output now: nothing of it may be deleted.
+        self.partial = PathBuf::new();
+        Ok(stamp)
+    }
+
+    /// True when the file, as it was written, is the one of that name. (A renamed file counts as changed on some systems.)
+    fn is_at(&self, path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok_and(|there| {
+            let there = Stamp::of(&there);
+            Stamp { changed: self.stamp.changed, ..there } == self.stamp
+        })
+    }
+}
+
+impl Drop for ClosedOutput {
+    fn drop(&mut self) {
+        if !self.partial.as_os_str().is_empty() && self.is_at(&self.partial) {
+            drop(fs::remove_file(&self.partial));
+        }
     }
 }
 
@@ -198,10 +267,10 @@ pub fn stamp_of(path: &Path) -> io::Result<Stamp> {
 /// Refuses `path` when it leads to a file that the build reads.
 fn refuse_read_files(
     path: &Path,
-    base: Option<&Path>,
+    base: &[&Path],
     inputs: &ResolvedInputs,
 ) -> Result<(), OutputError> {
-    if base.is_some_and(|base| is_same_file(base, path)) {
+    if base.iter().any(|base| is_same_file(base, path)) {
         return Err(OutputError::IsBase(path.to_owned()));
     }
     match inputs.values().any(|input| input.has_file(path)) {
@@ -278,7 +347,7 @@ mod tests {
 
     use super::*;
 
-    fn begin(output: &Path, base: Option<&Path>) -> Result<PartialOutput, OutputError> {
+    fn begin(output: &Path, base: &[&Path]) -> Result<PartialOutput, OutputError> {
         PartialOutput::begin(output, base, &ResolvedInputs::new())
     }
 
@@ -290,10 +359,10 @@ mod tests {
         let partial = folder.path().join(".out.wim.partial");
         fs::write(&base, b"base").unwrap();
         fs::hard_link(&base, &partial).unwrap();
-        assert!(matches!(begin(&output, Some(&base)), Err(OutputError::IsBase(_))));
+        assert!(matches!(begin(&output, &[&base]), Err(OutputError::IsBase(_))));
         assert_eq!(fs::read(&base).unwrap(), b"base");
         // Of another file: the name is taken from it, and its content stays.
-        begin(&output, None).unwrap().complete().unwrap();
+        begin(&output, &[]).unwrap().complete().unwrap();
         assert_eq!(fs::read(&base).unwrap(), b"base");
         assert_eq!(fs::read(&output).unwrap(), b"");
     }
@@ -303,7 +372,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().join(".z.wim.partial");
         fs::write(&base, b"base").unwrap();
-        let refused = begin(&folder.path().join("z.wim"), Some(&base));
+        let refused = begin(&folder.path().join("z.wim"), &[&base]);
         assert!(matches!(refused, Err(OutputError::IsBase(_))));
         assert_eq!(fs::read(&base).unwrap(), b"base");
     }
@@ -317,7 +386,7 @@ mod tests {
         fs::write(&other, b"precious").unwrap();
         for target in ["other", "nowhere"] {
             std::os::unix::fs::symlink(target, &partial).unwrap();
-            let begun = begin(&output, None).unwrap();
+            let begun = begin(&output, &[]).unwrap();
             begun.file().write_all(b"new").unwrap();
             begun.complete().unwrap();
             assert_eq!(fs::read(&other).unwrap(), b"precious");
@@ -333,7 +402,7 @@ mod tests {
         let output = folder.path().join("out.wim");
         let partial = folder.path().join(".out.wim.partial");
         for complete in [true, false] {
-            let begun = begin(&output, None).unwrap();
+            let begun = begin(&output, &[]).unwrap();
             fs::remove_file(&partial).unwrap();
             fs::write(&partial, b"of someone else").unwrap();
             if complete {
@@ -358,7 +427,7 @@ mod tests {
     fn it_appears_complete_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("deep/down/out.wim");
-        let begun = begin(&output, None).unwrap();
+        let begun = begin(&output, &[]).unwrap();
         begun.file().write_all(b"half").unwrap();
         assert_eq!(names(output.parent().unwrap()), [".out.wim.partial"]);
         drop(begun);
@@ -366,7 +435,7 @@ mod tests {
         // What a killed build leaves is emptied.
         fs::write(output.parent().unwrap().join(".out.wim.partial"), b"longer than before")
             .unwrap();
-        let begun = begin(&output, None).unwrap();
+        let begun = begin(&output, &[]).unwrap();
         begun.file().write_all(b"whole").unwrap();
         let stamp = begun.complete().unwrap();
         assert_eq!(names(output.parent().unwrap()), ["out.wim"]);
@@ -387,12 +456,12 @@ mod tests {
     fn two_builds_of_one_output_do_not_mix() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("out.wim");
-        let first = begin(&output, None).unwrap();
-        let second = begin(&output, None);
+        let first = begin(&output, &[]).unwrap();
+        let second = begin(&output, &[]);
         assert!(matches!(second, Err(OutputError::InUse(_))));
-        begin(&folder.path().join("other.wim"), None).unwrap();
+        begin(&folder.path().join("other.wim"), &[]).unwrap();
         first.complete().unwrap();
-        begin(&output, None).unwrap();
+        begin(&output, &[]).unwrap();
         assert_eq!(names(folder.path()), ["out.wim"]);
     }
 
@@ -406,7 +475,7 @@ mod tests {
                 scope.spawn(move || {
                     let mut completed = 0;
                     for _ in 0..50 {
-                        let Ok(begun) = begin(output, None) else { continue };
+                        let Ok(begun) = begin(output, &[]) else { continue };
                         begun.file().write_all(&[number; 1000]).unwrap();
                         begun.complete().unwrap();
                         completed += 1;
@@ -429,16 +498,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().join("base.wim");
         fs::write(&base, b"base").unwrap();
-        let refused = begin(&base, Some(&base));
+        let refused = begin(&base, &[&base]);
         assert!(matches!(refused, Err(OutputError::IsBase(_))));
         #[cfg(unix)]
         {
             let link = folder.path().join("link.wim");
             fs::hard_link(&base, &link).unwrap();
-            let refused = begin(&link, Some(&base));
+            let refused = begin(&link, &[&base]);
             assert!(matches!(refused, Err(OutputError::IsBase(_))));
         }
-        let refused = begin(folder.path(), Some(&base));
+        let refused = begin(folder.path(), &[&base]);
         assert!(matches!(refused, Err(OutputError::NotAFile { .. })));
         assert_eq!(fs::read(&base).unwrap(), b"base");
     }

@@ -59,7 +59,7 @@ fn prepare_step(
     if has_inputs
         && !settings.no_cache
         && let Some(record) = store.json::<PreparedRecord>(RecordKind::Prepared, &key)?
-        && all_there(store, &record.blobs, &plan.output.resources)?
+        && all_there(store, &record.blobs, &plan.output.stored())?
     {
         tracing::info!("step {}: prepared before, key {key}", step.number);
         return Ok(record.prepared);
@@ -72,7 +72,7 @@ fn prepare_step(
     }
     let sink = Sink {
         store,
-        resources: plan.output.resources,
+        resources: plan.output.stored(),
         settings,
         number: step.number,
         taken: Mutex::default(),

@@ -40,32 +40,42 @@ pub fn open(base: &BaseSection, limits: &Limits) -> Result<Arc<Wim>, PlanError> 
     })
 }
 
-/// True when the open file was at `stamp` from its opening until now, and its path still names it: then all that was read of it is
+/// True when each open file was at its stamp from its opening until now, and its path still names it: then all that was read of it is
 /// what was hashed. A WIM that is no file never changes.
 #[must_use]
-pub fn is_unchanged(wim: &Wim, stamp: &Stamp) -> bool {
-    let Some(file) = wim.source().as_file() else { return true };
-    let is_same = |metadata: std::io::Result<std::fs::Metadata>| {
-        metadata.is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
-    };
-    Stamp::of(file.opened()) == *stamp
-        && is_same(file.metadata())
-        && is_same(fs_err::metadata(file.path()))
+pub fn is_unchanged(wim: &Wim, stamps: &[Stamp]) -> bool {
+    wim.volumes().iter().zip(stamps).all(|(volume, stamp)| {
+        let Some(file) = volume.source().as_file() else { return true };
+        let is_same = |metadata: std::io::Result<std::fs::Metadata>| {
+            metadata.is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
+        };
+        Stamp::of(file.opened()) == *stamp
+            && is_same(file.metadata())
+            && is_same(fs_err::metadata(file.path()))
+    })
+}
+
+/// The files of an open WIM: itself, and the further parts of a split set.
+#[must_use]
+pub fn files(wim: &Wim) -> Vec<&Path> {
+    wim.volumes().iter().filter_map(|volume| Some(volume.source().as_file()?.path())).collect()
 }
 
 /// What another tool can do about a WIM of a kind that this version does not read.
 #[must_use]
 pub fn remedy(error: &WimError) -> Option<&'static str> {
     match error {
-        WimError::Unsupported { what } if what.starts_with("split WIM") => {
-            Some(if what.contains("this is part 1 of") {
-                "`wimlib-imagex join OUT.wim *.swm` makes one WIM of all parts, which can be read"
-            } else {
-                "name part 1, and all others with it, when you join them: `wimlib-imagex join OUT.wim *.swm` makes one WIM, which can be read"
-            })
-        }
-        WimError::Unsupported { .. } => Some(
-            "`wimlib-imagex export IN.esd all OUT.wim --compress=LZX` makes a WIM that can be read",
+        WimError::Volumes { .. } => Some(
+            "put all parts of the set into one folder, under the names they had (x.swm, x2.swm, x3.swm ...), and name the first",
+        ),
+        WimError::Unsupported { what } if what.starts_with("pipable") => Some(
+            "`wimlib-imagex export IN.wim all OUT.wim --not-pipable` makes a WIM that can be read",
+        ),
+        WimError::Unsupported { what } if what.starts_with("encrypted") => Some(
+            "an encrypted ESD is what the download service hands out: take the one from the finished installation media",
+        ),
+        WimError::Unsupported { what } if what.starts_with("the old WIM") => Some(
+            "export it with the tool of its time (ImageX of the Windows AIK) into a current WIM",
         ),
         WimError::NotAWim { .. } => Some(
             "give the .wim file itself; in installation media it is sources/install.wim or sources/boot.wim",

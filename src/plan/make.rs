@@ -15,7 +15,7 @@ use super::{
     error::PlanError,
     graph::{self, Reason, Vertex},
     inputs::{self, Control, InputError, ResolvedInputs},
-    key::KeyParts,
+    key::{self, KeyParts},
     lock::{Lock, LockError, LockedBase, LockedFile, LockedInput},
     model::{EpochSource, ImageNames, LockState, Plan, PlannedBase, Step, StepReason},
     order, output, subjects,
@@ -75,11 +75,11 @@ fn attempt(
     let index = base_image::select(&recipe.base, &wim)?;
     let output = output::plan(recipe, &wim, index)?;
     let (base, inputs) = rayon::join(
-        || hash_base(recipe, store, &options.control),
+        || hash_base(recipe, &wim, store, &options.control),
         || resolve_inputs(recipe, store, &options.control),
     );
-    let (inputs, (stamp, blake3)) = (inputs?, base?);
-    if !base_image::is_unchanged(&wim, &stamp) {
+    let (inputs, (stamps, blake3)) = (inputs?, base?);
+    if !base_image::is_unchanged(&wim, &stamps) {
         return Ok(None);
     }
     let metadata_error = |error: crate::format::wim::WimError| damaged_base(recipe, &error);
@@ -89,7 +89,7 @@ fn attempt(
         name: wim.xml().image_name(index).map(str::to_owned),
         wim,
         index,
-        stamp,
+        stamps,
         blake3,
         identity,
     };
@@ -97,7 +97,8 @@ fn attempt(
     output::refuse_own_files(recipe, recipe_path, &lock_path, &inputs)?;
     tracing::info!("base image {index} {:?}: identity {identity}", base.name);
     let steps = order_steps(&recipe.entries, &inputs)?;
-    let warnings = check::steps(recipe, &base, &steps, &inputs, store, options)?;
+    let mut warnings = check::steps(recipe, &base, &steps, &inputs, store, options)?;
+    warnings.extend(output::warnings(recipe, &output));
     let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);
     let lock = lock(recipe, recipe_path, &base, &inputs, epoch)?;
     let lock_state = compare_lock(&lock, &lock_path);
@@ -153,23 +154,36 @@ pub fn lock_path(recipe_path: &Path) -> PathBuf {
     recipe_path.with_extension("lock")
 }
 
+/// Hashes the files of the base; a split set's digest is that of its parts' digests.
 fn hash_base(
     recipe: &Recipe,
+    wim: &Wim,
     store: &Store,
     control: &Control<'_>,
-) -> Result<(Stamp, Blake3), PlanError> {
-    let wim = &recipe.base.wim;
-    inputs::digest_of_file(&wim.value, store, control).map_err(|error| match error {
-        InputError::Store(error) => PlanError::Store(error),
-        InputError::Cancelled => PlanError::Cancelled,
-        error => {
-            let message = "the base image cannot be read";
-            let label = error.to_string();
-            let help = explain(&error).1;
-            let finding = Finding::at(&wim.origin, "base::unreadable", message, label, help);
-            PlanError::Inputs(finding.into())
+) -> Result<(Vec<Stamp>, Blake3), PlanError> {
+    let origin = &recipe.base.wim.origin;
+    let hash = |path: &Path| {
+        inputs::digest_of_file(path, store, control).map_err(|error| match error {
+            InputError::Store(error) => PlanError::Store(error),
+            InputError::Cancelled => PlanError::Cancelled,
+            error => {
+                let message = "the base image cannot be read";
+                let label = error.to_string();
+                let help = explain(&error).1;
+                let finding = Finding::at(origin, "base::unreadable", message, label, help);
+                PlanError::Inputs(finding.into())
+            }
+        })
+    };
+    let files = base_image::files(wim).into_iter().map(hash).collect::<Result<Vec<_>, _>>()?;
+    let digest = match &files[..] {
+        [(_, digest)] => *digest,
+        parts => {
+            let digests: Vec<&[u8]> = parts.iter().map(|(_, digest)| &digest.0[..]).collect();
+            key::key("transom split base 1", &digests)
         }
-    })
+    };
+    Ok((files.into_iter().map(|(stamp, _)| stamp).collect(), digest))
 }
 
 fn changed_base(recipe: &Recipe) -> PlanError {
@@ -397,7 +411,7 @@ fn lock(
         epoch,
         base: LockedBase {
             path: path.to_string_lossy().replace('\\', "/"),
-            size: base.stamp.size,
+            size: base.stamps.iter().map(|stamp| stamp.size).sum(),
             blake3: base.blake3,
             image: base.index,
             metadata,

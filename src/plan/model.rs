@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     base::{digest::Blake3, filetime::FileTime},
-    format::wim::Wim,
+    codec::{Codec, Level},
+    format::wim::{Solid, Wim, WriteSettings},
     recipe::{Finding, Origin, OutputImages},
     servicing::Operation,
     store::{ResourceSettings, Stamp},
@@ -59,9 +60,9 @@ pub struct PlannedBase {
     pub index: u32,
     /// The image's name, if it has one.
     pub name: Option<String>,
-    /// The file's stamp when it was hashed.
-    pub stamp: Stamp,
-    /// BLAKE3 of the file.
+    /// The stamps, when they were hashed, of the file and of the further parts of a split set.
+    pub stamps: Vec<Stamp>,
+    /// BLAKE3 of the file; of a split set that of its parts' digests.
     pub blake3: Blake3,
     /// Identity of the image alone: from the SHA-1 of its metadata, which names all its content.
     pub identity: Blake3,
@@ -83,12 +84,40 @@ pub struct ImageNames {
 pub struct PlannedOutput {
     /// The file.
     pub path: PathBuf,
-    /// Compression of everything in it.
+    /// Compression of what is stored by itself: everything, or the metadata alone when the content of files is solid.
     pub resources: ResourceSettings,
+    /// How the content of files is compressed when it is stored in solid resources.
+    pub solid: Option<Solid>,
+    /// Most bytes of a part of a split set; `None`: one file.
+    pub part_limit: Option<u64>,
     /// Whether it gets an integrity table.
     pub integrity: bool,
     /// Which images of the base it has.
     pub images: OutputImages,
+}
+
+impl PlannedOutput {
+    /// How the file is written.
+    #[must_use]
+    pub fn write_settings(&self, boot_index: u32, rp_fix: bool) -> WriteSettings {
+        let ResourceSettings { codec, chunk_size, level } = self.resources;
+        let (solid, integrity) = (self.solid, self.integrity);
+        WriteSettings { codec, chunk_size, level, solid, integrity, boot_index, rp_fix }
+    }
+
+    /// The form in which the store keeps new content: that of the output, so that a commit copies it. Content of solid resources is compressed with
+    /// its neighbours at the commit; until then it only should not fill the disk.
+    #[must_use]
+    pub fn stored(&self) -> ResourceSettings {
+        match self.solid {
+            None => self.resources,
+            Some(_) => ResourceSettings {
+                codec: Codec::Xpress,
+                chunk_size: Codec::Xpress.default_chunk_size(),
+                level: Level::Fast,
+            },
+        }
+    }
 }
 
 /// Where the epoch comes from.

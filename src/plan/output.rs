@@ -6,9 +6,9 @@ use fs_err as fs;
 
 use super::{error::PlanError, inputs::ResolvedInputs, model::PlannedOutput};
 use crate::{
-    codec::{Codec, Level},
-    format::wim::Wim,
-    recipe::{Finding, OutputImages, Recipe},
+    codec::Codec,
+    format::wim::{Solid, Volume, Wim, WriteSettings},
+    recipe::{Compression, Finding, OutputImages, Recipe},
     store::{ResourceSettings, Stamp},
 };
 
@@ -46,9 +46,24 @@ pub fn plan(recipe: &Recipe, wim: &Wim, index: u32) -> Result<PlannedOutput, Pla
             "give the output another path",
         ));
     }
-    let resources = settings(recipe, wim)?;
+    let (resources, solid) = settings(recipe, wim)?;
     check_name(recipe, wim, index)?;
-    Ok(PlannedOutput { path, resources, integrity: output.integrity, images: output.images })
+    let part_limit = output.split.as_ref().map(|limit| limit.value);
+    if let (Some(_), Some(split)) = (solid, &output.split) {
+        // Said by the base, not by the recipe: that case is refused when the recipe is read.
+        return Err(PlanError::Refused(
+            Finding::at(
+                &split.origin,
+                "output::split-solid",
+                "a solid image cannot be split",
+                "the output is solid because the base is",
+                "choose `compression = \"lzx\"` under `[output]`, or take `split-mib` away",
+            )
+            .into(),
+        ));
+    }
+    let (integrity, images) = (output.integrity, output.images);
+    Ok(PlannedOutput { path, resources, solid, part_limit, integrity, images })
 }
 
 /// Refuses an output or a lock file that would replace, or get into, what the build reads.
@@ -123,32 +138,69 @@ fn real_place(path: &Path) -> PathBuf {
         .unwrap_or_else(|| absolute.clone())
 }
 
-fn settings(recipe: &Recipe, wim: &Wim) -> Result<ResourceSettings, PlanError> {
+/// How resources are compressed, and how solid ones are. What the recipe leaves open is as in the base, as far as Windows reads that.
+fn settings(recipe: &Recipe, wim: &Wim) -> Result<(ResourceSettings, Option<Solid>), PlanError> {
     let output = &recipe.output;
-    let (codec, usual) = match output.compression {
-        Some(codec) => (codec, codec.default_chunk_size()),
-        None => (wim.codec(), wim.chunk_size()),
-    };
-    let chunk_size = output.chunk_size.unwrap_or(usual);
-    let refuse = |code: &'static str, message: String, help: &str| {
-        let label = "this output".to_owned();
-        Err(PlanError::Refused(
-            Finding::at(&output.path.origin, code, message, label, help.to_owned()).into(),
-        ))
-    };
-    if codec == Codec::Lzms {
-        let message = "LZMS cannot be written in this version".to_owned();
-        return refuse(
-            "output::compression",
-            message,
-            "set `compression = \"lzx\"` under `[output]`",
-        );
-    }
-    if !codec.allows_chunk_size(chunk_size) {
+    // Solid resources that are not compressed can be read, but are not written.
+    let of_base = wim.volumes().iter().flat_map(Volume::solids).find(|solid| {
+        let codec = solid.codec();
+        codec != Codec::None && codec.allows_chunk_size(solid.chunk_size())
+    });
+    let of_base =
+        of_base.map(|solid| Solid { codec: solid.codec(), chunk_size: solid.chunk_size() });
+    let resources = |codec, chunk_size| ResourceSettings { codec, chunk_size, level: output.level };
+    let each = |codec: Codec, usual| -> Result<ResourceSettings, PlanError> {
+        let chunk_size = output.chunk_size.unwrap_or(usual);
+        if codec.allows_chunk_size(chunk_size) {
+            return Ok(resources(codec, chunk_size));
+        }
         let message = format!("{codec} does not allow chunks of {chunk_size} bytes");
-        return refuse("output::chunk-size", message, "leave `chunk-size` out");
+        let label = "this output".to_owned();
+        let help = "leave `chunk-kib` out".to_owned();
+        let finding = Finding::at(&output.path.origin, "output::chunk-size", message, label, help);
+        Err(PlanError::Refused(finding.into()))
+    };
+    let around_solid = resources(Codec::Lzms, Codec::Lzms.default_chunk_size());
+    match (output.compression, of_base) {
+        (Some(Compression::Each(codec)), _) => Ok((each(codec, codec.default_chunk_size())?, None)),
+        (Some(Compression::Solid), of_base) => {
+            let usual = Solid::default();
+            // Solid resources of the base's own form are copied.
+            let chunk_size = of_base.filter(|base| base.codec == usual.codec).unwrap_or(usual);
+            let chunk_size = output.chunk_size.unwrap_or(chunk_size.chunk_size);
+            Ok((around_solid, Some(Solid { chunk_size, ..usual })))
+        }
+        (None, Some(solid)) => Ok((around_solid, Some(solid))),
+        (None, None) => {
+            let codec = wim.codec();
+            // What Windows cannot read is written only when the recipe says so.
+            let as_base = WriteSettings {
+                codec,
+                chunk_size: wim.chunk_size(),
+                level: output.level,
+                solid: None,
+                integrity: false,
+                boot_index: 0,
+                rp_fix: false,
+            };
+            let usual = match as_base.unreadable_by_windows() {
+                None => as_base.chunk_size,
+                Some(_) => codec.default_chunk_size(),
+            };
+            Ok((each(codec, usual)?, None))
+        }
     }
-    Ok(ResourceSettings { codec, chunk_size, level: Level::default() })
+}
+
+/// What must be said about an output that Windows cannot read.
+#[must_use]
+pub fn warnings(recipe: &Recipe, output: &PlannedOutput) -> Vec<Finding> {
+    let warn = |text: String| {
+        let label = "the output will be such a file".to_owned();
+        let help = "leave `chunk-kib` out to get what Windows reads".to_owned();
+        Finding::at(&recipe.output.path.origin, "output::not-for-windows", text, label, help)
+    };
+    output.write_settings(0, false).unreadable_by_windows().map(warn).into_iter().collect()
 }
 
 /// Two images of one WIM cannot have one name.

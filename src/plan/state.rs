@@ -1,5 +1,7 @@
 //! What the store knows of a plan: which steps are cached, why others are not, and whether the output is there already.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -8,12 +10,13 @@ use super::{
 };
 use crate::{
     base::digest::Blake3,
+    format::wim::part_path,
     recipe::OutputImages,
     store::{RecordKind, Stamp, Store, StoreError},
 };
 
 /// Raised when the same image and settings are written as other bytes.
-const COMMIT_VERSION: u32 = 2;
+const COMMIT_VERSION: u32 = 3;
 
 /// What is remembered of a step under its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,11 +36,22 @@ pub struct OutputRecord {
     pub commit: Blake3,
     /// The file as it was when it was written.
     pub stamp: Stamp,
-    /// True when the stamp is too coarse to tell a change right after the build: it is then not believed.
+    /// The further parts of a split set.
+    #[serde(default)]
+    pub parts: Vec<Stamp>,
+    /// True when a stamp is too coarse to tell a change right after the build: it is then not believed.
     #[serde(default)]
     pub racy: bool,
     /// Its steps in order.
     pub steps: Vec<BuiltStep>,
+}
+
+impl OutputRecord {
+    /// Size of all parts in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.stamp.size + self.parts.iter().map(|part| part.size).sum::<u64>()
+    }
 }
 
 /// A step of a past build.
@@ -178,10 +192,15 @@ pub fn last_build(plan: &Plan, store: &Store) -> Result<Option<OutputRecord>, St
 /// True when the output at its place is what a commit of `state` would write: by its stamp, nothing is read.
 #[must_use]
 pub fn is_current(plan: &Plan, state: &Blake3, last: &OutputRecord) -> bool {
+    let is_there = |path: &Path, stamp: &Stamp| {
+        fs_err::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
+    };
     last.commit == commit_key(plan, state)
         && !last.racy
-        && fs_err::metadata(&plan.output.path)
-            .is_ok_and(|metadata| Stamp::of(&metadata) == last.stamp)
+        && is_there(&plan.output.path, &last.stamp)
+        && (2..)
+            .zip(&last.parts)
+            .all(|(number, stamp)| is_there(&part_path(&plan.output.path, number), stamp))
 }
 
 /// The name of the plan's output in the store: the same for every way to write its path.
@@ -207,6 +226,12 @@ pub fn commit_key(plan: &Plan, state: &Blake3) -> Blake3 {
         Some(text) => [&[1], text.as_bytes()].concat(),
     };
     let integrity = [u8::from(output.integrity)];
+    let solid = output.solid.map_or_else(Vec::new, |solid| {
+        let text =
+            format!("{}-{}-{}", solid.codec, solid.chunk_size, solid.codec.encoder_version());
+        text.into_bytes()
+    });
+    let part_limit = output.part_limit.unwrap_or(0).to_le_bytes();
     key::key(
         "transom commit 1",
         &[
@@ -218,6 +243,8 @@ pub fn commit_key(plan: &Plan, state: &Blake3) -> Blake3 {
             &output.resources.codec.encoder_version().to_le_bytes(),
             &output.resources.chunk_size.to_le_bytes(),
             level.as_bytes(),
+            &solid,
+            &part_limit,
             &integrity,
             images.as_bytes(),
             &text(&plan.image.name),

@@ -27,8 +27,8 @@ mod vars;
 pub use finding::{Finding, Findings};
 pub use load::{Files, HostFiles, load, load_from};
 pub use model::{
-    BaseSection, Entry, Expect, ImageSection, ImageSelect, InputDecl, OutputImages, OutputSection,
-    PolicySection, Recipe,
+    BaseSection, Compression, Entry, Expect, ImageSection, ImageSelect, InputDecl, OutputImages,
+    OutputSection, PolicySection, Recipe,
 };
 pub(crate) use paths::same as same_path;
 pub use source::{Located, Origin, Source, Sources};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     base::filetime::FileTime,
-    codec::Codec,
+    codec::{Codec, Level},
     servicing::{InputId, Operation, WhenNotNative},
 };
 
@@ -97,15 +97,39 @@ pub struct OutputSection {
     /// The WIM to write.
     pub path: Located<PathBuf>,
     /// How it is compressed; `None`: as the base is.
-    pub compression: Option<Codec>,
-    /// Bytes that are compressed together; `None`: the codec's default, or as the base when that decides the compression too.
+    pub compression: Option<Compression>,
+    /// Effort for what has to be compressed.
+    pub level: Level,
+    /// Bytes that are compressed together; `None`: the compression's default, or as the base when that decides the compression too.
     pub chunk_size: Option<u32>,
+    /// Most bytes of a part of a split set; `None`: one file.
+    pub split: Option<Located<u64>>,
     /// True: with an integrity table.
     pub integrity: bool,
     /// Which images the output has.
     pub images: OutputImages,
     /// The time of everything new; `None`: `SOURCE_DATE_EPOCH`, else the base image's own time.
     pub epoch: Option<FileTime>,
+}
+
+/// How an output is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Each resource by itself.
+    Each(Codec),
+    /// The content of files together, in LZMS.
+    Solid,
+}
+
+impl Compression {
+    /// The codec of what takes most room.
+    #[must_use]
+    pub fn codec(self) -> Codec {
+        match self {
+            Self::Each(codec) => codec,
+            Self::Solid => Codec::Lzms,
+        }
+    }
 }
 
 /// Which images the output has.

@@ -16,11 +16,7 @@ const fn required(name: &'static str, shape: &'static Shape, about: &'static str
 }
 
 const fn word(text: &'static str, about: &'static str) -> Word {
-    Word { text, about, later: false, number: None, also: &[] }
-}
-
-const fn later(text: &'static str) -> Word {
-    Word { text, about: "", later: true, number: None, also: &[] }
+    Word { text, about, number: None, also: &[] }
 }
 
 /// A table whose keys merge one by one.
@@ -403,7 +399,6 @@ static WHEN_NOT_NATIVE: Shape = Shape::Choice {
 };
 
 static OUTPUT: Shape = Shape::Table(&TableShape {
-    later: &[("split-mib", "write a split WIM")],
     ..table(
         "the section [output]",
         "What is written, and how.",
@@ -411,9 +406,19 @@ static OUTPUT: Shape = Shape::Table(&TableShape {
             required("path", &PATH, "the WIM to write; its folder is made"),
             key("compression", &COMPRESSION, "how it is compressed; default: as the base"),
             key(
+                "level",
+                &LEVEL,
+                "how much time compressing may take for how much size; default: `default`",
+            ),
+            key(
                 "chunk-kib",
                 &CHUNK,
-                "bytes that are compressed together, in KiB; default: 32, or as the base when the compression is the base's",
+                "bytes that are compressed together, in KiB; default: what Windows reads, or as the base when the compression is the base's",
+            ),
+            key(
+                "split-mib",
+                &SPLIT,
+                "write a split set (.swm) with parts of at most this many MiB, unless one content or the metadata alone is larger; not with `compression = \"solid\"`",
             ),
             key(
                 "integrity",
@@ -434,15 +439,32 @@ static COMPRESSION: Shape = Shape::Choice {
         word("none", "stored as it is"),
         word("xpress", "fast"),
         word("lzx", "small"),
-        later("lzms"),
-        later("solid"),
+        word("lzms", "smaller; each file alone, for tools that read version 0xE00"),
+        word(
+            "solid",
+            "smallest: files together in LZMS, as in an install.esd; slow to make and to read",
+        ),
     ],
     other: None,
 };
+static LEVEL: Shape = Shape::Choice {
+    words: &[
+        word("fast", "half the time or less, some per cent larger"),
+        word("default", "what golden images are built with every day"),
+        word("high", "many times the time for some per cent less"),
+        word("max", "twice the time of `high` for less than a per cent: for releases"),
+    ],
+    other: None,
+};
+static SPLIT: Shape = Shape::Integer {
+    least: 1,
+    most: 1 << 20,
+    help: "FAT32 media hold files below 4096 MiB: 3800 leaves room",
+};
 static CHUNK: Shape = Shape::Integer {
     least: 4,
-    most: 2048,
-    help: "a power of two: 4 to 64 for xpress, 32 to 2048 for lzx",
+    most: 65536,
+    help: "a power of two: 4 to 64 for xpress, 32 to 2048 for lzx, 32 to 65536 for lzms and solid",
 };
 static IMAGES: Shape = Shape::Choice {
     words: &[

@@ -53,8 +53,6 @@ pub(crate) struct Pattern {
 pub(crate) struct Word {
     pub(crate) text: &'static str,
     pub(crate) about: &'static str,
-    /// True: known, but not in this version.
-    pub(crate) later: bool,
     /// What Windows writes for it, where that is a number.
     pub(crate) number: Option<u8>,
     /// Other words that people know it by.
@@ -69,7 +67,7 @@ impl Word {
 
     /// True when people call it so.
     fn is_called(&self, text: &str) -> bool {
-        !self.later && self.also.iter().any(|name| name.eq_ignore_ascii_case(text))
+        self.also.iter().any(|name| name.eq_ignore_ascii_case(text))
     }
 }
 
@@ -137,8 +135,7 @@ impl Shape {
             Self::Integer { .. } => "a whole number".to_owned(),
             Self::Time => "a time such as 2026-11-01T00:00:00Z".to_owned(),
             Self::Choice { words, other } => {
-                let words = words.iter().filter(|word| !word.later).map(|word| word.text);
-                let words = list(words, "or");
+                let words = list(words.iter().map(|word| word.text), "or");
                 other.map_or_else(|| words.clone(), |other| format!("{words}, or {}", other.what))
             }
             Self::List { of, .. } => match of {
@@ -267,16 +264,7 @@ fn check_text(node: &Node, text: &str, key: &str, shape: &Shape, findings: &mut 
         )),
         Shape::Choice { words, other } => {
             let word = words.iter().find(|word| word.text == text);
-            if word.is_some_and(|word| word.later) {
-                let known = words.iter().filter(|word| !word.later).map(|word| word.text);
-                findings.push(Finding::at(
-                    &node.origin,
-                    "recipe::not-yet",
-                    format!("this version of Transom cannot do `{key} = \"{text}\"` yet"),
-                    "not in this version",
-                    format!("use {}", list(known, "or")),
-                ));
-            } else if word.is_none() && !other.is_some_and(|other| (other.matches)(text)) {
+            if word.is_none() && !other.is_some_and(|other| (other.matches)(text)) {
                 findings.push(Finding::at(
                     &node.origin,
                     "recipe::wrong-value",
@@ -333,7 +321,7 @@ fn meant(key: &str, value: &Value, shape: &Shape) -> Option<String> {
     let single = std::slice::from_ref(shape);
     let shapes = if let Shape::OneOf(shapes) = shape { *shapes } else { single };
     let words = shapes.iter().find_map(|shape| match shape {
-        Shape::Choice { words, .. } => Some(words.iter().filter(|word| !word.later)),
+        Shape::Choice { words, .. } => Some(words.iter()),
         _ => None,
     });
     let takes = |wanted: fn(&Shape) -> bool| shapes.iter().any(wanted);

@@ -222,6 +222,19 @@ impl Store {
         Err(StoreError::Lost(blob.blake3))
     }
 
+    /// The content of a blob, decoded as it is read. The object is verified; what is decoded is not, so who reads it compares a digest.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when no sound form is there; otherwise when it cannot be read.
+    pub fn content(&self, blob: &StoredBlob) -> Result<Arc<dyn ReadAt>, StoreError> {
+        while let Some(name) = self.any_form(blob)? {
+            if let Some((resource, header)) = self.verified(&name, blob)? {
+                return header.decoded(&resource);
+            }
+        }
+        Err(StoreError::Lost(blob.blake3))
+    }
+
     /// The content of a blob, verified.
     ///
     /// # Errors

@@ -15,10 +15,12 @@ cp -r "$here/../../src" "$1/tree/"
 "$here/two_builds.sh" "$base"
 wim=$1/smoke.wim
 wimlib-imagex capture "$1/tree" "$wim" Smoke --no-acls >/dev/null
-"$here/wim_peers.sh" "$1/tree" "$wim"
+BASES=$wim KINDS="xpress:default=XPRESS:50 lzx:fast=LZX:10 lzms:fast=LZMS:20 solid:fast=solid:20" "$here/wim_peers.sh" "$1/tree"
 
 hive=$1/SYSTEM
 "$transom" wim cat "$base" --index 1 Windows/System32/config/SYSTEM > "$hive"
 # As the release profile, so that what the demo compiled is used again.
 export CARGO_PROFILE_BENCH_DEBUG=false CARGO_PROFILE_BENCH_STRIP=symbols
 "$here/hive/run.sh" "$hive"
+head -c 300000 "$transom" > "$1/sample"
+"$here/codec_peers.sh" "$1/sample"

@@ -58,6 +58,7 @@ impl Wim {
         let codec = match number(&bytes, 16, 4) {
             flags if flags & 0x2_0000 != 0 => Codec::Xpress,
             flags if flags & 0x4_0000 != 0 => Codec::Lzx,
+            flags if flags & 0x8_0000 != 0 => Codec::Lzms,
             flags => panic!("{}: flags {flags:#x}", path.display()),
         };
         let chunk_size = number(&bytes, 20, 4);
@@ -114,13 +115,13 @@ impl Wim {
     }
 
     /// The same WIM with every resource compressed by our encoder.
-    fn recompressed(&self) -> Vec<u8> {
+    fn recompressed(&self, level: Level) -> Vec<u8> {
         let table = Resource::read(&self.bytes, 0x30);
         let mut entries = self.bytes[table.offset..table.offset + table.size].to_vec();
         let mut output = self.bytes[..HEADER_SIZE].to_vec();
         for at in self.entries() {
             let content = self.content(Resource::read(&self.bytes, at)).unwrap();
-            let stored = self.compress(&content);
+            let stored = self.compress(&content, level);
             let entry = at - table.offset;
             let raw = stored.len() >= content.len();
             let resource = Resource {
@@ -143,9 +144,9 @@ impl Wim {
     }
 
     /// Chunk table and chunks.
-    fn compress(&self, content: &[u8]) -> Vec<u8> {
+    fn compress(&self, content: &[u8], level: Level) -> Vec<u8> {
         let chunk_size = self.chunk_size.try_into().unwrap();
-        let mut encoder = encoder(self.codec, chunk_size, Level::Fast).unwrap();
+        let mut encoder = encoder(self.codec, chunk_size, level).unwrap();
         let table_size = 4 * (content.len().div_ceil(self.chunk_size) - 1);
         let mut stored = vec![0; table_size];
         for (i, chunk) in content.chunks(self.chunk_size).enumerate() {
@@ -172,6 +173,10 @@ fn write_files(folder: &Path) {
     fs_err::write(folder.join("program"), &program[middle..program.len().min(middle + 700_000)])
         .unwrap();
     fs_err::write(folder.join("empty"), []).unwrap();
+    // Sound: what delta matches are for.
+    let wave = |i: i32| i * i / 97 % 20_000 - 10_000 + i % 7 * 300;
+    let sound: Vec<u8> = (0..40_000).flat_map(|i| wave(i).to_le_bytes()[..2].to_vec()).collect();
+    fs_err::write(folder.join("sound"), sound).unwrap();
 }
 
 /// Captures a folder with wimlib.
@@ -234,8 +239,38 @@ fn what_wimlib_compresses_decodes_and_what_we_compress_wimlib_verifies() {
         assert_eq!(wim.chunk_size, chunk_size);
         let (right, wrong) = wim.check();
         assert!(right >= 10 && wrong.is_empty(), "{compression} {chunk_size}: {right} {wrong:?}");
-        let recompressed = wim.recompressed();
+        let recompressed = wim.recompressed(Level::Fast);
         let (limit, size) = (wim.bytes.len() / 100 * 110, recompressed.len());
+        assert!(size <= limit, "{compression} {chunk_size}: {size} bytes, more than {limit}");
+        fs_err::write(&ours, recompressed).unwrap();
+        wimlib.run(["verify".as_ref(), ours.as_os_str()]);
+    }
+}
+
+#[test]
+fn lzms_decodes_from_wimlib_and_wimlib_verifies_ours() {
+    let Some(wimlib) = oracle("wimlib-imagex") else { return };
+    let folder = temporary_folder();
+    let files = folder.path().join("files");
+    fs_err::create_dir(&files).unwrap();
+    write_files(&files);
+    let (theirs, ours) = (folder.path().join("theirs.wim"), folder.path().join("ours.wim"));
+    let settings = [
+        ("LZMS:20", 1 << 15, Level::Fast, 125),
+        ("LZMS:50", 1 << 15, Level::High, 103),
+        ("LZMS:100", 1 << 16, Level::Max, 103),
+        ("LZMS:50", 1 << 17, Level::Default, 110),
+        ("LZMS:50", 1 << 20, Level::High, 103),
+        ("LZMS:20", 1 << 26, Level::Default, 110),
+    ];
+    for (compression, chunk_size, level, per_cent) in settings {
+        capture(&wimlib, &files, &theirs, compression, chunk_size);
+        let wim = Wim::read(&theirs);
+        assert_eq!((wim.codec, wim.chunk_size), (Codec::Lzms, chunk_size));
+        let (right, wrong) = wim.check();
+        assert!(right >= 10 && wrong.is_empty(), "{compression} {chunk_size}: {right} {wrong:?}");
+        let recompressed = wim.recompressed(level);
+        let (limit, size) = (wim.bytes.len() / 100 * per_cent, recompressed.len());
         assert!(size <= limit, "{compression} {chunk_size}: {size} bytes, more than {limit}");
         fs_err::write(&ours, recompressed).unwrap();
         wimlib.run(["verify".as_ref(), ours.as_os_str()]);

@@ -163,3 +163,49 @@ fn the_output_differs_from_the_base_by_exactly_the_recipe() {
         ]
     );
 }
+
+/// The store's content is decoded and compressed anew on all threads at once; each of these waited for another.
+#[test]
+fn a_build_that_changes_the_compression_ends_with_any_number_of_jobs() {
+    let folder = temporary_folder();
+    let (_, base, _) = demo(folder.path());
+    let workspace = folder.path().join("transom-demo");
+    assert!(base.exists());
+    for number in 0..3 {
+        let text = format!("line {number} of a long text\r\n").repeat(60_000);
+        fs_err::write(workspace.join(format!("files/Contoso/long{number}.txt")), text).unwrap();
+    }
+    let recipe = fs_err::read_dir(&workspace)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .unwrap();
+    let text = fs_err::read_to_string(&recipe).unwrap();
+    for (jobs, codec) in [("2", "lzx"), ("1", "xpress"), ("2", "none"), ("1", "lzms")] {
+        let start = text.find("[output]").unwrap();
+        let output: String = text[start..]
+            .lines()
+            .filter(|line| !line.starts_with("compression"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let output = output.replace("[output]", &format!("[output]\ncompression = \"{codec}\""));
+        fs_err::write(&recipe, format!("{}{output}", &text[..start])).unwrap();
+        let mut child = transom(folder.path())
+            .args(["build", "--jobs", jobs])
+            .arg(&recipe)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let ended = (0..1200).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            child.try_wait().unwrap()
+        });
+        if ended.is_none() {
+            child.kill().unwrap();
+        }
+        assert!(
+            ended.is_some_and(|status| status.success()),
+            "{codec} with {jobs} jobs: {ended:?}"
+        );
+    }
+}

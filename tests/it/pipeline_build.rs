@@ -299,7 +299,7 @@ fn the_same_output_cannot_be_built_twice_at_once() {
     let output = place.path("out/golden.wim");
     let held = pipeline::output::PartialOutput::begin(
         &output,
-        None,
+        &[],
         &transom::plan::inputs::ResolvedInputs::new(),
     )
     .unwrap();

@@ -118,6 +118,17 @@ impl Place {
         self.plan_with(&self.store(), &Options::default()).unwrap()
     }
 
+    /// What planning says that cannot be.
+    pub(crate) fn plan_error(&self) -> String {
+        let error = self.plan_with(&self.store(), &Options::default()).unwrap_err();
+        format!("{:?}", miette::Report::new(error))
+    }
+
+    /// Empties the cache.
+    pub(crate) fn forget(&self) {
+        fs_err::remove_dir_all(self.path("store")).unwrap();
+    }
+
     /// Plans and builds.
     pub(crate) fn build(&self) -> (Outcome, Told) {
         let (result, told) = self.try_build(&Settings::default(), usize::MAX);

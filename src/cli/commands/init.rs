@@ -19,7 +19,6 @@ use crate::{
         exit::{Exit, Failure, Problem},
         failures,
     },
-    codec::Codec,
     format::wim::Wim,
 };
 
@@ -185,12 +184,7 @@ fn recipe(wim: &Wim, index: u32, wim_path: &str) -> String {
     text.push_str(BODY);
     let of = output_part(wim, index);
     let _ = writeln!(text, "[output]\npath = {}", quoted(&format!("out/{stem}{of}-golden.wim")));
-    if wim.codec() == Codec::Lzms {
-        text.push_str(COMPRESSION_OF_LZMS);
-        text.push_str(TAIL.split_once('\n').map_or("", |(_, rest)| rest));
-    } else {
-        text.push_str(TAIL);
-    }
+    text.push_str(TAIL);
     text
 }
 
@@ -238,11 +232,9 @@ const BODY: &str = r##"
 
 "##;
 
-/// Instead of the first line of [`TAIL`].
-const COMPRESSION_OF_LZMS: &str = r#"compression = "lzx"            # the base is LZMS, which this version cannot write; none | xpress | lzx
-"#;
-
-const TAIL: &str = r#"# compression = "lzx"          # none | xpress | lzx; without it as the base
+const TAIL: &str = r#"# compression = "lzx"          # none | xpress | lzx | lzms | solid; without it as the base
+# level = "high"               # fast | default | high | max: time for size
+# split-mib = 3800             # a set of .swm files, for FAT32 media
 # integrity = true             # write an integrity table
 # images = "all"               # keep the base's other images; without it the built image alone
 # epoch = 2026-11-01T00:00:00Z # time of everything new; without it the base image's own

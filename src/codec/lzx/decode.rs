@@ -4,8 +4,8 @@ use super::e8;
 use super::tables::{
     ALIGNED_BITS, ALIGNED_SYMBOLS, BLOCK_ALIGNED, BLOCK_UNCOMPRESSED, BLOCK_VERBATIM,
     DEFAULT_BLOCK_SIZE, EXTRA_BITS, LENGTH_SYMBOLS, LITERALS, LONG_LENGTH_HEADER, MAX_MAIN_SYMBOLS,
-    MIN_MATCH, OFFSET_ADJUSTMENT, PRECODE_LONG_ZEROS, PRECODE_RUN, PRECODE_SHORT_ZEROS,
-    PRECODE_SYMBOLS, RECENT_OFFSETS, SLOT_BASE, has_wide_block_size, slots,
+    MIN_MATCH, OFFSET_ADJUSTMENT, PRECODE_LONG_ZEROS, PRECODE_SHORT_ZEROS, PRECODE_SYMBOLS,
+    RECENT_OFFSETS, SLOT_BASE, has_wide_block_size, slots,
 };
 use crate::codec::bits::BitReader;
 use crate::codec::copy::copy_match;
@@ -146,12 +146,23 @@ fn low_byte(value: u32) -> u8 {
 
 /// Literals carry their byte; matches their length header (3 bits), their slot (6 bits) and the number of extra bits.
 fn main_payload(symbol: u32) -> u32 {
-    if symbol < 256 {
-        return LITERAL | symbol << PAYLOAD_SHIFT;
-    }
-    let slot = (symbol - 256) >> 3;
-    let extra = u32::from(EXTRA_BITS[slot as usize]);
-    ((symbol - 256) | (extra << 9)) << PAYLOAD_SHIFT
+    const PAYLOADS: [u32; MAX_MAIN_SYMBOLS] = {
+        let mut payloads = [0; MAX_MAIN_SYMBOLS];
+        let mut index = 0;
+        let mut symbol = 0u32;
+        while index < MAX_MAIN_SYMBOLS {
+            payloads[index] = if index < LITERALS {
+                LITERAL | symbol << PAYLOAD_SHIFT
+            } else {
+                let extra = EXTRA_BITS[(index - LITERALS) / 8] as u32;
+                ((symbol - 256) | (extra << 9)) << PAYLOAD_SHIFT
+            };
+            index += 1;
+            symbol += 1;
+        }
+        payloads
+    };
+    PAYLOADS.get(symbol as usize).copied().unwrap_or(0)
 }
 
 /// Reads the changes of some code lengths.
@@ -171,10 +182,15 @@ fn read_lengths(
     while next < lengths.len() {
         reader.refill();
         let symbol = read_precode_symbol(reader, precode)?;
+        if symbol < PRECODE_SHORT_ZEROS {
+            lengths[next] = difference(lengths[next], symbol);
+            next += 1;
+            continue;
+        }
         let (run, value) = match symbol {
             PRECODE_SHORT_ZEROS => (4 + reader.take(4), 0),
             PRECODE_LONG_ZEROS => (20 + reader.take(5), 0),
-            PRECODE_RUN => {
+            _ => {
                 let run = 4 + reader.take(1);
                 let symbol = read_precode_symbol(reader, precode)?;
                 if symbol >= PRECODE_SHORT_ZEROS {
@@ -182,7 +198,6 @@ fn read_lengths(
                 }
                 (run, difference(lengths[next], symbol))
             }
-            _ => (1, difference(lengths[next], symbol)),
         };
         let run = lengths.get_mut(next..next + run as usize);
         let run = run.ok_or_else(|| damaged("a run past the end of the code lengths"))?;
@@ -194,7 +209,8 @@ fn read_lengths(
 
 /// The new length that a precode symbol (0 to 16) makes of an old one.
 fn difference(old: u8, symbol: u32) -> u8 {
-    low_byte((u32::from(old) + 17 - symbol) % 17)
+    let difference = u32::from(old).wrapping_sub(symbol);
+    low_byte(difference.min(difference.wrapping_add(17)))
 }
 
 /// Takes a precode symbol; 15 bits must be available.
@@ -207,6 +223,17 @@ fn read_precode_symbol(
     reader.consume(entry.bits());
     Ok(entry.payload())
 }
+
+/// The smallest offset of each slot. The root of the table of the aligned code has no codes that are too long for it.
+const OFFSET_BASE: [u32; 64] = {
+    let mut base = [0; 64];
+    let mut slot = RECENT_OFFSETS;
+    while slot < SLOT_BASE.len() {
+        base[slot] = SLOT_BASE[slot] - OFFSET_ADJUSTMENT;
+        slot += 1;
+    }
+    base
+};
 
 /// Decodes the items of a compressed block up to output position `end`.
 pub(super) fn decode_block<const ALIGNED: bool>(
@@ -221,25 +248,38 @@ pub(super) fn decode_block<const ALIGNED: bool>(
     // A copy, so that it lives in registers.
     let State { mut reader, mut position, mut recent } = *state;
     while position < end {
+        // 48 bits: enough for three codes of the root's 11 bits, the third of them no match.
         reader.refill();
         let mut entry = codes.main.root(reader.peek());
         if entry.is_literal() {
             reader.consume(entry.bits());
             output[position] = entry.byte();
             position = position.wrapping_add(1);
+            entry = codes.main.root(reader.peek());
+            if entry.is_literal() {
+                // What lies behind the end of the block is decoded again later.
+                let Some(next) = output.get_mut(position).filter(|_| position < end) else { break };
+                reader.consume(entry.bits());
+                *next = entry.byte();
+                position = position.wrapping_add(1);
+                entry = codes.main.root(reader.peek());
+                if entry.is_literal() {
+                    let Some(next) = output.get_mut(position).filter(|_| position < end) else {
+                        break;
+                    };
+                    reader.consume(entry.bits());
+                    *next = entry.byte();
+                    position = position.wrapping_add(1);
+                    continue;
+                }
+                reader.refill();
+            }
             if position == end {
                 break;
             }
-            entry = codes.main.root(reader.peek());
-            if entry.is_literal() {
-                reader.consume(entry.bits());
-                output[position] = entry.byte();
-                position = position.wrapping_add(1);
-                continue;
-            }
-            reader.refill();
         }
         if entry.is_special() {
+            reader.refill();
             entry = codes.main.long(reader.peek()).ok_or(UNKNOWN_CODE)?;
             if entry.is_literal() {
                 reader.consume(entry.bits());
@@ -249,6 +289,7 @@ pub(super) fn decode_block<const ALIGNED: bool>(
             }
         }
         reader.consume(entry.bits());
+        // At least 26 bits are available: enough for a length code, or 14 bits and an aligned code, or 17 bits.
         let mut length = entry.payload() & 7;
         if length == LONG_LENGTH_HEADER {
             let entry = codes.length.get(reader.peek()).ok_or(UNKNOWN_CODE)?;
@@ -256,7 +297,6 @@ pub(super) fn decode_block<const ALIGNED: bool>(
             length = length.wrapping_add(entry.payload());
             reader.refill();
         }
-        // At least 32 bits are available: enough for 14 bits and an aligned code, or 17 bits.
         let slot = (entry.payload() >> 3 & 63) as usize;
         let offset = if slot < RECENT_OFFSETS {
             recent.swap(0, slot);
@@ -265,17 +305,18 @@ pub(super) fn decode_block<const ALIGNED: bool>(
             let extra = entry.payload() >> 9 & 31;
             let bits = if ALIGNED && extra >= ALIGNED_BITS {
                 let high = reader.take(extra.wrapping_sub(ALIGNED_BITS)) << ALIGNED_BITS;
-                let entry = codes.aligned.get(reader.peek()).ok_or(UNKNOWN_CODE)?;
+                let entry = codes.aligned.root(reader.peek());
+                if entry.is_special() {
+                    return Err(UNKNOWN_CODE);
+                }
                 reader.consume(entry.bits());
                 high | entry.payload()
             } else {
                 reader.take(extra)
             };
-            let base = SLOT_BASE.get(slot).copied().unwrap_or(0);
-            recent[2] = recent[1];
-            recent[1] = recent[0];
-            recent[0] = base.wrapping_add(bits).wrapping_sub(OFFSET_ADJUSTMENT);
-            recent[0]
+            let offset = OFFSET_BASE[slot].wrapping_add(bits);
+            recent = [offset, recent[0], recent[1]];
+            offset
         } as usize;
         let length = (length as usize).wrapping_add(MIN_MATCH);
         if offset > position {

@@ -1,12 +1,12 @@
 //! Encoding of LZX chunks: translation of calls, parsing into sequences, cutting into blocks, and writing the blocks.
 //!
-//! The parser ([`super::lazy`]) knows nothing of blocks, the block writer ([`super::block`]) nothing of how the sequences
-//! were found: other levels are other parsers.
+//! The parser of the low levels ([`super::lazy`]) knows nothing of blocks, that of the high ones ([`super::optimal`]) finds them itself; the
+//! block writer ([`super::block`]) knows nothing of how the sequences were found.
 
 use super::block::BlockWriter;
 use super::e8;
-use super::lazy::Parser;
 use super::split::Splitter;
+use super::{lazy, optimal};
 use crate::codec::bits::{BitWriter, WRITER_SLACK};
 use crate::codec::matches::{Position, Window};
 use crate::codec::{Encode, Level};
@@ -50,22 +50,67 @@ impl Sequence {
 #[derive(Debug)]
 pub(in crate::codec) struct Encoder<P, const SIZE: usize, const FOURS: usize> {
     parser: Parser<P, SIZE, FOURS>,
-    splitter: Splitter,
     blocks: BlockWriter,
     /// The chunk with its calls translated.
     window: Window<SIZE>,
     sequences: Vec<Sequence>,
 }
 
+/// How the level cuts chunks into sequences.
+#[derive(Debug)]
+enum Parser<P, const SIZE: usize, const FOURS: usize> {
+    Lazy(lazy::Parser<P, SIZE, FOURS>, Box<Splitter>),
+    Optimal(Box<optimal::Parser<P, SIZE, FOURS>>),
+}
+
 impl<P: Position, const SIZE: usize, const FOURS: usize> Encoder<P, SIZE, FOURS> {
     /// An encoder for chunks of at most `chunk_size` bytes, which must be a size that WIM allows.
     pub(in crate::codec) fn new(chunk_size: u32, level: Level) -> Self {
+        let slots = slots(chunk_size);
+        let parser = match level {
+            Level::Fast | Level::Default => {
+                // In chunks of 32 KiB, cutting saved 0.2 % of the size for 5 % of the time.
+                Parser::Lazy(lazy::Parser::new(level), Box::new(Splitter::new(2000, 32 << 10)))
+            }
+            Level::High | Level::Max => {
+                Parser::Optimal(Box::new(optimal::Parser::new(level, slots)))
+            }
+        };
         Self {
-            parser: Parser::new(level),
-            splitter: Splitter::new(),
-            blocks: BlockWriter::new(chunk_size, slots(chunk_size)),
+            parser,
+            blocks: BlockWriter::new(chunk_size, slots),
             window: Window::new(),
             sequences: Vec::new(),
+        }
+    }
+
+    /// Writes the blocks of the chunk in the window.
+    fn write_blocks(&mut self, writer: &mut BitWriter<'_>) {
+        let sequences = &mut self.sequences;
+        let data = self.window.chunk();
+        let mut start = 0;
+        match &mut self.parser {
+            Parser::Lazy(parser, splitter) => {
+                sequences.clear();
+                parser.parse(&self.window, sequences);
+                let mut sequences = sequences.as_slice();
+                while !sequences.is_empty() {
+                    let taken = splitter.next_block(&data[start..], sequences);
+                    let (block, after) = sequences.split_at(taken);
+                    let size = block.iter().map(|sequence| sequence.size()).sum::<usize>();
+                    self.blocks.write(writer, &data[start..start + size], block);
+                    start += size;
+                    sequences = after;
+                }
+            }
+            Parser::Optimal(parser) => {
+                parser.reset();
+                while start < data.len() {
+                    let end = parser.next_block(&self.window, start, sequences);
+                    self.blocks.write(writer, &data[start..end], sequences);
+                    start = end;
+                }
+            }
         }
     }
 }
@@ -74,22 +119,11 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Encode for Encoder<P, S
     fn encode(&mut self, chunk: &[u8], output: &mut Vec<u8>) -> Option<usize> {
         let room = chunk.len().checked_sub(1)?;
         e8::encode(self.window.fill(chunk));
-        self.sequences.clear();
-        self.parser.parse(&self.window, &mut self.sequences);
-
         let start = output.len();
         output.resize(start + room + WRITER_SLACK, 0);
         let mut writer = BitWriter::new(&mut output[start..]);
         self.blocks.reset();
-        let mut data = self.window.chunk();
-        let mut sequences = self.sequences.as_slice();
-        while !sequences.is_empty() {
-            let (block, after) = sequences.split_at(self.splitter.next_block(data, sequences));
-            let size = block.iter().map(|sequence| sequence.size()).sum();
-            let (block_data, data_after) = data.split_at(size);
-            self.blocks.write(&mut writer, block_data, block);
-            (data, sequences) = (data_after, after);
-        }
+        self.write_blocks(&mut writer);
         let written = writer.finish().filter(|&size| size <= room);
         output.truncate(start + written.unwrap_or(0));
         written

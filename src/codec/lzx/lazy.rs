@@ -1,5 +1,5 @@
-//! The parser of the fast level: at each position the best match by an estimate of the bits saved, unless the next position
-//! or the one after it has a better one.
+//! The parser of the low levels: at each position the best match by an estimate of the bits saved. [`Level::Default`] looks whether the
+//! next position has a better one; [`Level::Fast`] takes what it has found, and remembers fewer positions.
 
 use super::encode::Sequence;
 use super::tables::{OFFSET_ADJUSTMENT, RECENT_OFFSETS, SLOT_BASE};
@@ -20,39 +20,64 @@ struct Choice {
     recent: usize,
 }
 
+/// By how much the fast level shifts the number of literals in a row to know how many more positions to pass over.
+const HURRY_SHIFT: u32 = 6;
+
 /// Cuts chunks into sequences.
 #[derive(Debug)]
 pub(super) struct Parser<P, const SIZE: usize, const FOURS: usize> {
     effort: Effort,
+    /// Whether the next position is asked too.
+    lazy: bool,
     chains: HashChains<P, SIZE, FOURS>,
 }
 
+/// Positions at the end of each match that [`Level::Fast`] remembers.
+const FAST_REMEMBERED: usize = 6;
+
 impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> {
     pub(super) fn new(level: Level) -> Self {
-        let effort = match level {
-            Level::Fast => Effort { depth: 4, nice_length: 24 },
-            Level::Default | Level::High | Level::Max => Effort { depth: 8, nice_length: 32 },
+        let (effort, lazy) = match level {
+            Level::Fast => (Effort { depth: 2, nice_length: 24 }, false),
+            _ => (Effort { depth: 8, nice_length: 32 }, true),
         };
-        Self { effort, chains: HashChains::new() }
+        Self { effort, lazy, chains: HashChains::new() }
     }
 
     /// Appends the sequences of the chunk; together they cover it exactly.
     pub(super) fn parse(&mut self, window: &Window<SIZE>, sequences: &mut Vec<Sequence>) {
         self.chains.reset();
+        if self.lazy {
+            self.parse_with::<true>(window, sequences);
+        } else {
+            self.parse_with::<false>(window, sequences);
+        }
+    }
+
+    fn parse_with<const LAZY: bool>(
+        &mut self,
+        window: &Window<SIZE>,
+        sequences: &mut Vec<Sequence>,
+    ) {
         let effort = self.effort;
         let quick = Effort { depth: effort.depth / 2, ..effort };
         let mut recent = [1usize; RECENT_OFFSETS];
         let mut literals = 0u32;
         let mut position = 0usize;
+        let mut since_match = 0usize;
         while position < window.len() {
             let mut choice = self.choose(window, position, effort, 0, &recent);
             if choice.found.length == 0 {
-                literals = literals.wrapping_add(1);
-                position = position.wrapping_add(1);
+                // The fast level hurries through what does not compress.
+                let hurry = if LAZY { 0 } else { since_match >> HURRY_SHIFT };
+                let step = hurry.wrapping_add(1).min(window.len().wrapping_sub(position));
+                since_match = since_match.wrapping_add(step);
+                literals = literals.wrapping_add(low_32(step));
+                position = position.wrapping_add(step);
                 continue;
             }
             let mut known = 1usize;
-            while choice.found.length < effort.nice_length {
+            while LAZY && choice.found.length < effort.nice_length {
                 let next = position.wrapping_add(1);
                 let least_gain = choice.found.gain.wrapping_add(LAZY_MARGIN);
                 let later = self.choose(window, next, quick, least_gain, &recent);
@@ -67,8 +92,13 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> 
             }
             sequences.push(sequence(literals, choice, &mut recent));
             literals = 0;
+            since_match = 0;
             let end = position.wrapping_add(choice.found.length);
-            self.chains.skip(window, position.wrapping_add(known), end);
+            let mut start = position.wrapping_add(known);
+            if !LAZY {
+                start = start.max(end.wrapping_sub(FAST_REMEMBERED));
+            }
+            self.chains.skip(window, start, end);
             position = end;
         }
         if literals != 0 {
@@ -87,12 +117,8 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> 
         recent: &[usize; RECENT_OFFSETS],
     ) -> Choice {
         let most = MAX_MATCH.min(window.len().wrapping_sub(position));
-        // Shorter ones can not gain enough, whatever their offset.
-        let longer_than =
-            (least_gain.wrapping_add(MATCH_BITS) / LITERAL_BITS).cast_unsigned() as usize;
-        let bounds = (least_gain, longer_than);
-        let found = self.chains.find(window, position, most, effort, bounds, gain);
-        let mut choice = Choice { found, recent: RECENT_OFFSETS };
+        let none = Match { length: 0, offset: 0, gain: least_gain };
+        let mut choice = Choice { found: none, recent: RECENT_OFFSETS };
         let first = window.load(position);
         for (index, &offset) in recent.iter().enumerate() {
             let at = position.wrapping_sub(offset);
@@ -102,10 +128,19 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Parser<P, SIZE, FOURS> 
             }
             let length = window.common_length(at, position, most);
             let gain = repeat_gain(length);
-            if gain > choice.found.gain {
+            if gain > least_gain {
                 choice = Choice { found: Match { length, offset, gain }, recent: index };
             }
             break;
+        }
+        // Shorter ones can not gain enough, whatever their offset.
+        let least_gain = choice.found.gain;
+        let longer_than =
+            (least_gain.wrapping_add(MATCH_BITS) / LITERAL_BITS).cast_unsigned() as usize;
+        let bounds = (least_gain, longer_than);
+        let found = self.chains.find(window, position, most, effort, bounds, gain);
+        if found.length != 0 {
+            choice = Choice { found, recent: RECENT_OFFSETS };
         }
         choice
     }
@@ -154,7 +189,7 @@ fn sequence(literals: u32, choice: Choice, recent: &mut [usize; RECENT_OFFSETS])
 
 /// The slot of a formatted offset (3 and more).
 #[inline(always)]
-fn slot_of(formatted: u32) -> usize {
+pub(super) fn slot_of(formatted: u32) -> usize {
     const WIDE: u32 = SLOT_BASE[36];
     if formatted >= WIDE {
         return 36 + ((formatted - WIDE) >> 17) as usize;

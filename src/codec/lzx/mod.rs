@@ -11,10 +11,12 @@
 
 mod block;
 mod cabinet;
+mod costs;
 mod decode;
 mod e8;
 mod encode;
 mod lazy;
+mod optimal;
 mod split;
 mod tables;
 
@@ -24,4 +26,4 @@ pub(super) use encode::Encoder;
 
 /// Version of what the encoder writes. Raise it whenever the same input may give other bytes than before: what is in caches under the older
 /// version is then not copied into outputs any more, which would make them differ from machine to machine.
-pub(super) const ENCODER_VERSION: u8 = 1;
+pub(super) const ENCODER_VERSION: u8 = 2;

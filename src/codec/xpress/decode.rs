@@ -1,9 +1,9 @@
 //! Decoding of XPRESS chunks.
 
-use super::{HEADER_SIZE, MIN_MATCH, SYMBOLS};
+use super::table::{Entry, Table};
+use super::{HEADER_SIZE, MIN_MATCH};
 use crate::codec::bits::BitReader;
 use crate::codec::copy::copy_match;
-use crate::codec::huffman::{DecodeTable, Entry, LITERAL, PAYLOAD_SHIFT};
 use crate::codec::{Codec, Decode, DecodeError};
 
 /// Length header that announces raw length bytes.
@@ -12,12 +12,12 @@ const LONG_LENGTH: u32 = 15;
 /// Decodes XPRESS chunks of any size.
 #[derive(Debug)]
 pub(in crate::codec) struct Decoder {
-    table: DecodeTable<2048>,
+    table: Table,
 }
 
 impl Decoder {
     pub(in crate::codec) fn new() -> Self {
-        Self { table: DecodeTable::new() }
+        Self { table: Table::new() }
     }
 }
 
@@ -27,14 +27,9 @@ impl Decode for Decoder {
             return Ok(());
         }
         let (header, body) = compressed
-            .split_at_checked(HEADER_SIZE)
+            .split_first_chunk::<HEADER_SIZE>()
             .ok_or_else(|| damaged("shorter than its code lengths"))?;
-        let mut lengths = [0u8; SYMBOLS];
-        for (pair, &byte) in lengths.chunks_exact_mut(2).zip(header) {
-            pair[0] = byte & 15;
-            pair[1] = byte >> 4;
-        }
-        if !self.table.build(&lengths, payload) {
+        if !self.table.build(header) {
             return Err(damaged("impossible code lengths"));
         }
         decode_body(&self.table, body, output)
@@ -45,20 +40,11 @@ fn damaged(what: &'static str) -> DecodeError {
     DecodeError { codec: Codec::Xpress, what }
 }
 
-/// Literals carry their byte, matches their symbol without the 256.
-fn payload(symbol: u32) -> u32 {
-    if symbol < 256 { LITERAL | symbol << PAYLOAD_SHIFT } else { (symbol - 256) << PAYLOAD_SHIFT }
-}
-
-fn decode_body(
-    table: &DecodeTable<2048>,
-    body: &[u8],
-    output: &mut [u8],
-) -> Result<(), DecodeError> {
+fn decode_body(table: &Table, body: &[u8], output: &mut [u8]) -> Result<(), DecodeError> {
     let mut reader = BitReader::new(body);
     let mut position = 0;
     while position < output.len() {
-        // 48 bits: three codes of at most 15, the last of which may be a match whose offset bits wait for another refill.
+        // 48 bits: three codes that the root knows, 11 bits at most, the last of which may be a match with 15 offset bits.
         reader.refill();
         let mut entry = table.root(reader.peek());
         if entry.is_literal() {
@@ -71,10 +57,18 @@ fn decode_body(
                 reader.consume(entry.bits());
                 *second = entry.byte();
                 position = position.wrapping_add(1);
-                continue;
+                let Some(third) = output.get_mut(position) else { break };
+                entry = table.root(reader.peek());
+                if entry.is_literal() {
+                    reader.consume(entry.bits());
+                    *third = entry.byte();
+                    position = position.wrapping_add(1);
+                    continue;
+                }
             }
         }
-        if entry.is_special() {
+        if entry.is_long() {
+            reader.refill();
             entry = table
                 .long(reader.peek())
                 .ok_or_else(|| damaged("a code that is not in the table"))?;
@@ -102,15 +96,15 @@ fn decode_body(
     Ok(())
 }
 
-/// Offset and length of a match whose symbol was just consumed. At least 18 bits are available.
+/// Offset and length of a match whose symbol was just consumed. At least 15 bits are available.
 #[inline(always)]
 fn match_of(reader: &mut BitReader<'_>, entry: Entry) -> Result<(usize, usize), DecodeError> {
-    let symbol = entry.payload();
-    let mut length = symbol & 15;
+    let mut length = entry.length_header();
     if length == LONG_LENGTH {
+        reader.refill();
         length = long_length(reader).ok_or_else(|| damaged("it ends within a match length"))?;
     }
-    let offset_bits = symbol >> 4 & 15;
+    let offset_bits = entry.offset_bits();
     let offset = 1u32.wrapping_shl(offset_bits) | reader.take(offset_bits);
     Ok((offset as usize, length as usize + MIN_MATCH))
 }

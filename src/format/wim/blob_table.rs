@@ -4,8 +4,8 @@
 //! resource header (24) | part (u16) | reference count (u32) | SHA-1 (20)
 //! ```
 //!
-//! In version 0xE00 a run of entries with the solid flag describes solid resources and the blobs inside; they are recognised here and
-//! refused by name when their content is asked for.
+//! In version 0xE00 a run of entries with the solid flag describes solid resources and the blobs inside, in any order: offsets of blobs count
+//! in the content of all solid resources of the run, one behind the other.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,7 @@ use super::{
     error::WimError,
     header::{Header, ResourceHeader},
 };
-use crate::base::{
-    bytes::{Reader, Writer},
-    digest::Sha1,
-    malformed::Malformed,
-};
+use crate::base::{bytes::Reader, digest::Sha1, malformed::Malformed};
 
 const FORMAT: &str = "WIM blob table";
 /// Bytes of an entry.
@@ -47,6 +43,14 @@ pub struct Blob {
     pub solid: Option<u32>,
 }
 
+impl Blob {
+    /// Sorts blobs as they lie in their files: what is read in this order is read fastest.
+    #[must_use]
+    pub fn position(&self) -> (u16, Option<u32>, u64) {
+        (self.volume, self.solid, self.resource.offset)
+    }
+}
+
 /// What the table says.
 #[derive(Debug, Default)]
 pub(super) struct BlobTable {
@@ -61,34 +65,65 @@ pub(super) struct BlobTable {
 }
 
 impl BlobTable {
-    /// Reads the uncompressed bytes of the table of a file with this header.
-    pub(super) fn parse(bytes: &[u8], header: &Header) -> Result<Self, WimError> {
+    /// Reads the uncompressed bytes of the table of a file with this header. `load` takes each solid resource in turn (once, when it is listed
+    /// several times) and says how much content is in it.
+    pub(super) fn parse(
+        bytes: &[u8],
+        header: &Header,
+        volume: u16,
+        load: &mut dyn FnMut(ResourceHeader) -> Result<u64, WimError>,
+    ) -> Result<Self, WimError> {
         let mut table = Self::default();
         let count = bytes.len() / ENTRY_SIZE;
         if !bytes.len().is_multiple_of(ENTRY_SIZE) {
             table.warn(format!("the blob table has {} odd bytes", bytes.len() % ENTRY_SIZE));
         }
-        table.by_sha1.reserve(count);
+        table.by_sha1.reserve(count.min(1 << 20));
         let mut reader = Reader::new(FORMAT, bytes);
-        let mut solid_run = SolidRun::default();
+        let mut solids = Solids { known: HashMap::new(), load };
+        let mut run = SolidRun::default();
         for _ in 0..count {
             let offset = reader.offset();
-            let mut blob = parse_entry(&mut reader)?;
+            let mut blob = parse_entry(&mut reader, volume)?;
             if header.version == Header::VERSION {
                 blob.resource.flags &= !ResourceHeader::SOLID;
             }
             if blob.resource.is_solid() {
-                if !solid_run.add(&mut blob, offset)? {
-                    continue;
+                if blob.resource.size == SOLID_RESOURCE {
+                    run.resources.push(solids.add(blob.resource)?);
+                } else {
+                    run.blobs.push((offset, blob));
                 }
             } else {
-                std::mem::take(&mut solid_run).finish(offset)?;
+                std::mem::take(&mut run).finish(&mut table, header)?;
                 blob.size = blob.resource.size;
+                table.add(blob, header);
+                // A table that is stored compressed may be endless repetition.
+                if table.metadata.len() > header.image_count as usize {
+                    let what =
+                        format!("more metadata resources than the {} images", header.image_count);
+                    return Err(Malformed::new(FORMAT, what, offset).into());
+                }
             }
-            table.add(blob, header);
         }
-        solid_run.finish(reader.offset())?;
+        run.finish(&mut table, header)?;
+        table.check_solid()?;
         Ok(table)
+    }
+
+    /// Refuses blobs in solid resources that share bytes.
+    fn check_solid(&self) -> Result<(), Malformed> {
+        let mut solid: Vec<&Blob> =
+            self.blobs.iter().filter(|blob| blob.solid.is_some() && blob.size > 0).collect();
+        solid.sort_by_key(|blob| (blob.solid, blob.resource.offset));
+        for pair in solid.windows(2) {
+            let end = pair[0].resource.offset + pair[0].size;
+            if pair[0].solid == pair[1].solid && end > pair[1].resource.offset {
+                let what = format!("blobs {} and {} overlap", pair[0].sha1, pair[1].sha1);
+                return Err(Malformed::new(FORMAT, what, 0));
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, blob: Blob, header: &Header) {
@@ -120,6 +155,27 @@ impl BlobTable {
         }
     }
 
+    /// Takes the blobs of a further file that this one does not have; its metadata belongs to nobody.
+    pub(super) fn merge(&mut self, further: Self) -> Result<(), Malformed> {
+        for blob in further.blobs {
+            let std::collections::hash_map::Entry::Vacant(entry) = self.by_sha1.entry(blob.sha1)
+            else {
+                continue;
+            };
+            let index = u32::try_from(self.blobs.len())
+                .map_err(|_| Malformed::new(FORMAT, "too many blobs in all files", 0))?;
+            entry.insert(index);
+            self.blobs.push(blob);
+        }
+        Ok(())
+    }
+
+    /// Refuses sizes that nothing could have, so that nobody who adds them up has to fear an overflow.
+    pub(super) fn check_sizes(&self) -> Result<(), Malformed> {
+        let blobs = self.blobs.iter().chain(&self.metadata);
+        check_sum(blobs.map(|blob| blob.size)).map_err(|what| Malformed::new(FORMAT, what, 0))
+    }
+
     fn warn(&mut self, text: String) {
         if self.warnings.len() < MAX_WARNINGS {
             self.warnings.push(text);
@@ -127,7 +183,16 @@ impl BlobTable {
     }
 }
 
-fn parse_entry(reader: &mut Reader<'_>) -> Result<Blob, Malformed> {
+/// Says what is wrong when these sizes are more in all than any file system holds.
+pub(super) fn check_sum(mut sizes: impl Iterator<Item = u64>) -> Result<(), &'static str> {
+    let sum = sizes.try_fold(0_u64, u64::checked_add);
+    match sum.is_some_and(|sum| i64::try_from(sum).is_ok()) {
+        true => Ok(()),
+        false => Err("the sizes of all blobs together cannot be true"),
+    }
+}
+
+fn parse_entry(reader: &mut Reader<'_>, volume: u16) -> Result<Blob, Malformed> {
     let resource = ResourceHeader::parse(reader)?;
     let part = reader.u16()?;
     let reference_count = reader.u32()?;
@@ -137,54 +202,79 @@ fn parse_entry(reader: &mut Reader<'_>) -> Result<Blob, Malformed> {
         reference_count,
         resource,
         part,
-        volume: 0,
+        volume,
         solid: None,
     })
+}
+
+/// Solid resources seen so far.
+struct Solids<'a> {
+    /// Number and size of each.
+    known: HashMap<ResourceHeader, (u32, u64)>,
+    load: &'a mut dyn FnMut(ResourceHeader) -> Result<u64, WimError>,
+}
+
+impl Solids<'_> {
+    fn add(&mut self, header: ResourceHeader) -> Result<(u32, u64), WimError> {
+        if let Some(known) = self.known.get(&header) {
+            return Ok(*known);
+        }
+        let index = u32::try_from(self.known.len())
+            .map_err(|_| Malformed::new(FORMAT, "too many solid resources", header.offset))?;
+        let solid = (index, (self.load)(header)?);
+        self.known.insert(header, solid);
+        Ok(solid)
+    }
 }
 
 /// Consecutive entries with the solid flag.
 #[derive(Debug, Default)]
 struct SolidRun {
-    resources: u64,
-    blobs: u64,
+    /// Number and size of each resource.
+    resources: Vec<(u32, u64)>,
+    /// With the offset of its entry.
+    blobs: Vec<(u64, Blob)>,
 }
 
 impl SolidRun {
-    /// Takes an entry; true when it is a blob, whose `size` is then set.
-    fn add(&mut self, blob: &mut Blob, offset: u64) -> Result<bool, Malformed> {
-        if blob.resource.size == SOLID_RESOURCE {
-            self.resources += 1;
-            if blob.resource.end().is_none() {
-                return Err(Malformed::new(FORMAT, "solid resource has no end", offset));
+    /// Places the blobs and adds them to the table.
+    fn finish(self, table: &mut BlobTable, header: &Header) -> Result<(), Malformed> {
+        if self.blobs.is_empty() {
+            return Ok(());
+        }
+        if self.resources.is_empty() {
+            let what = format!("{} solid blobs without a solid resource", self.blobs.len());
+            return Err(Malformed::new(FORMAT, what, self.blobs[0].0));
+        }
+        let mut ends = Vec::with_capacity(self.resources.len());
+        let mut end = 0_u64;
+        for &(_, size) in &self.resources {
+            end = end.saturating_add(size);
+            ends.push(end);
+        }
+        for (offset, mut blob) in self.blobs {
+            let resource = &mut blob.resource;
+            let (start, size) = (resource.offset, resource.stored_size);
+            // An empty blob may stand at the very end.
+            let place = ends.partition_point(|end| *end <= start && size > 0 || *end < start);
+            if start.checked_add(size).zip(ends.get(place)).is_none_or(|(end, most)| end > *most) {
+                let what = format!("blob of {size} bytes at {start:#x} is in no solid resource");
+                return Err(Malformed::new(FORMAT, what, offset));
             }
-            return Ok(false);
-        }
-        self.blobs += 1;
-        blob.size = blob.resource.stored_size;
-        if blob.resource.end().is_none() {
-            return Err(Malformed::new(FORMAT, "blob in solid resource has no end", offset));
-        }
-        Ok(true)
-    }
-
-    fn finish(self, offset: u64) -> Result<(), Malformed> {
-        if self.blobs > 0 && self.resources == 0 {
-            let what = format!("{} solid blobs without a solid resource", self.blobs);
-            return Err(Malformed::new(FORMAT, what, offset));
+            if resource.is_metadata() {
+                let what = "metadata of an image in a solid resource";
+                return Err(Malformed::new(FORMAT, what, offset));
+            }
+            blob.size = size;
+            blob.solid = Some(self.resources[place].0);
+            resource.size = size;
+            resource.offset = start - place.checked_sub(1).map_or(0, |before| ends[before]);
+            // Only the solid resource itself says how it is compressed.
+            resource.flags &= !ResourceHeader::COMPRESSED;
+            table.add(blob, header);
         }
         Ok(())
     }
-}
-
-/// Appends an entry.
-pub(super) fn encode_entry(
-    writer: &mut Writer,
-    resource: &ResourceHeader,
-    reference_count: u32,
-    sha1: &Sha1,
-) {
-    resource.encode(writer);
-    writer.u16(1).u32(reference_count).bytes(&sha1.0);
 }
 
 /// Reads the bytes of a blob table as those of a file of the usual or the solid version: for fuzzing.
@@ -205,7 +295,8 @@ pub fn fuzz(bytes: &[u8]) {
             boot_index: 0,
             integrity: ResourceHeader::default(),
         };
-        if let Ok(table) = BlobTable::parse(bytes, &header) {
+        let mut load = |resource: ResourceHeader| Ok(resource.stored_size);
+        if let Ok(table) = BlobTable::parse(bytes, &header, 0, &mut load) {
             assert!(table.blobs.len() + table.metadata.len() <= bytes.len() / ENTRY_SIZE);
         }
     }
@@ -214,7 +305,7 @@ pub fn fuzz(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::guid::Guid;
+    use crate::base::{bytes::Writer, guid::Guid};
 
     fn header(version: u32) -> Header {
         Header {
@@ -224,13 +315,17 @@ mod tests {
             guid: Guid::default(),
             part_number: 1,
             total_parts: 1,
-            image_count: 1,
+            image_count: 2,
             blob_table: ResourceHeader::default(),
             xml: ResourceHeader::default(),
             boot_metadata: ResourceHeader::default(),
             boot_index: 0,
             integrity: ResourceHeader::default(),
         }
+    }
+
+    fn parse(bytes: &[u8], version: u32) -> Result<BlobTable, WimError> {
+        BlobTable::parse(bytes, &header(version), 0, &mut |_| Ok(1000))
     }
 
     fn entry(bytes: &mut Writer, flags: u8, size: u64, count: u32, part: u16, hash: u8) {
@@ -250,7 +345,7 @@ mod tests {
         entry(&mut bytes, 0, 5, 1, 1, 0);
         entry(&mut bytes, 2, 5, 1, 1, 8);
         bytes.u8(0);
-        let table = BlobTable::parse(&bytes.data, &header(Header::VERSION)).unwrap();
+        let table = parse(&bytes.data, Header::VERSION).unwrap();
         assert_eq!(table.blobs.len(), 1);
         assert_eq!((table.blobs[0].size, table.blobs[0].reference_count), (5, 3));
         assert_eq!(table.metadata.len(), 2);
@@ -258,17 +353,34 @@ mod tests {
     }
 
     #[test]
+    fn sizes_that_overflow_when_they_are_added_up_are_refused() {
+        let most = u64::MAX - 15;
+        for (sizes, is_good) in [
+            ([most, most], false),
+            ([most, 1], false),
+            ([i64::MAX as u64, 1], false),
+            ([7, 8], true),
+        ] {
+            let mut bytes = Writer::new();
+            entry(&mut bytes, ResourceHeader::COMPRESSED, sizes[0], 1, 1, 1);
+            entry(&mut bytes, ResourceHeader::COMPRESSED, sizes[1], 1, 1, 2);
+            let table = parse(&bytes.data, Header::VERSION).unwrap();
+            assert_eq!(table.check_sizes().is_ok(), is_good, "{sizes:?}");
+        }
+    }
+
+    #[test]
     fn solid_runs_are_recognised_in_their_version_only() {
         let mut bytes = Writer::new();
         entry(&mut bytes, 0x10, SOLID_RESOURCE, 1, 1, 0);
         entry(&mut bytes, 0x10, 0, 1, 1, 1);
-        let table = BlobTable::parse(&bytes.data, &header(Header::VERSION_SOLID)).unwrap();
+        let table = parse(&bytes.data, Header::VERSION_SOLID).unwrap();
         assert_eq!(table.blobs.len(), 1);
         assert!(table.blobs[0].resource.is_solid());
         assert_eq!(table.blobs[0].size, 5);
-        let bad = BlobTable::parse(&bytes.data[50..], &header(Header::VERSION_SOLID));
+        let bad = parse(&bytes.data[50..], Header::VERSION_SOLID);
         assert!(bad.unwrap_err().to_string().contains("without a solid resource"));
-        let table = BlobTable::parse(&bytes.data, &header(Header::VERSION)).unwrap();
+        let table = parse(&bytes.data, Header::VERSION).unwrap();
         assert!(!table.blobs[0].resource.is_solid());
     }
 }

@@ -3,13 +3,15 @@
 use std::{io, sync::Arc};
 
 use super::{
+    blob_table::Blob,
     error::WimError,
     header::ResourceHeader,
+    reader::Wim,
     resource::{Resource, Workers},
 };
 use crate::{base::read_at::ReadAt, codec::Codec};
 
-/// The content of a resource. Any range can be read; the chunks it touches are decoded, on all threads when they are many.
+/// The content of a resource. Any range can be read; the chunks it touches are decoded, on the calling thread.
 #[derive(Debug)]
 pub struct DecodedResource {
     source: Arc<dyn ReadAt>,
@@ -41,22 +43,57 @@ impl ReadAt for DecodedResource {
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let resource = Resource::new(&*self.source, &self.workers, self.header).map_err(other)?;
-        let length = buffer.len() as u64;
-        let end = offset.checked_add(length).filter(|end| *end <= self.size());
-        let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let granule = resource.granule();
-        let start = offset / granule * granule;
-        let stop = end.next_multiple_of(granule).min(self.size());
-        if (start, stop) == (offset, end) {
-            return resource.read_parallel(offset, buffer).map_err(other);
-        }
-        let size = usize::try_from(stop - start).map_err(io::Error::other)?;
-        let mut chunks = vec![0; size];
-        resource.read_parallel(start, &mut chunks).map_err(other)?;
-        let skip = usize::try_from(offset - start).map_err(io::Error::other)?;
-        buffer.copy_from_slice(&chunks[skip..skip + buffer.len()]);
-        Ok(())
+        read(&resource, offset, buffer)
     }
+}
+
+/// The content of a blob of a WIM, wherever it lies in it. Any range can be read; it is not checked against the SHA-1.
+#[derive(Debug)]
+pub struct BlobContent {
+    wim: Arc<Wim>,
+    blob: Blob,
+}
+
+impl BlobContent {
+    /// The content of `blob`, which is one of `wim`.
+    ///
+    /// # Errors
+    /// When its sizes cannot be true, or the codec cannot be decoded.
+    pub fn new(wim: Arc<Wim>, blob: Blob) -> Result<Self, WimError> {
+        wim.resource_of(&blob)?;
+        Ok(Self { wim, blob })
+    }
+}
+
+impl ReadAt for BlobContent {
+    fn size(&self) -> u64 {
+        self.blob.size
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let resource = self.wim.resource_of(&self.blob).map_err(other)?;
+        read(&resource, offset, buffer)
+    }
+}
+
+/// Reads any range: the chunks that it touches are decoded in whole, on the calling thread. That may be one that a worker of the thread pool waits for: if
+/// it waited for a worker in turn, and all of them were waiting, nothing would go on.
+fn read(resource: &Resource<'_>, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let length = buffer.len() as u64;
+    let end = offset.checked_add(length).filter(|end| *end <= resource.size());
+    let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let granule = resource.granule();
+    let start = offset / granule * granule;
+    let stop = end.next_multiple_of(granule).min(resource.size());
+    if (start, stop) == (offset, end) {
+        return resource.read(offset, buffer).map_err(other);
+    }
+    let size = usize::try_from(stop - start).map_err(io::Error::other)?;
+    let mut chunks = vec![0; size];
+    resource.read(start, &mut chunks).map_err(other)?;
+    let skip = usize::try_from(offset - start).map_err(io::Error::other)?;
+    buffer.copy_from_slice(&chunks[skip..skip + buffer.len()]);
+    Ok(())
 }
 
 fn other(error: WimError) -> io::Error {

@@ -8,11 +8,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rayon::prelude::*;
-
 use super::{
     error::WimError,
-    parallel::pipeline,
+    parallel::{ahead, in_order},
     resource::{entry_size, table_size, to_usize},
 };
 use crate::{
@@ -25,8 +23,6 @@ use crate::{
 
 /// Uncompressed bytes one thread compresses at a time.
 pub(super) const PART: u64 = 512 << 10;
-/// Uncompressed bytes of all threads together before the results are gathered.
-pub(super) const BATCH: u64 = 8 << 20;
 /// Compressed bytes that [`encode_resource`] keeps in memory; what is longer is compressed twice.
 const MAX_BUFFERED: usize = 64 << 20;
 
@@ -122,36 +118,34 @@ fn encode(
     let part = PART.max(encoders.granule());
     let mut start = 0;
     let next = || {
-        let range = (start < size).then(|| start..(start + BATCH.max(part)).min(size));
-        start += BATCH.max(part);
+        let range = (start < size).then(|| start..(start + part).min(size));
+        start += part;
         range
     };
-    let read = |range: std::ops::Range<u64>| -> Result<Vec<(Vec<u8>, EncodedPart)>, WimError> {
-        let parts: Vec<u64> = range.clone().step_by(to_usize(part)?).collect();
-        parts
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|start| {
-                let mut content = vec![0; to_usize(part.min(range.end - start))?];
-                source.read_exact_at(start, &mut content)?;
-                let encoded = encoders.encode(&content);
-                Ok((content, encoded))
-            })
-            .collect()
+    let read = |(): &mut (), range: std::ops::Range<u64>| {
+        let mut content = vec![0; to_usize(range.end - range.start)?];
+        source.read_exact_at(range.start, &mut content)?;
+        let encoded = encoders.encode(&content);
+        Ok::<_, WimError>((content, encoded))
     };
     let mut hasher = TeeHasher::new();
     let mut sizes = Vec::new();
     let mut stored_size = encoders.table_size(size);
-    pipeline(next, read, |parts: Result<_, WimError>| {
-        for (content, encoded) in parts? {
+    let threads = rayon::current_num_threads();
+    let threads = threads.min(to_usize(size.div_ceil(part)).unwrap_or(usize::MAX));
+    in_order(
+        (threads, ahead(threads, part)),
+        next,
+        || (),
+        read,
+        |(content, encoded)| {
             hasher.update(&content);
             let bytes = encoded.bytes.as_deref().unwrap_or(&content);
             stored_size += bytes.len() as u64;
             sizes.extend(encoded.sizes);
-            sink(bytes)?;
-        }
-        Ok::<(), WimError>(())
-    })?;
+            Ok(sink(bytes)?)
+        },
+    )?;
     let (sha1, blake3, size) = hasher.finish();
     Ok((EncodedResource { stored_size, size, compressed: false, sha1, blake3 }, sizes))
 }
@@ -216,8 +210,21 @@ impl Encoders {
 
     /// Encodes whole chunks.
     pub(super) fn encode(&self, content: &[u8]) -> EncodedPart {
+        let mut part = EncodedPart::default();
+        let mut bytes = Vec::new();
+        part.bytes = self.encode_to(content, &mut bytes, &mut part.sizes).then_some(bytes);
+        part
+    }
+
+    /// Appends whole chunks, encoded, and their sizes; false, and nothing appended, when the output is not compressed.
+    pub(super) fn encode_to(
+        &self,
+        content: &[u8],
+        bytes: &mut Vec<u8>,
+        sizes: &mut Vec<u32>,
+    ) -> bool {
         if self.codec == Codec::None {
-            return EncodedPart::default();
+            return false;
         }
         let taken = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Ok(mut encoder) =
@@ -225,17 +232,16 @@ impl Encoders {
         else {
             unreachable!("an encoder of these settings was made before");
         };
-        let mut bytes = Vec::with_capacity(content.len() / 2);
-        let mut sizes = Vec::with_capacity(content.len() / self.chunk_size as usize + 1);
+        bytes.reserve(content.len() / 2);
         for chunk in content.chunks(self.chunk_size as usize) {
             let before = bytes.len();
-            if encoder.encode(chunk, &mut bytes).is_none() {
+            if encoder.encode(chunk, bytes).is_none() {
                 bytes.extend_from_slice(chunk);
             }
             sizes.push(u32::try_from(bytes.len() - before).unwrap_or(u32::MAX));
         }
         self.free.lock().unwrap_or_else(PoisonError::into_inner).push(encoder);
-        EncodedPart { bytes: Some(bytes), sizes }
+        true
     }
 
     /// The chunk table of a resource of `size` bytes with chunks of these sizes; `None` when the content is to be stored as it is, because
@@ -336,7 +342,7 @@ mod tests {
 
     #[test]
     fn settings_that_no_file_can_have_are_refused() {
-        for settings in [(Codec::Lzms, 131_072, Level::Default), (Codec::Lzx, 4096, Level::Default)]
+        for settings in [(Codec::Lzms, 16_384, Level::Default), (Codec::Lzx, 4096, Level::Default)]
         {
             let error = encode_resource(&Vec::new(), settings, &mut Vec::new()).unwrap_err();
             assert!(matches!(error, WimError::Unsupported { .. }));

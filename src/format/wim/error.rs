@@ -59,6 +59,12 @@ pub enum WimError {
         /// Which image or file refers to it.
         needed_by: String,
     },
+    /// Files that do not make up a WIM: a part of a split set without the others, or parts of different sets.
+    #[error("{what}")]
+    Volumes {
+        /// What is wrong with them, in whole.
+        what: String,
+    },
     /// An image number that the file does not have.
     #[error("there is no image {index}: the file has {count}")]
     NoSuchImage {

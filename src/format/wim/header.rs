@@ -215,13 +215,9 @@ impl Header {
 
     fn check(&self) -> Result<(), WimError> {
         let malformed = |what: String, offset| Err(Malformed::new(FORMAT, what, offset).into());
-        if self.flags & Self::SPANNED != 0 || self.total_parts > 1 {
-            return Err(WimError::Unsupported {
-                what: format!(
-                    "split WIM files (this is part {} of {}) are",
-                    self.part_number, self.total_parts
-                ),
-            });
+        if self.total_parts > 1 && !(1..=self.total_parts).contains(&self.part_number) {
+            let what = format!("it is part {} of {}", self.part_number, self.total_parts);
+            return malformed(what, 0x28);
         }
         // The format's own ceiling; far more than anybody has, and it bounds what a lying header can ask for.
         if self.image_count > 0xffff {
@@ -258,6 +254,12 @@ impl Header {
                 Err(Malformed::new(FORMAT, what, 0x10))
             }
         }
+    }
+
+    /// True for a part of a split set.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        self.total_parts > 1
     }
 
     /// The flags that say how resources are compressed.
@@ -330,7 +332,7 @@ mod tests {
         assert!(text(&|b| b[0] = b'X').starts_with("not a WIM file"));
         assert!(text(&|b| b.truncate(4)).contains("only 4 bytes"));
         assert!(text(&|b| b[0xd] = 0x0c).contains("old WIM format version 0x10c00"));
-        assert!(text(&|b| b[0x2a] = 3).contains("part 1 of 3"));
+        assert!(text(&|b| b[0x28..0x2c].copy_from_slice(&[4, 0, 3, 0])).contains("part 4 of 3"));
         assert!(text(&|b| b[0x12] = 6).contains("do not name one compression"));
         assert!(text(&|b| b[0x15] = 1).contains("chunks of"));
         assert!(text(&|b| b.truncate(200)).contains("truncated"));

@@ -71,17 +71,44 @@ impl IntegrityTable {
         end: u64,
         piece_size: u32,
     ) -> Result<Self, WimError> {
+        Self::continued(None, source, end, piece_size)
+    }
+
+    /// Like [`IntegrityTable::compute`] for a file that was made longer: the digests of whole pieces in front of `old.1`, the end of what its old
+    /// table covered, are taken from that table, and only what is behind is read. An old table that does not fit is not used.
+    pub(super) fn continued(
+        old: Option<(Self, u64)>,
+        source: &dyn ReadAt,
+        end: u64,
+        piece_size: u32,
+    ) -> Result<Self, WimError> {
         let start = Header::SIZE as u64;
+        // Where others ended the piece that was the last one, ours goes on.
+        let is_usual = |size: &u32| (4096..=128 << 20).contains(size);
+        let piece_size = match &old {
+            Some((table, _)) if is_usual(&table.piece_size) => table.piece_size,
+            _ => piece_size,
+        };
         let size = u64::from(piece_size);
         let count = to_usize(end.saturating_sub(start).div_ceil(size))?;
-        let pieces = (0..count)
+        let mut pieces = Vec::new();
+        if let Some((table, old_end)) = old
+            && table.piece_size == piece_size
+            && old_end <= end
+            && table.pieces.len() as u64 == old_end.saturating_sub(start).div_ceil(size)
+        {
+            pieces = table.pieces;
+            pieces.truncate(to_usize(old_end.saturating_sub(start) / size)?);
+        }
+        let new = (pieces.len()..count)
             .into_par_iter()
             .with_max_len(1)
             .map(|index| {
                 let first = start + index as u64 * size;
                 hash_range(source, first, end.min(first + size))
             })
-            .collect::<Result<_, WimError>>()?;
+            .collect::<Result<Vec<_>, WimError>>()?;
+        pieces.extend(new);
         Ok(Self { piece_size, pieces })
     }
 }
@@ -112,6 +139,21 @@ mod tests {
         assert_eq!(IntegrityTable::parse(&table.encode()).unwrap(), table);
         assert!(IntegrityTable::parse(&table.encode()[..71]).is_err());
         assert!(IntegrityTable::compute(&data, 208, 1000).unwrap().pieces.is_empty());
+    }
+
+    #[test]
+    fn a_longer_file_is_hashed_from_where_it_grew() {
+        let mut data: Vec<u8> = (0..=255).cycle().take(208 + 12_000).collect();
+        let old = IntegrityTable::compute(&data, 208 + 10_000, 4096).unwrap();
+        let whole = IntegrityTable::compute(&data, 208 + 12_000, 4096).unwrap();
+        // What is not read again can be anything.
+        data[300] ^= 1;
+        let continued =
+            IntegrityTable::continued(Some((old.clone(), 208 + 10_000)), &data, 208 + 12_000, 9999);
+        assert_eq!(continued.unwrap(), whole);
+        let misfit =
+            IntegrityTable::continued(Some((old, 208 + 20_000)), &data, 208 + 12_000, 9999);
+        assert_ne!(misfit.unwrap(), whole);
     }
 
     #[test]

@@ -9,20 +9,26 @@
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Mutex, PoisonError},
 };
 
 use rayon::prelude::*;
 
-use super::{error::WimError, header::ResourceHeader, parallel::pipeline};
+use super::{
+    error::WimError,
+    header::ResourceHeader,
+    parallel::pipeline,
+    solid::{BlockCache, SolidResource},
+};
 use crate::{
     base::{malformed::Malformed, read_at::ReadAt},
-    codec::{self, Codec, Decode},
+    codec::{self, Codec, Decode, DecodeError},
 };
 
 const FORMAT: &str = "WIM resource";
-/// How much of a resource is decoded at a time when it is streamed. A multiple of every chunk size that can be decoded.
-pub(super) const WINDOW: u64 = 8 << 20;
+/// How much of a resource is decoded at a time when it is streamed; more where each thread's chunk needs more.
+const WINDOW: u64 = 8 << 20;
 /// How much of a resource one thread decodes at a time.
 const PART: u64 = 256 << 10;
 
@@ -44,6 +50,21 @@ pub(super) struct Workers {
     free: Mutex<Vec<Worker>>,
 }
 
+impl Worker {
+    /// Decodes a chunk that may be stored raw.
+    pub(super) fn decode(&mut self, stored: &[u8], output: &mut [u8]) -> Result<(), DecodeError> {
+        if stored.len() == output.len() {
+            output.copy_from_slice(stored);
+            return Ok(());
+        }
+        match &mut self.decoder {
+            Some(decoder) => decoder.decode(stored, output),
+            // Resources whose codec has no decoder are refused before.
+            None => Err(DecodeError { codec: Codec::None, what: "it is shorter than its content" }),
+        }
+    }
+}
+
 impl fmt::Debug for Workers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Workers({}, {})", self.codec, self.chunk_size)
@@ -57,6 +78,11 @@ impl Workers {
             _ => codec::decoder(codec, chunk_size).err(),
         };
         Self { codec, chunk_size, unsupported, free: Mutex::new(Vec::new()) }
+    }
+
+    /// Refuses a codec that cannot be decoded.
+    pub(super) fn check(&self) -> Result<(), WimError> {
+        self.unsupported.clone().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Runs `work` with a worker.
@@ -80,13 +106,18 @@ pub(super) struct Resource<'a> {
     source: &'a dyn ReadAt,
     workers: &'a Workers,
     header: ResourceHeader,
-    layout: Layout,
+    layout: Layout<'a>,
 }
 
 /// How a resource's content is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
+#[derive(Debug, Clone, Copy)]
+enum Layout<'a> {
     Raw,
+    /// A range of a solid resource's content; the header's offset is where it begins there.
+    Solid {
+        solid: &'a SolidResource,
+        blocks: &'a BlockCache,
+    },
     /// `count` is not 0.
     Chunks {
         chunk_size: u64,
@@ -114,7 +145,7 @@ impl<'a> Resource<'a> {
     ) -> Result<Self, WimError> {
         let malformed = |what: String| Err(Malformed::new(FORMAT, what, header.offset).into());
         if header.is_solid() {
-            return Err(WimError::unsupported("solid resources are"));
+            return malformed("it is marked as solid where it cannot be".to_owned());
         }
         if header.end().is_none_or(|end| end > source.size()) {
             return malformed(format!(
@@ -128,9 +159,7 @@ impl<'a> Resource<'a> {
             if workers.codec == Codec::None {
                 return malformed("compressed resource in an uncompressed file".to_owned());
             }
-            if let Some(error) = &workers.unsupported {
-                return Err(error.clone().into());
-            }
+            workers.check()?;
             let chunk_size = u64::from(workers.chunk_size);
             let count = header.size.div_ceil(chunk_size);
             let table = table_size(header.size, workers.chunk_size);
@@ -159,6 +188,26 @@ impl<'a> Resource<'a> {
         Ok(Self { source, workers, header, layout })
     }
 
+    /// The range of a solid resource's content that `header` says; `blocks` keeps what is decoded of it.
+    pub(super) fn in_solid(
+        source: &'a dyn ReadAt,
+        solid: &'a SolidResource,
+        blocks: &'a BlockCache,
+        header: ResourceHeader,
+    ) -> Result<Self, WimError> {
+        if header.offset.checked_add(header.size).is_none_or(|end| end > solid.size()) {
+            let what = format!("{} bytes of content are not in it", header.size);
+            return Err(Malformed::new("WIM solid resource", what, solid.header().offset).into());
+        }
+        solid.workers().check()?;
+        Ok(Self {
+            source,
+            workers: solid.workers(),
+            header,
+            layout: Layout::Solid { solid, blocks },
+        })
+    }
+
     /// Uncompressed size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.header.size
@@ -167,21 +216,81 @@ impl<'a> Resource<'a> {
     /// Ranges to be read must begin at a multiple of this, and end at one or at the end.
     pub(super) fn granule(&self) -> u64 {
         match self.layout {
-            Layout::Raw => 1,
+            Layout::Raw | Layout::Solid { .. } => 1,
             Layout::Chunks { chunk_size, .. } => chunk_size,
         }
     }
 
+    /// How much is decoded at a time when it is streamed: a multiple of the granule, and work for every thread.
+    pub(super) fn window(&self) -> u64 {
+        WINDOW.max(self.granule() * rayon::current_num_threads() as u64)
+    }
+
     /// Fills `output` from `start` on, on the calling thread.
     pub(super) fn read(&self, start: u64, output: &mut [u8]) -> Result<(), WimError> {
-        if self.layout == Layout::Raw {
-            return Ok(self.source.read_exact_at(self.header.offset + start, output)?);
+        match self.layout {
+            Layout::Raw => {
+                return Ok(self.source.read_exact_at(self.header.offset + start, output)?);
+            }
+            Layout::Solid { solid, blocks } => {
+                let mut output = output;
+                return self.each_block(start..start + output.len() as u64, |block, range| {
+                    let content = blocks.get(solid, self.source, block)?;
+                    let (now, rest) = std::mem::take(&mut output).split_at_mut(range.len());
+                    now.copy_from_slice(&content[range]);
+                    output = rest;
+                    Ok(())
+                });
+            }
+            Layout::Chunks { .. } => {}
         }
         self.workers.with(|worker| {
             let mut stored = std::mem::take(&mut worker.stored);
             let result = self.read_chunks(start, output, worker, &mut stored);
             worker.stored = stored;
             result
+        })
+    }
+
+    /// Calls `take` with each block of the solid resource that a range of this resource's content touches, and the range of the block's bytes.
+    fn each_block(
+        &self,
+        range: Range<u64>,
+        mut take: impl FnMut(u64, Range<usize>) -> Result<(), WimError>,
+    ) -> Result<(), WimError> {
+        let Layout::Solid { solid, .. } = self.layout else { return Ok(()) };
+        let (start, end) = (self.header.offset + range.start, self.header.offset + range.end);
+        if start == end {
+            return Ok(());
+        }
+        for block in solid.blocks(start..end) {
+            let content = solid.range(block);
+            let from = start.max(content.start) - content.start;
+            let to = end.min(content.end) - content.start;
+            take(block, to_usize(from)?..to_usize(to)?)?;
+        }
+        Ok(())
+    }
+
+    /// Passes a range of a solid resource's content to `sink` in order; where it touches several blocks, they are decoded on all threads.
+    fn solid_parallel(
+        &self,
+        range: Range<u64>,
+        mut sink: impl FnMut(&[u8]) -> Result<(), WimError>,
+    ) -> Result<(), WimError> {
+        let Layout::Solid { solid, blocks } = self.layout else { return Ok(()) };
+        let last = solid.blocks(0..self.header.offset + range.end).end;
+        let width = BlockCache::width(solid) as u64;
+        let mut filled = 0;
+        self.each_block(range, |block, range| {
+            if block >= filled {
+                filled = last.min(block + width);
+                if filled - block > 1 {
+                    let wanted = (block..filled).map(|block| (solid, self.source, block));
+                    blocks.fill(&wanted.collect::<Vec<_>>());
+                }
+            }
+            sink(&blocks.get(solid, self.source, block)?[range])
         })
     }
 
@@ -235,8 +344,19 @@ impl<'a> Resource<'a> {
         self.decode_chunks(chunks.start, &ends, stored, output, worker)
     }
 
+    /// The chunks of a compressed resource as they are stored, back to back, and where each of them ends; `None` for a raw or solid one.
+    pub(super) fn stored_chunks(&self) -> Result<Option<StoredChunks>, WimError> {
+        let Layout::Chunks { count, entry_size, .. } = self.layout else { return Ok(None) };
+        let mut chunks = zeroed(self.header.stored_size)?;
+        self.source.read_exact_at(self.header.offset, &mut chunks)?;
+        let table_size = to_usize((count - 1) * entry_size)?;
+        let ends = self.ends(0..count, &chunks[..table_size])?;
+        chunks.drain(..table_size);
+        Ok(Some((chunks, ends.ends)))
+    }
+
     /// Where the chunks of a range begin and end, from the table entries that say so. No chunk is longer than its content.
-    fn ends(&self, chunks: std::ops::Range<u64>, table: &[u8]) -> Result<Ends, WimError> {
+    fn ends(&self, chunks: Range<u64>, table: &[u8]) -> Result<Ends, WimError> {
         let Layout::Chunks { chunk_size, count, entry_size } = self.layout else {
             return Ok(Ends::default());
         };
@@ -283,16 +403,7 @@ impl<'a> Resource<'a> {
             let Some(stored) = stored.get(range) else {
                 return Err(Malformed::new(FORMAT, "truncated chunk", self.header.offset).into());
             };
-            if stored.len() == output.len() {
-                output.copy_from_slice(stored);
-                continue;
-            }
-            let Some(decoder) = &mut worker.decoder else {
-                return Err(WimError::Unsupported {
-                    what: format!("{} with such chunks is", self.workers.codec),
-                });
-            };
-            decoder.decode(stored, output).map_err(|source| WimError::Decode {
+            worker.decode(stored, output).map_err(|source| WimError::Decode {
                 offset: self.header.offset,
                 chunk,
                 source,
@@ -303,6 +414,15 @@ impl<'a> Resource<'a> {
 
     /// Fills `output` from `start` on, on all threads.
     pub(super) fn read_parallel(&self, start: u64, output: &mut [u8]) -> Result<(), WimError> {
+        if matches!(self.layout, Layout::Solid { .. }) {
+            let mut output = output;
+            return self.solid_parallel(start..start + output.len() as u64, |bytes| {
+                let (now, rest) = std::mem::take(&mut output).split_at_mut(bytes.len());
+                now.copy_from_slice(bytes);
+                output = rest;
+                Ok(())
+            });
+        }
         let part = PART.max(self.granule());
         if output.len() as u64 <= part {
             return self.read(start, output);
@@ -319,20 +439,34 @@ impl<'a> Resource<'a> {
         &self,
         mut sink: impl FnMut(&[u8]) -> Result<(), WimError>,
     ) -> Result<(), WimError> {
+        if matches!(self.layout, Layout::Solid { .. }) {
+            return self.solid_parallel(0..self.size(), sink);
+        }
+        let window = self.window();
         let mut start = 0;
-        let next = || {
-            let range = (start < self.size()).then(|| start..(start + WINDOW).min(self.size()));
-            start += WINDOW;
+        let mut next = || {
+            let range = (start < self.size()).then(|| start..(start + window).min(self.size()));
+            start += window;
             range
         };
-        let read = |range: std::ops::Range<u64>| {
+        let read = |range: Range<u64>| {
             let mut output = vec![0; to_usize(range.end - range.start)?];
             self.read_parallel(range.start, &mut output)?;
             Ok(output)
         };
+        if self.granule() > WINDOW {
+            // Two windows of such chunks at a time would be too much memory.
+            while let Some(range) = next() {
+                sink(&read(range)?)?;
+            }
+            return Ok(());
+        }
         pipeline(next, read, |output: Result<Vec<u8>, WimError>| sink(&output?))
     }
 }
+
+/// Stored chunks, back to back, and where each of them ends.
+pub(super) type StoredChunks = (Vec<u8>, Vec<u64>);
 
 /// Offsets in the chunk data: where a range of chunks begins, and where each of them ends.
 #[derive(Debug, Default)]
@@ -445,7 +579,8 @@ mod tests {
             let workers = Workers::new(codec, chunk_size);
             Resource::new(&file, &workers, header).unwrap_err().to_string()
         };
-        assert!(error(Codec::Lzms, 131_072).starts_with("LZMS with chunks of 131072 bytes is not"));
+        let text = error(Codec::Xpress, 131_072);
+        assert!(text.starts_with("XPRESS with chunks of 131072 bytes is not"), "{text}");
         assert!(error(Codec::None, 0).contains("in an uncompressed file"));
     }
 }

@@ -15,6 +15,8 @@ use super::{
     parallel::{Piece, PieceHasher, pipeline},
     reader::{Wim, check},
     resource::{Resource, Worker, to_usize},
+    verify_solid,
+    volume::{Volume, VolumeKind},
 };
 use crate::base::{digest::Sha1, malformed::Malformed};
 
@@ -40,6 +42,8 @@ pub struct VerifyReport {
     pub problems: Vec<WimError>,
     /// Oddities that do no harm.
     pub warnings: Vec<String>,
+    /// What is not as it should be and concerns nobody but who writes files: reference counts that are not those of the images.
+    pub notes: Vec<String>,
 }
 
 impl VerifyReport {
@@ -51,18 +55,18 @@ impl VerifyReport {
 }
 
 /// A resource to check.
-struct Item<'a> {
-    blob: &'a Blob,
+pub(super) struct Item<'a> {
+    pub(super) blob: &'a Blob,
     /// The first image that has it as its metadata; `None` for a file's content.
     image: Option<u32>,
     resource: Resource<'a>,
 }
 
 /// A damaged resource.
-struct Damage {
+pub(super) struct Damage {
     sha1: Sha1,
     /// Where it lies.
-    offset: u64,
+    position: (u16, Option<u32>, u64),
     error: WimError,
 }
 
@@ -76,7 +80,7 @@ impl Damage {
                 source: Box::new(other),
             },
         };
-        Self { sha1: blob.sha1, offset: blob.resource.offset, error }
+        Self { sha1: blob.sha1, position: blob.position(), error }
     }
 
     /// Adds a file that has this content.
@@ -112,24 +116,35 @@ pub(super) fn verify(wim: &Wim, progress: &dyn Fn(u64)) -> Result<VerifyReport, 
     let mut report = VerifyReport { warnings: wim.warnings().to_vec(), ..VerifyReport::default() };
     let mut damages = Vec::new();
     let items = items(wim, &mut damages)?;
-    check_items(wim, &items, &mut report, &mut damages, progress)?;
+    // Sorted by volume and solid resource, with what is not solid first.
+    for items in items.chunk_by(|left, right| {
+        left.blob.volume == right.blob.volume && left.blob.solid == right.blob.solid
+    }) {
+        match items[0].blob.solid {
+            None => check_items(wim, items, &mut report, &mut damages, progress)?,
+            Some(_) => verify_solid::check(wim, items, &mut report, &mut damages, progress)?,
+        }
+    }
     check_references(wim, &mut damages, &mut report);
-    damages.sort_by_key(|damage| damage.offset);
+    damages.sort_by_key(|damage| damage.position);
     report.problems.splice(0..0, damages.into_iter().map(|damage| damage.error));
-    check_integrity(wim, &mut report)?;
+    for volume in wim.volumes().iter().filter(|volume| volume.kind() == VolumeKind::Part) {
+        check_integrity(volume, &mut report)?;
+    }
     check_boot(wim, &mut report);
     Ok(report)
 }
 
 /// The resources to check, in file order.
 fn items<'a>(wim: &'a Wim, damages: &mut Vec<Damage>) -> Result<Vec<Item<'a>>, WimError> {
+    let is_wanted = wanted(wim);
     let mut listed: Vec<(&Blob, Option<u32>)> =
-        wim.blobs().iter().map(|blob| (blob, None)).collect();
+        wim.blobs().iter().filter(|blob| is_wanted(blob)).map(|blob| (blob, None)).collect();
     for index in 1..=wim.image_count() {
         listed.push((wim.metadata_blob(index)?, Some(index)));
     }
     // Stable, so that a shared metadata resource keeps its first image.
-    listed.sort_by_key(|(blob, _)| blob.resource.offset);
+    listed.sort_by_key(|(blob, _)| blob.position());
     listed.dedup_by(|later, earlier| {
         later.1.is_some()
             && earlier.1.is_some()
@@ -138,13 +153,30 @@ fn items<'a>(wim: &'a Wim, damages: &mut Vec<Damage>) -> Result<Vec<Item<'a>>, W
     });
     let mut items = Vec::with_capacity(listed.len());
     for (blob, image) in listed {
-        match wim.resource(&blob.resource) {
+        match wim.resource_of(blob) {
             Ok(resource) => items.push(Item { blob, image, resource }),
             Err(error @ WimError::Unsupported { .. }) => return Err(error),
             Err(error) => damages.push(Damage::new(blob, image, error)),
         }
     }
     Ok(items)
+}
+
+/// Which blobs are this WIM's business: its own, and of referenced files those that its images refer to.
+fn wanted(wim: &Wim) -> impl Fn(&Blob) -> bool {
+    let has_references = wim.volumes().iter().any(|volume| volume.kind() == VolumeKind::Reference);
+    let mut used = HashSet::new();
+    if has_references {
+        // Images may share one metadata resource; a hostile file has thousands that do.
+        let mut seen = HashSet::new();
+        for image in 1..=wim.image_count() {
+            let is_new = wim.metadata_blob(image).is_ok_and(|blob| seen.insert(blob.sha1));
+            if is_new && let Ok(metadata) = wim.metadata(image) {
+                used.extend(metadata.references().map(|(_, sha1)| sha1));
+            }
+        }
+    }
+    move |blob| wim.volume_of(blob).kind() == VolumeKind::Part || used.contains(&blob.sha1)
 }
 
 /// Cuts the items into units and hands them out in batches.
@@ -194,7 +226,7 @@ impl Units<'_> {
     fn batch(&mut self) -> Option<Vec<Unit>> {
         let mut units = Vec::new();
         let mut total = 0;
-        while total < BATCH && units.len() < 4096 {
+        while units.len() < rayon::current_num_threads() || total < BATCH && units.len() < 4096 {
             let Some((unit, size)) = self.unit() else { break };
             total += size;
             units.push(unit);
@@ -261,7 +293,7 @@ fn check_items(
 }
 
 /// Counts a result, and keeps it when it is bad.
-fn note(
+pub(super) fn note(
     item: &Item<'_>,
     result: Result<Sha1, WimError>,
     report: &mut VerifyReport,
@@ -294,13 +326,16 @@ fn run(wim: &Wim, items: &[Item<'_>], unit: &Unit) -> Done {
             });
             Done::Part { item: *item, is_last: start + length == resource.size(), content }
         }
-        Unit::Whole(range) => Done::Whole(wim.workers().with(|worker| {
-            let mut stored = std::mem::take(&mut worker.stored);
-            let mut output = std::mem::take(&mut worker.output);
-            let results = run_whole(wim, items, range.clone(), worker, (&mut stored, &mut output));
-            (worker.stored, worker.output) = (stored, output);
-            results
-        })),
+        Unit::Whole(range) => {
+            Done::Whole(wim.volume_of(items[range.start].blob).workers().with(|worker| {
+                let mut stored = std::mem::take(&mut worker.stored);
+                let mut output = std::mem::take(&mut worker.output);
+                let results =
+                    run_whole(wim, items, range.clone(), worker, (&mut stored, &mut output));
+                (worker.stored, worker.output) = (stored, output);
+                results
+            }))
+        }
     }
 }
 
@@ -316,7 +351,7 @@ fn run_whole(
     let end = headers().filter_map(super::ResourceHeader::end).max().unwrap_or(start);
     let read = to_usize(end - start).and_then(|length| {
         stored.resize(length, 0);
-        Ok(wim.source().read_exact_at(start, stored)?)
+        Ok(wim.source_of(items[range.start].blob).read_exact_at(start, stored)?)
     });
     if let Err(error) = read {
         return vec![(range.start, Err(error))];
@@ -341,18 +376,29 @@ fn check_references(wim: &Wim, damages: &mut [Damage], report: &mut VerifyReport
     let mut references = References {
         nameless: damages.iter().enumerate().map(|(place, damage)| (damage.sha1, place)).collect(),
         missing: HashSet::new(),
+        counts: HashMap::new(),
     };
-    let mut seen = HashSet::new();
+    // Images that share their metadata are looked at once, and count as many as they are.
+    let mut images: Vec<(u32, &Blob, u32)> = Vec::new();
+    let mut seen: HashMap<u64, usize> = HashMap::new();
     for image in 1..=wim.image_count() {
         let Ok(blob) = wim.metadata_blob(image) else { continue };
-        if !seen.insert(blob.resource.offset) {
-            continue;
+        match seen.get(&blob.resource.offset) {
+            Some(&place) => images[place].2 += 1,
+            None => {
+                seen.insert(blob.resource.offset, images.len());
+                images.push((image, blob, 1));
+            }
         }
+    }
+    let mut is_whole = true;
+    for (image, blob, times) in images {
         match wim.metadata(image) {
             Ok(metadata) => {
                 let warnings = metadata.warnings.iter();
                 report.warnings.extend(warnings.map(|text| format!("image {image}: {text}")));
-                references.check(wim, image, &metadata, damages, report);
+                references.check(wim, (image, times), &metadata, damages, report);
+                continue;
             }
             // What is wrong with the resource itself is in the list already.
             Err(_) if damages.iter().any(|damage| damage.sha1 == blob.sha1) => {}
@@ -362,6 +408,10 @@ fn check_references(wim: &Wim, damages: &mut [Damage], report: &mut VerifyReport
                 source: Box::new(error),
             }),
         }
+        is_whole = false;
+    }
+    if is_whole {
+        references.check_counts(wim, report);
     }
 }
 
@@ -371,19 +421,22 @@ struct References {
     nameless: HashMap<Sha1, usize>,
     /// Blobs that are missing, each reported once.
     missing: HashSet<Sha1>,
+    /// How many streams have each blob.
+    counts: HashMap<Sha1, u64>,
 }
 
 impl References {
     fn check(
         &mut self,
         wim: &Wim,
-        image: u32,
+        (image, times): (u32, u32),
         metadata: &ImageMetadata,
         damages: &mut [Damage],
         report: &mut VerifyReport,
     ) {
         let mut parents = None;
         for (index, sha1) in metadata.references() {
+            *self.counts.entry(sha1).or_default() += u64::from(times);
             let damaged = self.nameless.remove(&sha1);
             let is_missing = wim.blob(&sha1).is_none() && self.missing.insert(sha1);
             if damaged.is_none() && !is_missing {
@@ -401,16 +454,40 @@ impl References {
     }
 }
 
-fn check_integrity(wim: &Wim, report: &mut VerifyReport) -> Result<(), WimError> {
-    let header = wim.header().integrity;
+impl References {
+    /// Compares what the blob tables say of references with what the images say.
+    fn check_counts(&self, wim: &Wim, report: &mut VerifyReport) {
+        let count = |blob: &Blob| self.counts.get(&blob.sha1).copied().unwrap_or(0);
+        let mut wrong = wim.blobs().iter().filter(|blob| {
+            wim.volume_of(blob).kind() == VolumeKind::Part
+                && u64::from(blob.reference_count) != count(blob)
+        });
+        if let Some(first) = wrong.next() {
+            report.notes.push(format!(
+                "the reference counts of {} blobs are not those of the images; the first is blob {}: the blob table says {}, the images {}",
+                1 + wrong.count(),
+                first.sha1,
+                first.reference_count,
+                count(first)
+            ));
+        }
+    }
+}
+
+fn check_integrity(volume: &Volume, report: &mut VerifyReport) -> Result<(), WimError> {
+    let header = volume.header().integrity;
+    let part = match volume.header().part_number {
+        part if volume.header().is_split() => format!(" of part {part}"),
+        _ => String::new(),
+    };
     if header.offset == 0 || header.stored_size == 0 {
         return Ok(());
     }
     report.has_integrity_table = true;
     let malformed =
         |what: String| WimError::from(Malformed::new("WIM integrity table", what, header.offset));
-    let table = match wim.resource(&header) {
-        Ok(resource) if resource.size() <= wim.source().size() => {
+    let table = match volume.resource(&header) {
+        Ok(resource) if resource.size() <= volume.source().size() => {
             let mut bytes = vec![0; to_usize(resource.size())?];
             resource.read_parallel(0, &mut bytes).and_then(|()| Ok(IntegrityTable::parse(&bytes)?))
         }
@@ -424,7 +501,7 @@ fn check_integrity(wim: &Wim, report: &mut VerifyReport) -> Result<(), WimError>
             return Ok(());
         }
     };
-    let end = wim.header().blob_table.end().unwrap_or(0);
+    let end = volume.header().blob_table.end().unwrap_or(0);
     let covered = end.saturating_sub(super::Header::SIZE as u64);
     if table.pieces.len() as u64 != covered.div_ceil(u64::from(table.piece_size)) {
         report.problems.push(malformed(format!(
@@ -434,11 +511,11 @@ fn check_integrity(wim: &Wim, report: &mut VerifyReport) -> Result<(), WimError>
         )));
         return Ok(());
     }
-    let actual = IntegrityTable::compute(&**wim.source(), end, table.piece_size)?;
+    let actual = IntegrityTable::compute(&**volume.source(), end, table.piece_size)?;
     for (index, (expected, actual)) in table.pieces.iter().zip(&actual.pieces).enumerate() {
         if expected != actual {
             report.problems.push(WimError::HashMismatch {
-                what: format!("piece {index} of the integrity table"),
+                what: format!("piece {index} of the integrity table{part}"),
                 expected: *expected,
                 actual: *actual,
             });

@@ -1,27 +1,28 @@
 //! Writing a WIM from a plan that is complete before the first byte.
 //!
-//! Order in the file: header, blobs that are copied, blobs that are encoded, metadata, blob table, XML, integrity table. Nothing but the plan
-//! decides about the bytes: not the clock (the GUID comes from the content), not the number of threads.
+//! Order in the file: header, blobs that are copied, blobs that are encoded, solid resources (copied ones, then the new one), metadata, blob table, XML,
+//! integrity table. Nothing but the plan decides about the bytes: not the clock (the GUID comes from the content), not the number of
+//! threads.
 
 use std::{
-    collections::HashMap,
     fs::File,
-    io::{Seek as _, SeekFrom, Write as _},
+    io::{Seek as _, Write as _},
     sync::Arc,
 };
 
 use super::{
-    blob_table::{self, Blob},
+    blob_table::Blob,
+    encode::Encoders,
     error::WimError,
     header::{Header, ResourceHeader},
     info::WimXml,
     integrity::{IntegrityTable, PIECE_SIZE},
     reader::Wim,
-    write_items::{Content, Item, ItemSource, ItemWriter},
+    write_items::ItemWriter,
+    write_plan::{Places, Plan},
 };
 use crate::{
     base::{
-        bytes::Writer,
         digest::{Blake3, Sha1},
         guid::Guid,
         read_at::ReadAt,
@@ -62,6 +63,37 @@ impl Default for Solid {
     /// What `install.esd` uses: LZMS in chunks of 64 MiB.
     fn default() -> Self {
         Self { codec: Codec::Lzms, chunk_size: 64 << 20 }
+    }
+}
+
+impl WriteSettings {
+    /// Why Windows itself would not read a file written with these settings; `None` when it does. wimlib, 7-Zip and this program read them all.
+    #[must_use]
+    pub fn unreadable_by_windows(&self) -> Option<String> {
+        let kib = |size: u32| size >> 10;
+        let limits = match self.codec {
+            Codec::Xpress if self.chunk_size > 32 << 10 => Some("4, 8, 16 or 32 KiB"),
+            Codec::Lzx if self.chunk_size != 32 << 10 => Some("32 KiB"),
+            Codec::Lzms if self.chunk_size != 128 << 10 => Some("128 KiB"),
+            _ => None,
+        };
+        if let Some(limits) = limits {
+            let (codec, found) = (self.codec, kib(self.chunk_size));
+            return Some(format!(
+                "Windows itself reads {codec} in chunks of {limits} only, not of {found} KiB"
+            ));
+        }
+        let solid = self.solid?;
+        if solid.codec != Codec::Lzms {
+            let codec = solid.codec;
+            return Some(format!(
+                "Windows itself reads solid resources in LZMS only, not in {codec}"
+            ));
+        }
+        (solid.chunk_size > 64 << 20).then(|| {
+            let found = kib(solid.chunk_size) >> 10;
+            format!("Windows itself reads solid resources in chunks of at most 64 MiB, not of {found} MiB")
+        })
     }
 }
 
@@ -118,6 +150,16 @@ pub enum MetadataToWrite {
     },
     /// Uncompressed bytes, from [`super::ImageMetadata::encode`].
     Bytes(Vec<u8>),
+    /// Uncompressed bytes that are much like the metadata of an image that is there: chunks that are the same are copied as they are stored, where that
+    /// is in the output's codec and chunk size.
+    Like {
+        /// The bytes, from [`super::ImageMetadata::encode`].
+        bytes: Vec<u8>,
+        /// The WIM that has the other image.
+        wim: Arc<Wim>,
+        /// The other image's number in it, from 1.
+        index: u32,
+    },
 }
 
 /// What was written.
@@ -140,7 +182,13 @@ pub struct WriteReport {
 /// the caller.
 ///
 /// Blobs of the same SHA-1 are written once and their reference counts are added up; empty ones are left out, as the format wants it. Images
-/// with the same metadata get a resource each: wimlib reads a shared one and DISM writes it, but 7-Zip does not open such files. The XML's images must be numbered as `images` are; its `TOTALBYTES` is set here.
+/// with the same metadata get a resource each: wimlib reads a shared one and DISM writes it, but 7-Zip does not open such files. The XML's
+/// images must be numbered as `images` are; its `TOTALBYTES` is set here.
+///
+/// With [`WriteSettings::solid`], blobs go into one solid resource in the order of `blobs`: sorting them, so that similar content lies
+/// together, is up to the caller. A base's solid resource of the same codec and chunk size is copied as it is when at least two thirds of
+/// its bytes are wanted; blobs of others come first in the new resource, in their order there, so that each chunk is decoded once. While
+/// it is written, each thread holds one chunk, and the result for one more.
 ///
 /// # Errors
 /// When the plan is contradictory, a source cannot be read or is not what its SHA-1 says, the output cannot be written, or
@@ -154,49 +202,103 @@ pub fn write_wim(
     progress: &dyn Fn(u64),
     cancelled: &dyn Fn() -> bool,
 ) -> Result<WriteReport, WimError> {
-    let plan = Plan::new(settings, blobs, images, &xml)?;
+    let plan = Plan::new(settings, blobs, images, &xml, None)?;
     let mut header = plan.header(settings);
     header.flags |= Header::WRITE_IN_PROGRESS;
     let mut file = output;
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(&header.encode())?;
-    let mut writer = ItemWriter::new(output, settings, progress, cancelled)?;
-    let blob_resources = writer.write(&plan.blobs)?;
-    let metadata_resources = writer.write(&plan.metadata)?;
-    let (mut position, copied_bytes, encoded_bytes) = writer.finish();
-
-    let table = plan.blob_table(&blob_resources, &metadata_resources);
-    let mut append = |bytes: &[u8], flags| -> Result<ResourceHeader, WimError> {
-        file.seek(SeekFrom::Start(position))?;
-        file.write_all(bytes)?;
-        let size = bytes.len() as u64;
-        position += size;
-        Ok(ResourceHeader { stored_size: size, flags, offset: position - size, size })
-    };
-    header.blob_table = append(&table, ResourceHeader::METADATA)?;
-    xml.set_total_bytes(header.blob_table.offset + header.blob_table.size);
-    let xml = xml.encode();
-    header.xml = append(&xml, ResourceHeader::METADATA)?;
-    if settings.integrity {
-        let end = header.blob_table.offset + header.blob_table.size;
-        let source = OutputSource { file: output, size: end };
-        let table = IntegrityTable::compute(&source, end, PIECE_SIZE)?;
-        header.integrity = append(&table.encode(), 0)?;
-    }
-    if let Some(index) = settings.boot_index.checked_sub(1) {
-        let mut boot = metadata_resources[index as usize];
-        boot.flags |= ResourceHeader::METADATA;
-        header.boot_metadata = boot;
-    }
-    header.guid = guid(&header, &table, &xml);
-    header.flags &= !Header::WRITE_IN_PROGRESS;
-    // A resource that was written again, shorter, may have left bytes behind.
-    file.set_len(position)?;
+    let body = Body { output, settings, plan: &plan, progress, cancelled };
+    let report = body.write(&mut header, &mut xml, None)?;
     file.rewind()?;
     file.write_all(&header.encode())?;
-    let blobs = plan.blobs.len() as u64;
-    Ok(WriteReport { file_size: position, blobs, copied_bytes, encoded_bytes, guid: header.guid })
+    Ok(report)
+}
+
+/// Integrity table of a file, and the end of the bytes it covers.
+pub(super) type OldIntegrity = (IntegrityTable, u64);
+
+/// All of a file but its header.
+pub(super) struct Body<'a> {
+    pub(super) output: &'a File,
+    pub(super) settings: &'a WriteSettings,
+    pub(super) plan: &'a Plan,
+    pub(super) progress: &'a dyn Fn(u64),
+    pub(super) cancelled: &'a dyn Fn() -> bool,
+}
+
+impl Body<'_> {
+    /// Writes everything from the output's position on and cuts off what is behind; fills in `header`.
+    pub(super) fn write(
+        &self,
+        header: &mut Header,
+        xml: &mut WimXml,
+        old: Option<OldIntegrity>,
+    ) -> Result<WriteReport, WimError> {
+        let settings = self.settings;
+        let (places, mut position, copied_bytes, encoded_bytes) = self.write_resources()?;
+        let table = self.plan.blob_table(&places);
+        header.blob_table = self.append(&mut position, &table, ResourceHeader::METADATA)?;
+        xml.set_total_bytes(position);
+        let xml = xml.encode();
+        header.xml = self.append(&mut position, &xml, ResourceHeader::METADATA)?;
+        header.integrity = ResourceHeader::default();
+        if settings.integrity {
+            let end = header.blob_table.offset + header.blob_table.size;
+            let source = OutputSource { file: self.output, size: end };
+            let table = IntegrityTable::continued(old, &source, end, PIECE_SIZE)?;
+            header.integrity = self.append(&mut position, &table.encode(), 0)?;
+        }
+        if let Some(index) = settings.boot_index.checked_sub(1) {
+            let mut boot = places.metadata[index as usize];
+            boot.flags |= ResourceHeader::METADATA;
+            header.boot_metadata = boot;
+        }
+        header.guid = guid(header, &table, &xml);
+        header.flags &= !Header::WRITE_IN_PROGRESS;
+        // A resource that was written again, shorter, may have left bytes behind.
+        self.output.set_len(position)?;
+        let blobs = self.plan.blobs.len() as u64;
+        let guid = header.guid;
+        Ok(WriteReport { file_size: position, blobs, copied_bytes, encoded_bytes, guid })
+    }
+
+    /// Returns where everything lies, the end, and the bytes copied and encoded.
+    fn write_resources(&self) -> Result<(Places, u64, u64, u64), WimError> {
+        let (settings, plan) = (self.settings, self.plan);
+        let encoders = Encoders::new((settings.codec, settings.chunk_size, settings.level))?;
+        let mut writer = ItemWriter::new(self.output, encoders, self.progress, self.cancelled)?;
+        let mut places = Places { blobs: writer.write(&plan.blobs)?, ..Places::default() };
+        for solid in &plan.solids {
+            places.solids.push(writer.take_solid(solid)?);
+        }
+        if let Some(solid) = settings.solid
+            && !plan.solid.is_empty()
+        {
+            let encoders = Encoders::new((solid.codec, solid.chunk_size, settings.level))?;
+            places.solids.push(writer.write_solid(&plan.blobs, &plan.solid, solid, &encoders)?);
+        }
+        places.metadata = writer.write(&plan.metadata)?;
+        let (position, copied, encoded) = writer.finish();
+        Ok((places, position, copied, encoded))
+    }
+
+    /// Writes bytes that are stored as they are.
+    fn append(
+        &self,
+        position: &mut u64,
+        bytes: &[u8],
+        flags: u8,
+    ) -> Result<ResourceHeader, WimError> {
+        let mut file = self.output;
+        file.seek(std::io::SeekFrom::Start(*position))?;
+        file.write_all(bytes)?;
+        let size = bytes.len() as u64;
+        let offset = *position;
+        *position += size;
+        Ok(ResourceHeader { stored_size: size, flags, offset, size })
+    }
 }
 
 /// A GUID that is the same for the same file.
@@ -209,170 +311,11 @@ fn guid(header: &Header, table: &[u8], xml: &[u8]) -> Guid {
     Guid::from_digest(&Blake3::of(&text).0)
 }
 
-/// What is to be written, checked and without repetition.
-struct Plan {
-    blobs: Vec<Item>,
-    reference_counts: Vec<u32>,
-    /// One for each image.
-    metadata: Vec<Item>,
-}
-
-impl Plan {
-    fn new(
-        settings: &WriteSettings,
-        blobs: Vec<BlobToWrite>,
-        images: Vec<MetadataToWrite>,
-        xml: &WimXml,
-    ) -> Result<Self, WimError> {
-        let refuse = |what: String| Err(WimError::Plan { what });
-        let count = u32::try_from(images.len()).unwrap_or(u32::MAX);
-        if count > 0xffff {
-            return refuse(format!("{count} images"));
-        }
-        if settings.boot_index > count {
-            return refuse(format!("boot image {} of {count}", settings.boot_index));
-        }
-        if !xml.is_numbered(count) {
-            return refuse(format!("the XML has not just the images 1 to {count}"));
-        }
-        let mut plan = Self {
-            blobs: Vec::with_capacity(blobs.len()),
-            reference_counts: Vec::with_capacity(blobs.len()),
-            metadata: Vec::with_capacity(images.len()),
-        };
-        let mut places: HashMap<Sha1, usize> = HashMap::with_capacity(blobs.len());
-        for blob in blobs.into_iter().filter(|blob| blob.size > 0) {
-            if let Some(&place) = places.get(&blob.sha1) {
-                if plan.blobs[place].size != blob.size {
-                    return refuse(format!("blob {} has two sizes", blob.sha1));
-                }
-                let count = &mut plan.reference_counts[place];
-                *count = count.saturating_add(blob.reference_count);
-                continue;
-            }
-            places.insert(blob.sha1, plan.blobs.len());
-            plan.reference_counts.push(blob.reference_count);
-            plan.blobs.push(item(settings, blob)?);
-        }
-        for image in images {
-            plan.metadata.push(metadata_item(settings, image)?);
-        }
-        Ok(plan)
-    }
-
-    fn header(&self, settings: &WriteSettings) -> Header {
-        let is_compressed = settings.codec != Codec::None;
-        let rp_fix = if settings.rp_fix { Header::RP_FIX } else { 0 };
-        Header {
-            version: Header::VERSION,
-            flags: Header::codec_flags(settings.codec) | rp_fix,
-            chunk_size: if is_compressed { settings.chunk_size } else { 0 },
-            guid: Guid::default(),
-            part_number: 1,
-            total_parts: 1,
-            image_count: u32::try_from(self.metadata.len()).unwrap_or(u32::MAX),
-            blob_table: ResourceHeader::default(),
-            xml: ResourceHeader::default(),
-            boot_metadata: ResourceHeader::default(),
-            boot_index: settings.boot_index,
-            integrity: ResourceHeader::default(),
-        }
-    }
-
-    /// Metadata in image order, then blobs by their place in the file.
-    fn blob_table(&self, blobs: &[ResourceHeader], metadata: &[ResourceHeader]) -> Vec<u8> {
-        let mut writer = Writer::new();
-        for (resource, item) in metadata.iter().zip(&self.metadata) {
-            let flags = resource.flags | ResourceHeader::METADATA;
-            let resource = ResourceHeader { flags, ..*resource };
-            blob_table::encode_entry(&mut writer, &resource, 1, &item.sha1);
-        }
-        let mut order: Vec<usize> = (0..blobs.len()).collect();
-        order.sort_by_key(|&place| blobs[place].offset);
-        for place in order {
-            let count = self.reference_counts[place];
-            blob_table::encode_entry(&mut writer, &blobs[place], count, &self.blobs[place].sha1);
-        }
-        writer.data
-    }
-}
-
-/// Decides whether a blob is copied or encoded.
-fn item(settings: &WriteSettings, blob: BlobToWrite) -> Result<Item, WimError> {
-    let refuse = |what: &str| {
-        let what = format!("{what} (blob {})", blob.sha1);
-        Err(WimError::Plan { what })
-    };
-    let source = match blob.source {
-        BlobSource::Wim { wim, blob: base } => {
-            if base.sha1 != blob.sha1 || base.size != blob.size {
-                return refuse("the base's blob is another one");
-            }
-            wim_source(settings, wim, base)?
-        }
-        BlobSource::Resource { source, offset, stored_size, compressed } => {
-            if offset.checked_add(stored_size).is_none_or(|end| end > source.size()) {
-                return refuse("the resource reaches beyond its source");
-            }
-            if compressed && settings.codec == Codec::None {
-                return refuse("the resource is compressed, the output is not");
-            }
-            if !compressed && stored_size != blob.size || stored_size == 0 {
-                return refuse("the resource has another size");
-            }
-            ItemSource::Copy { source, offset, stored_size, compressed }
-        }
-        BlobSource::Bytes { source } => {
-            if source.size() != blob.size {
-                return refuse("the source has another size");
-            }
-            ItemSource::Encode(Content::Bytes(source))
-        }
-    };
-    Ok(Item { sha1: blob.sha1, size: blob.size, source })
-}
-
-/// Stored bytes are copied when they are what the output would hold: compressed in its codec and chunk size, or raw where the output is not
-/// compressed or compression with these settings was tried in vain.
-fn wim_source(settings: &WriteSettings, wim: Arc<Wim>, blob: Blob) -> Result<ItemSource, WimError> {
-    // Its shape is checked now, so that nothing is copied that no reader could read.
-    wim.resource(&blob.resource)?;
-    let is_same = wim.codec() == settings.codec
-        && (settings.codec == Codec::None || wim.chunk_size() == settings.chunk_size);
-    let compressed = blob.resource.is_compressed();
-    let is_raw_in_raw = !compressed && settings.codec == Codec::None;
-    if is_same || is_raw_in_raw {
-        Ok(ItemSource::Copy {
-            source: Arc::clone(wim.source()),
-            offset: blob.resource.offset,
-            stored_size: blob.resource.stored_size,
-            compressed,
-        })
-    } else {
-        Ok(ItemSource::Encode(Content::Wim(wim, blob)))
-    }
-}
-
-fn metadata_item(settings: &WriteSettings, image: MetadataToWrite) -> Result<Item, WimError> {
-    match image {
-        MetadataToWrite::Copy { wim, index } => {
-            let blob = *wim.metadata_blob(index)?;
-            let source = wim_source(settings, wim, blob)?;
-            Ok(Item { sha1: blob.sha1, size: blob.size, source })
-        }
-        MetadataToWrite::Bytes(bytes) => {
-            let (sha1, size) = (Sha1::of(&bytes), bytes.len() as u64);
-            let source = ItemSource::Encode(Content::Bytes(Arc::new(bytes)));
-            Ok(Item { sha1, size, source })
-        }
-    }
-}
-
 /// The output, to be read again for the integrity table.
 #[derive(Debug)]
-struct OutputSource<'a> {
-    file: &'a File,
-    size: u64,
+pub(super) struct OutputSource<'a> {
+    pub(super) file: &'a File,
+    pub(super) size: u64,
 }
 
 impl ReadAt for OutputSource<'_> {
@@ -396,5 +339,44 @@ impl ReadAt for OutputSource<'_> {
             offset += count as u64;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_windows_does_not_read() {
+        let settings = |codec, chunk_size, solid: Option<(Codec, u32)>| WriteSettings {
+            codec,
+            chunk_size,
+            level: Level::Default,
+            solid: solid.map(|(codec, chunk_size)| Solid { codec, chunk_size }),
+            integrity: false,
+            boot_index: 0,
+            rp_fix: false,
+        };
+        let esd = Some((Codec::Lzms, 64 << 20));
+        for (codec, chunk_size, solid, word) in [
+            (Codec::None, 0, None, None),
+            (Codec::Xpress, 4096, None, None),
+            (Codec::Xpress, 32 << 10, None, None),
+            (Codec::Xpress, 64 << 10, None, Some("4, 8, 16 or 32 KiB only, not of 64 KiB")),
+            (Codec::Lzx, 32 << 10, None, None),
+            (Codec::Lzx, 2 << 20, None, Some("not of 2048 KiB")),
+            (Codec::Lzms, 128 << 10, esd, None),
+            (Codec::Lzms, 64 << 10, None, Some("128 KiB only")),
+            (Codec::Lzms, 128 << 10, Some((Codec::Lzms, 128 << 20)), Some("not of 128 MiB")),
+            (Codec::Lzx, 32 << 10, Some((Codec::Lzx, 32 << 10)), Some("LZMS only, not in LZX")),
+        ] {
+            let said = settings(codec, chunk_size, solid).unreadable_by_windows();
+            match word {
+                None => assert_eq!(said, None),
+                Some(word) => {
+                    assert!(said.as_ref().is_some_and(|said| said.contains(word)), "{said:?}");
+                }
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Writing resources one behind the other: copying stored bytes in long runs, and encoding the rest on all threads.
 //!
 //! Small contents are encoded whole, many at a time, so that thousands of small files keep all threads busy; large ones are encoded in parts, and
-//! their chunk table is filled in when the last part is there.
+//! their chunk table is filled in when the last part is there. Each thread reads, hashes and encodes; the calling thread writes.
 
 use std::{
     collections::HashMap,
@@ -11,18 +11,16 @@ use std::{
     sync::Arc,
 };
 
-use rayon::prelude::*;
 use sha1::Digest as _;
 
 use super::{
     blob_table::Blob,
-    encode::{BATCH, EncodedPart, Encoders, PART},
+    encode::{Encoders, PART},
     error::WimError,
     header::ResourceHeader,
-    parallel::{Piece, PieceHasher, pipeline},
+    parallel::{PartHasher, ahead, in_order},
     reader::{Wim, check},
     resource::to_usize,
-    write::WriteSettings,
 };
 use crate::base::{
     digest::Sha1,
@@ -31,6 +29,11 @@ use crate::base::{
 
 /// Bytes copied with one call; between two, the caller may cancel.
 const MAX_COPY: u64 = 64 << 20;
+/// Chunks of solid resources that are at least as long are decoded by all threads before content is read from them; of shorter ones each thread
+/// decodes its own when it comes to it.
+const LONG_CHUNK: u32 = 8 << 20;
+/// What file systems that share content between files share at least.
+const BLOCK: u64 = 4096;
 
 /// A resource to be written.
 #[derive(Debug)]
@@ -43,6 +46,10 @@ pub(super) struct Item {
 /// Where its bytes come from.
 #[derive(Debug)]
 pub(super) enum ItemSource {
+    /// A resource that lies in the output already.
+    Keep(ResourceHeader),
+    /// Inside a solid resource that is copied or kept as a whole.
+    InSolid,
     /// Stored bytes, ready for the output.
     Copy { source: Arc<dyn ReadAt>, offset: u64, stored_size: u64, compressed: bool },
     /// Content to be encoded.
@@ -58,17 +65,40 @@ pub(super) enum Content {
 
 impl Content {
     /// Parts must begin at a multiple of this.
-    fn granule(&self) -> Result<u64, WimError> {
+    pub(super) fn granule(&self) -> Result<u64, WimError> {
         match self {
-            Self::Wim(wim, blob) => Ok(wim.resource(&blob.resource)?.granule()),
+            Self::Wim(wim, blob) => Ok(wim.resource_of(blob)?.granule()),
             Self::Bytes(_) => Ok(1),
         }
     }
 
-    fn read(&self, start: u64, output: &mut [u8]) -> Result<(), WimError> {
+    /// Reads a range that may begin anywhere.
+    pub(super) fn read_any(&self, start: u64, output: &mut [u8]) -> Result<(), WimError> {
+        let granule = self.granule()?;
+        let (end, size) = (start + output.len() as u64, self.size());
+        let from = start / granule * granule;
+        let to = end.next_multiple_of(granule).min(size);
+        if (from, to) == (start, end) {
+            return self.read(start, output);
+        }
+        let mut wider = vec![0; to_usize(to - from)?];
+        self.read(from, &mut wider)?;
+        let skip = to_usize(start - from)?;
+        output.copy_from_slice(&wider[skip..skip + output.len()]);
+        Ok(())
+    }
+
+    fn size(&self) -> u64 {
         match self {
-            Self::Wim(wim, blob) => match wim.resource(&blob.resource)?.read(start, output) {
-                Err(WimError::Io(error)) => Err(WimError::of_source(&**wim.source(), error)),
+            Self::Wim(_, blob) => blob.size,
+            Self::Bytes(source) => source.size(),
+        }
+    }
+
+    pub(super) fn read(&self, start: u64, output: &mut [u8]) -> Result<(), WimError> {
+        match self {
+            Self::Wim(wim, blob) => match wim.resource_of(blob)?.read(start, output) {
+                Err(WimError::Io(error)) => Err(WimError::of_source(&**wim.source_of(blob), error)),
                 result => result,
             },
             Self::Bytes(source) => source
@@ -80,16 +110,16 @@ impl Content {
 
 /// Writes items to a file, one behind the other.
 pub(super) struct ItemWriter<'a> {
-    output: &'a File,
+    pub(super) output: &'a File,
     /// Where the next byte goes; also the file's own position, between calls.
-    position: u64,
+    pub(super) position: u64,
     encoders: Arc<Encoders>,
     progress: &'a dyn Fn(u64),
     cancelled: &'a dyn Fn() -> bool,
     /// Uncompressed bytes done.
     done: u64,
     copied: u64,
-    encoded: u64,
+    pub(super) encoded: u64,
 }
 
 /// A large content whose parts are being written.
@@ -106,14 +136,16 @@ enum Unit {
 
 /// What came of it.
 enum Encoded {
-    Whole(Vec<WholeResource>),
-    Part { place: usize, start: u64, content: Vec<u8>, part: EncodedPart },
+    /// Small contents, one behind the other.
+    Whole { stored: Vec<u8>, resources: Vec<WholeResource> },
+    /// Some chunks of a large one.
+    Part { place: usize, start: u64, length: u64, stored: Vec<u8>, sizes: Vec<u32> },
 }
 
 /// A small content, encoded.
 struct WholeResource {
     place: usize,
-    stored: Vec<u8>,
+    stored_size: u64,
     compressed: bool,
 }
 
@@ -121,22 +153,31 @@ impl<'a> ItemWriter<'a> {
     /// Writes from the output's position on.
     pub(super) fn new(
         mut output: &'a File,
-        settings: &WriteSettings,
+        encoders: Encoders,
         progress: &'a dyn Fn(u64),
         cancelled: &'a dyn Fn() -> bool,
     ) -> Result<Self, WimError> {
-        let encoders = (settings.codec, settings.chunk_size, settings.level);
-        let encoders = Arc::new(Encoders::new(encoders)?);
+        let encoders = Arc::new(encoders);
         let position = output.stream_position()?;
         Ok(Self { output, position, encoders, progress, cancelled, done: 0, copied: 0, encoded: 0 })
     }
 
-    /// Writes all items; returns where each lies.
+    /// Writes those of the items that get resources of their own; returns where each lies. Those inside solid resources have no place.
     pub(super) fn write(&mut self, items: &[Item]) -> Result<Vec<ResourceHeader>, WimError> {
         let mut headers = vec![ResourceHeader::default(); items.len()];
+        for (item, header) in items.iter().zip(&mut headers) {
+            if let ItemSource::Keep(kept) = &item.source {
+                *header = *kept;
+            }
+        }
         let (copies, encodes) = order(items);
         self.copy_all(items, &copies, &mut headers)?;
-        self.encode_all(items, &encodes, &mut headers)?;
+        let mut rest = &encodes[..];
+        while !rest.is_empty() {
+            let (wave, behind) = rest.split_at(prepare(items, rest));
+            self.encode_all(items, wave, &mut headers)?;
+            rest = behind;
+        }
         Ok(headers)
     }
 
@@ -145,13 +186,13 @@ impl<'a> ItemWriter<'a> {
         (self.position, self.copied, self.encoded)
     }
 
-    fn report(&mut self, bytes: u64) -> Result<(), WimError> {
+    pub(super) fn report(&mut self, bytes: u64) -> Result<(), WimError> {
         self.done += bytes;
         (self.progress)(self.done);
         if (self.cancelled)() { Err(WimError::Cancelled) } else { Ok(()) }
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Result<(), WimError> {
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), WimError> {
         self.output.write_all(bytes)?;
         self.position += bytes.len() as u64;
         Ok(())
@@ -194,10 +235,20 @@ impl<'a> ItemWriter<'a> {
         Ok(())
     }
 
-    fn copy_run(&mut self, source: &dyn ReadAt, range: Range<u64>) -> Result<(), WimError> {
+    /// Copies a range of a source, behind what was written.
+    pub(super) fn copy_run(
+        &mut self,
+        source: &dyn ReadAt,
+        range: Range<u64>,
+    ) -> Result<(), WimError> {
         let mut start = range.start;
         while start < range.end {
-            let length = (range.end - start).min(MAX_COPY);
+            let mut length = (range.end - start).min(MAX_COPY);
+            // Where both lie alike to a block, the file system can share blocks instead of copying them, from the next block on.
+            let lead = start.next_multiple_of(BLOCK) - start;
+            if lead > 0 && lead < length && start % BLOCK == self.position % BLOCK {
+                length = lead;
+            }
             if let Some(file) = source.as_file() {
                 file.copy_range_to(start, length, self.output).map_err(|error| match error {
                     CopyError::Read(error) => WimError::of_source(source, error),
@@ -231,80 +282,75 @@ impl<'a> ItemWriter<'a> {
         places: &[usize],
         headers: &mut [ResourceHeader],
     ) -> Result<(), WimError> {
+        if places.is_empty() {
+            return Ok(());
+        }
         let encoders = Arc::clone(&self.encoders);
         let mut units = Units::new(items, places, &encoders)?;
-        let mut hasher = PieceHasher::default();
+        let threads = rayon::current_num_threads();
+        let unit = units.parts.iter().max().copied().unwrap_or(PART);
+        let hasher = PartHasher::default();
+        let work = Work { items, places, encoders: &encoders, hasher: &hasher };
         let mut open = None;
-        pipeline(
-            || units.batch(),
-            |batch: Vec<Unit>| -> Result<Vec<Encoded>, WimError> {
-                let encode = |unit| encode_unit(items, places, &encoders, unit);
-                batch.into_par_iter().with_max_len(1).map(encode).collect()
-            },
-            |batch: Result<Vec<Encoded>, WimError>| {
-                let batch = batch?;
-                let pieces = pieces(items, &batch);
-                let mut hashed = Vec::new();
-                let size = rayon::in_place_scope(|scope| {
-                    scope.spawn(|_| hashed = hasher.update(&pieces));
-                    self.write_batch(items, &encoders, &batch, &mut open, headers)
-                })?;
-                for (place, actual) in hashed {
-                    check_source(&items[place], actual)?;
-                }
+        in_order(
+            (threads, ahead(threads, unit)),
+            || units.unit(),
+            Vec::new,
+            |content, unit| hasher.guard(|| work.encode(content, unit)),
+            |encoded| {
+                let size = self.write_unit(items, &encoders, encoded, &mut open, headers)?;
                 self.encoded += size;
                 self.report(size)
             },
         )
     }
 
-    /// Writes what a batch gave; returns the uncompressed size.
-    fn write_batch(
+    /// Writes what came of a unit; returns the uncompressed size.
+    fn write_unit(
         &mut self,
         items: &[Item],
         encoders: &Encoders,
-        batch: &[Encoded],
+        encoded: Encoded,
         open: &mut Option<OpenResource>,
         headers: &mut [ResourceHeader],
     ) -> Result<u64, WimError> {
-        let mut size = 0;
-        for encoded in batch {
-            match encoded {
-                Encoded::Whole(resources) => {
-                    let mut bytes = Vec::new();
-                    for resource in resources {
-                        headers[resource.place] = ResourceHeader {
-                            stored_size: resource.stored.len() as u64,
-                            flags: if resource.compressed { ResourceHeader::COMPRESSED } else { 0 },
-                            offset: self.position + bytes.len() as u64,
-                            size: items[resource.place].size,
-                        };
-                        size += items[resource.place].size;
-                        bytes.extend_from_slice(&resource.stored);
-                    }
-                    self.append(&bytes)?;
+        match encoded {
+            Encoded::Whole { stored, resources } => {
+                let mut offset = self.position;
+                let mut size = 0;
+                for resource in resources {
+                    let header = ResourceHeader {
+                        stored_size: resource.stored_size,
+                        flags: if resource.compressed { ResourceHeader::COMPRESSED } else { 0 },
+                        offset,
+                        size: items[resource.place].size,
+                    };
+                    headers[resource.place] = header;
+                    offset += header.stored_size;
+                    size += header.size;
                 }
-                Encoded::Part { place, start, content, part } => {
-                    size += content.len() as u64;
-                    let item = &items[*place];
-                    if *start == 0 {
-                        *open = Some(OpenResource { start: self.position, sizes: Vec::new() });
-                        self.position += encoders.table_size(item.size);
-                        self.output.seek(SeekFrom::Start(self.position))?;
-                    }
-                    self.append(part.bytes.as_deref().unwrap_or(content))?;
-                    if let Some(open) = open.as_mut() {
-                        open.sizes.extend_from_slice(&part.sizes);
-                    }
-                    if start + content.len() as u64 == item.size
-                        && let Some(open) = open.take()
-                    {
-                        headers[*place] = self.close(item, encoders, &open)?;
-                    }
+                self.append(&stored)?;
+                Ok(size)
+            }
+            Encoded::Part { place, start, length, stored, sizes } => {
+                let item = &items[place];
+                if start == 0 {
+                    *open = Some(OpenResource { start: self.position, sizes: Vec::new() });
+                    self.position += encoders.table_size(item.size);
+                    self.output.seek(SeekFrom::Start(self.position))?;
                 }
+                self.append(&stored)?;
+                if let Some(open) = open.as_mut() {
+                    open.sizes.extend_from_slice(&sizes);
+                }
+                if start + length == item.size
+                    && let Some(open) = open.take()
+                {
+                    headers[place] = self.close(item, encoders, &open)?;
+                }
+                Ok(length)
             }
         }
-        Ok(size)
     }
 
     /// Fills in the chunk table of a large resource, or writes the content as it is when the chunks were not smaller.
@@ -342,7 +388,7 @@ impl<'a> ItemWriter<'a> {
                 });
                 match result {
                     Err(WimError::Io(error)) if written => {
-                        Err(WimError::of_source(&**wim.source(), error))
+                        Err(WimError::of_source(&**wim.source_of(blob), error))
                     }
                     result => result,
                 }
@@ -362,13 +408,36 @@ impl<'a> ItemWriter<'a> {
                 }
                 check_source(item, Sha1(hasher.finalize().into()))
             }
-            ItemSource::Copy { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 }
 
-fn check_source(item: &Item, actual: Sha1) -> Result<(), WimError> {
+pub(super) fn check_source(item: &Item, actual: Sha1) -> Result<(), WimError> {
     check(&item.sha1, actual, || format!("the source of blob {}", item.sha1))
+}
+
+/// How many of these can be read without decoding anything twice, after what is solid of them was decoded on all threads; at least 1.
+fn prepare(items: &[Item], places: &[usize]) -> usize {
+    let needs_it = |&place: &usize| match &items[place].source {
+        ItemSource::Encode(Content::Wim(wim, blob)) => {
+            blob.solid.is_some() && wim.codec_of(blob).1 >= LONG_CHUNK
+        }
+        _ => false,
+    };
+    let Some(first) = places.iter().position(needs_it) else { return places.len() };
+    let ItemSource::Encode(Content::Wim(wim, _)) = &items[places[first]].source else {
+        return first.max(1);
+    };
+    if first > 0 {
+        return first;
+    }
+    let of_wim = |&place: &usize| match &items[place].source {
+        ItemSource::Encode(Content::Wim(other, blob)) => Arc::ptr_eq(wim, other).then_some(*blob),
+        _ => None,
+    };
+    let blobs: Vec<Blob> = places.iter().map_while(of_wim).collect();
+    wim.prepare(&blobs).clamp(1, places.len())
 }
 
 /// Splits items into those that are copied, in the order of their sources, and those that are encoded, those from WIM files first and in
@@ -383,23 +452,27 @@ fn order(items: &[Item]) -> (Vec<usize>, Vec<usize>) {
     let mut encodes = Vec::new();
     for (place, item) in items.iter().enumerate() {
         match &item.source {
+            ItemSource::Keep(_) | ItemSource::InSolid => {}
             ItemSource::Copy { source, offset, .. } => {
                 copies.push(((rank(source), *offset), place));
             }
             ItemSource::Encode(Content::Wim(wim, blob)) => {
-                encodes.push(((rank(wim.source()), blob.resource.offset), place));
+                encodes.push(((rank(wim.source_of(blob)), blob.position()), place));
             }
-            ItemSource::Encode(Content::Bytes(_)) => encodes.push(((usize::MAX, 0), place)),
+            ItemSource::Encode(Content::Bytes(_)) => {
+                encodes.push(((usize::MAX, (u16::MAX, None, 0)), place));
+            }
         }
     }
-    let sorted = |mut keyed: Vec<((usize, u64), usize)>| {
-        keyed.sort_unstable();
-        keyed.into_iter().map(|(_, place)| place).collect()
-    };
     (sorted(copies), sorted(encodes))
 }
 
-/// Cuts contents into units and hands them out in batches.
+fn sorted<Key: Ord>(mut keyed: Vec<(Key, usize)>) -> Vec<usize> {
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, place)| place).collect()
+}
+
+/// Cuts contents into units and hands them out.
 struct Units<'a> {
     items: &'a [Item],
     places: &'a [usize],
@@ -413,7 +486,7 @@ impl<'a> Units<'a> {
     fn new(items: &'a [Item], places: &'a [usize], encoders: &Encoders) -> Result<Self, WimError> {
         let part = |&place: &usize| match &items[place].source {
             ItemSource::Encode(content) => Ok(PART.max(encoders.granule()).max(content.granule()?)),
-            ItemSource::Copy { .. } => Ok(PART),
+            _ => Ok(PART),
         };
         let parts = places.iter().map(part).collect::<Result<_, WimError>>()?;
         Ok(Self { items, places, parts, next: 0, start: 0 })
@@ -423,10 +496,10 @@ impl<'a> Units<'a> {
         self.places.get(index).map(|&place| self.items[place].size)
     }
 
-    fn unit(&mut self) -> Option<(Unit, u64)> {
+    fn unit(&mut self) -> Option<Unit> {
         let size = self.size(self.next)?;
         let part = self.parts[self.next];
-        if size > 2 * part {
+        if size > part + part / 2 {
             let length = part.min(size - self.start);
             let unit = Unit::Part { place: self.places[self.next], start: self.start, length };
             self.start += length;
@@ -434,7 +507,7 @@ impl<'a> Units<'a> {
                 self.next += 1;
                 self.start = 0;
             }
-            return Some((unit, length));
+            return Some(unit);
         }
         let begin = self.next;
         let mut total = 0;
@@ -445,71 +518,78 @@ impl<'a> Units<'a> {
             total += size;
             self.next += 1;
         }
-        Some((Unit::Whole(begin..self.next), total))
-    }
-
-    fn batch(&mut self) -> Option<Vec<Unit>> {
-        let mut units = Vec::new();
-        let mut total = 0;
-        while total < BATCH {
-            let Some((unit, size)) = self.unit() else { break };
-            total += size;
-            units.push(unit);
-        }
-        (!units.is_empty()).then_some(units)
+        Some(Unit::Whole(begin..self.next))
     }
 }
 
-fn encode_unit(
-    items: &[Item],
-    places: &[usize],
-    encoders: &Encoders,
-    unit: Unit,
-) -> Result<Encoded, WimError> {
-    let content = |place: usize, start: u64, length: u64| -> Result<Vec<u8>, WimError> {
-        let mut bytes = vec![0; to_usize(length)?];
-        if let ItemSource::Encode(content) = &items[place].source {
-            content.read(start, &mut bytes)?;
-        }
-        Ok(bytes)
-    };
-    match unit {
-        Unit::Part { place, start, length } => {
-            let content = content(place, start, length)?;
-            let part = encoders.encode(&content);
-            Ok(Encoded::Part { place, start, content, part })
-        }
-        Unit::Whole(range) => {
-            let whole = |&place: &usize| {
-                let content = content(place, 0, items[place].size)?;
-                check_source(&items[place], Sha1::of(&content))?;
-                let EncodedPart { bytes, sizes } = encoders.encode(&content);
-                let table = encoders.table(content.len() as u64, &sizes);
-                let (stored, compressed) = match (table, bytes) {
-                    (Some(mut table), Some(bytes)) => {
-                        table.extend_from_slice(&bytes);
-                        (table, true)
+/// What a thread needs to know to encode units.
+struct Work<'a> {
+    items: &'a [Item],
+    places: &'a [usize],
+    encoders: &'a Encoders,
+    hasher: &'a PartHasher,
+}
+
+impl Work<'_> {
+    /// Encodes a unit; `content` is the thread's buffer.
+    fn encode(&self, content: &mut Vec<u8>, unit: Unit) -> Result<Encoded, WimError> {
+        match unit {
+            Unit::Part { place, start, length } => {
+                self.read(content, place, start, length)?;
+                let item = &self.items[place];
+                let is_last = start + length == item.size;
+                if let Some(actual) = self.hasher.update(place, start, content, is_last) {
+                    check_source(item, actual)?;
+                }
+                let mut stored = Vec::new();
+                let mut sizes = Vec::new();
+                if !self.encoders.encode_to(content, &mut stored, &mut sizes) {
+                    stored = std::mem::take(content);
+                }
+                Ok(Encoded::Part { place, start, length, stored, sizes })
+            }
+            Unit::Whole(range) => {
+                let mut stored = Vec::new();
+                let mut sizes = Vec::new();
+                let mut resources = Vec::with_capacity(range.len());
+                for &place in &self.places[range] {
+                    let item = &self.items[place];
+                    self.read(content, place, 0, item.size)?;
+                    check_source(item, Sha1::of(content))?;
+                    let before = stored.len();
+                    sizes.clear();
+                    // The table stands first and is as long whatever the chunks become.
+                    let table = to_usize(self.encoders.table_size(item.size))?;
+                    stored.resize(before + table, 0);
+                    let compressed = self.encoders.encode_to(content, &mut stored, &mut sizes);
+                    if let Some(bytes) = self.encoders.table(item.size, &sizes)
+                        && compressed
+                    {
+                        stored[before..before + table].copy_from_slice(&bytes);
+                    } else {
+                        stored.truncate(before);
+                        stored.extend_from_slice(content);
                     }
-                    _ => (content, false),
-                };
-                Ok(WholeResource { place, stored, compressed })
-            };
-            Ok(Encoded::Whole(places[range].iter().map(whole).collect::<Result<_, WimError>>()?))
+                    let compressed = compressed && (stored.len() - before) as u64 != item.size;
+                    let stored_size = (stored.len() - before) as u64;
+                    resources.push(WholeResource { place, stored_size, compressed });
+                }
+                Ok(Encoded::Whole { stored, resources })
+            }
         }
     }
-}
 
-/// What is still to be hashed of a batch.
-fn pieces<'a>(items: &[Item], batch: &'a [Encoded]) -> Vec<Piece<'a>> {
-    batch
-        .iter()
-        .filter_map(|encoded| match encoded {
-            Encoded::Whole(_) => None,
-            Encoded::Part { place, start, content, .. } => Some(Piece {
-                item: *place,
-                data: content,
-                is_last: start + content.len() as u64 == items[*place].size,
-            }),
-        })
-        .collect()
+    fn read(
+        &self,
+        content: &mut Vec<u8>,
+        place: usize,
+        start: u64,
+        length: u64,
+    ) -> Result<(), WimError> {
+        content.resize(to_usize(length)?, 0);
+        match &self.items[place].source {
+            ItemSource::Encode(source) => source.read(start, content),
+            _ => Ok(()),
+        }
+    }
 }

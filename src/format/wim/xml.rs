@@ -154,6 +154,17 @@ impl Element {
         }
     }
 
+    /// Removes the child number `number` (from 0) among those of that name; true when there was one.
+    pub fn remove_nth(&mut self, name: &str, number: usize) -> bool {
+        let mut named = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| matches!(node, Node::Element(element) if element.name == name));
+        let place = named.nth(number).map(|(place, _)| place);
+        place.map(|place| self.nodes.remove(place)).is_some()
+    }
+
     /// Removes all children of that name.
     pub fn remove_all(&mut self, name: &str) {
         self.nodes.retain(|node| !matches!(node, Node::Element(element) if element.name == name));

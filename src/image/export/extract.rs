@@ -5,9 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::image::{error::ImageError, offline::Image, patterns::Patterns, watch::Watch};
-
-use super::{losses::Losses, plan, write};
+use super::{
+    losses::Losses,
+    plan::{self, Rules},
+    write::{self, How},
+};
+use crate::image::{
+    error::ImageError, host::links::Reach, offline::Image, patterns::Patterns, watch::Watch,
+};
 
 /// What to extract, and how.
 #[derive(Debug, Clone)]
@@ -60,6 +65,14 @@ pub enum ExtractError {
         /// What that is.
         what: &'static str,
     },
+    /// The sidecar cannot be written.
+    #[error("{} cannot be written", .path.display())]
+    Sidecar {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ImageError,
+    },
     /// The watcher ended it.
     #[error("cancelled")]
     Cancelled,
@@ -79,14 +92,18 @@ pub fn extract(
     options: &ExtractOptions,
     watch: Watch<'_>,
 ) -> Result<ExtractReport, ExtractError> {
-    let plan = plan::plan(image, options)?;
-    let (bytes, links) = write::write(image, &plan, target, options, watch)?;
-    Ok(ExtractReport {
-        folders: plan.folders.iter().filter(|folder| !folder.path.as_os_str().is_empty()).count()
-            as u64,
-        files: plan.files.iter().map(|file| file.paths.len() as u64).sum(),
-        links,
-        bytes,
-        losses: plan.losses,
-    })
+    let rules = Rules {
+        include: &options.include,
+        unix_data: options.unix_data,
+        reach: Reach::Inside,
+        kept: false,
+        room: write::room(target),
+        folds_case: cfg!(any(windows, target_os = "macos")),
+    };
+    let plan = plan::plan(image, rules)?;
+    let host = write::open(target)?;
+    host.make_folders(&plan)?;
+    let how = How { overwrite: options.overwrite, tells_times: false };
+    let written = write::write(image, &plan, &host, how, watch)?;
+    Ok(written.report(plan))
 }

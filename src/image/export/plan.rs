@@ -9,17 +9,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::losses::{Loss, Losses};
 use crate::{
-    base::{
-        bytes::Reader, filetime::FileTime, name::Name, ntpath::check_component, upcase::upcase,
-    },
+    base::bytes::Reader,
     format::wim::StreamKind,
     image::{
         content::{BlobLocation, BlobRef},
         error::ImageError,
+        host::{
+            SIDECAR_NAME,
+            links::{Reach, folded, host_name, host_target},
+            sidecar::{Kind, Placed},
+            target::Times,
+        },
         import::UNIX_DATA,
         offline::Image,
-        reparse::{self, NOT_FIXED, Target},
+        patterns::Patterns,
+        reparse,
         tree::{
             ATTRIBUTE_ARCHIVE, ATTRIBUTE_DIRECTORY, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_NORMAL,
             ATTRIBUTE_REPARSE, ATTRIBUTE_SPARSE, Inode, InodeId, NodeId, Tree,
@@ -27,10 +33,22 @@ use crate::{
     },
 };
 
-use super::{
-    extract::ExtractOptions,
-    losses::{Loss, Losses},
-};
+/// How to plan.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'a> {
+    /// What to write, with the folders above it; no pattern: all.
+    pub(super) include: &'a Patterns,
+    /// Give files and folders the modes that a capture with Unix data kept.
+    pub(super) unix_data: bool,
+    /// Where links may lead.
+    pub(super) reach: Reach,
+    /// True when nothing is lost that a file system cannot hold, because it is kept elsewhere.
+    pub(super) kept: bool,
+    /// Bytes that a path below the target may have.
+    pub(super) room: usize,
+    /// True when the host takes names that differ in case alone for one.
+    pub(super) folds_case: bool,
+}
 
 /// What will be written, each list in the image's order.
 #[derive(Debug, Default)]
@@ -40,6 +58,8 @@ pub(super) struct Plan {
     pub(super) files: Vec<File>,
     pub(super) links: Vec<Link>,
     pub(super) losses: Losses,
+    /// What becomes of each entry, in the order of the tree.
+    pub(super) placed: Vec<Placed>,
 }
 
 /// A folder to make or use.
@@ -47,6 +67,8 @@ pub(super) struct Plan {
 pub(super) struct Folder {
     /// Below the target; empty for the target itself, which is here when all of the image is extracted.
     pub(super) path: PathBuf,
+    /// Its entry, counted in the order of the tree.
+    pub(super) entry: usize,
     pub(super) times: Times,
     pub(super) mode: Option<u32>,
 }
@@ -58,9 +80,11 @@ pub(super) struct File {
     pub(super) node: NodeId,
     /// At least one; all but the first become hard links.
     pub(super) paths: Vec<PathBuf>,
+    /// The entry of each path.
+    pub(super) entries: Vec<usize>,
     pub(super) content: BlobRef,
     /// Where its content lies, so that files can be read in that order: part and offset in the WIM; what lies elsewhere comes last.
-    pub(super) position: (u16, u64),
+    pub(super) position: (u16, Option<u32>, u64),
     pub(super) times: Times,
     pub(super) mode: Option<u32>,
 }
@@ -69,15 +93,10 @@ pub(super) struct File {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) path: PathBuf,
+    pub(super) entry: usize,
+    pub(super) times: Times,
     pub(super) target: PathBuf,
     pub(super) to_folder: bool,
-}
-
-/// The times that a host file can be given.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    pub(super) accessed: FileTime,
-    pub(super) modified: FileTime,
 }
 
 /// An entry of the image and where it is.
@@ -87,28 +106,31 @@ struct Entry {
     path: String,
     /// Position of its folder among the entries.
     parent: Option<usize>,
+    /// How many folders are above it, without the root.
+    depth: usize,
 }
 
 /// Decides about every chosen entry, and about the folders above it.
-pub(super) fn plan(image: &Image, options: &ExtractOptions) -> Result<Plan, ImageError> {
+pub(super) fn plan(image: &Image, rules: Rules<'_>) -> Result<Plan, ImageError> {
     let tree = image.tree();
     let entries = entries(tree);
     let paths = entries.iter().map(|entry| (entry.path.as_str(), entry.parent));
-    let chosen = options.include.choose(paths)?;
+    let chosen = rules.include.choose(paths)?;
     let whole = chosen.first() == Some(&true);
     let needed = with_parents(&entries, chosen);
     let mut planner = Planner {
         image,
-        options,
+        rules,
         plan: Plan::default(),
         first_names: HashMap::new(),
         taken: HashSet::new(),
     };
     let mut places: Vec<Place> = Vec::with_capacity(entries.len());
-    for (entry, needed) in entries.iter().zip(needed) {
+    planner.plan.placed = vec![Placed::default(); entries.len()];
+    for (number, (entry, needed)) in entries.iter().zip(needed).enumerate() {
         let place = if needed {
             let folder = entry.parent.map(|parent| &places[parent]);
-            planner.place(entry, folder)?
+            planner.place(entry, number, folder)?
         } else {
             Place::LeftOut
         };
@@ -127,13 +149,14 @@ fn entries(tree: &Tree) -> Vec<Entry> {
     let mut waiting = vec![(tree.root(), None)];
     while let Some((node, parent)) = waiting.pop() {
         let name = &tree.node(node).name;
-        let path = match parent.map(|parent: usize| entries[parent].path.as_str()) {
-            None => "\\".to_owned(),
-            Some("\\") => format!("\\{name}"),
-            Some(folder) => format!("{folder}\\{name}"),
+        let above = parent.map(|parent: usize| &entries[parent]);
+        let (path, depth) = match above {
+            None => ("\\".to_owned(), 0),
+            Some(above) if above.parent.is_none() => (format!("\\{name}"), 0),
+            Some(above) => (format!("{}\\{name}", above.path), above.depth + 1),
         };
         let place = Some(entries.len());
-        entries.push(Entry { node, path, parent });
+        entries.push(Entry { node, path, parent, depth });
         waiting.extend(tree.children(node).iter().rev().map(|child| (*child, place)));
     }
     entries
@@ -164,7 +187,7 @@ enum Place {
 /// A plan in the making.
 struct Planner<'a> {
     image: &'a Image,
-    options: &'a ExtractOptions,
+    rules: Rules<'a>,
     plan: Plan,
     /// The planned file of each inode.
     first_names: HashMap<InodeId, usize>,
@@ -173,20 +196,21 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn place(&mut self, entry: &Entry, folder: Option<&Place>) -> Result<Place, ImageError> {
+    fn place(
+        &mut self,
+        entry: &Entry,
+        number: usize,
+        folder: Option<&Place>,
+    ) -> Result<Place, ImageError> {
         let path = match folder {
             None => PathBuf::new(),
-            Some(Place::Folder(folder)) => {
-                let name = host_name(&self.image.tree().node(entry.node).name);
-                let path = name.map(|name| folder.join(name));
-                match path {
-                    Some(path) if self.taken.insert(as_the_host_compares(&path)) => path,
-                    _ => {
-                        self.plan.losses.add(Loss::Name, &entry.path);
-                        return Ok(Place::LeftOut);
-                    }
+            Some(Place::Folder(folder)) => match self.path_in(folder, entry) {
+                Some(path) => path,
+                None => {
+                    self.plan.losses.add(Loss::Name, &entry.path);
+                    return Ok(Place::LeftOut);
                 }
-            }
+            },
             Some(Place::Leaf) => {
                 self.plan.losses.add(Loss::Link, &entry.path);
                 return Ok(Place::LeftOut);
@@ -195,63 +219,91 @@ impl Planner<'_> {
         };
         let inode = self.image.tree().inode(entry.node);
         self.note_losses(entry, inode);
+        let times = Times { accessed: inode.last_access_time, modified: inode.last_write_time };
         if inode.reparse.is_some_and(|reparse| reparse::is_link(reparse.tag)) {
-            match self.link_target(entry, inode) {
+            match host_target(self.image, inode, entry.depth, self.rules.reach) {
                 Some(target) => {
                     let to_folder = inode.is_directory();
-                    self.plan.links.push(Link { path, target, to_folder });
+                    let link = Link { path, entry: number, times, target, to_folder };
+                    self.plan.links.push(link);
+                    self.placed(number, Kind::Link, times);
                 }
                 None => self.plan.losses.add(Loss::Link, &entry.path),
             }
             return Ok(Place::Leaf);
         }
-        if inode.reparse.is_some() {
+        if inode.reparse.is_some() && !self.rules.kept {
             self.plan.losses.add(Loss::Reparse, &entry.path);
         }
-        let times = Times { accessed: inode.last_access_time, modified: inode.last_write_time };
-        let mode = self.options.unix_data.then(|| unix_mode(&inode.tagged_items)).flatten();
+        let mode = self.rules.unix_data.then(|| unix_mode(&inode.tagged_items)).flatten();
         if inode.is_directory() {
-            self.plan.folders.push(Folder { path: path.clone(), times, mode });
+            self.placed(number, Kind::Folder, times);
+            self.plan.folders.push(Folder { path: path.clone(), entry: number, times, mode });
             return Ok(Place::Folder(path));
         }
         if inode.attributes & ATTRIBUTE_ENCRYPTED != 0 {
             self.plan.losses.add(Loss::Encrypted, &entry.path);
         } else {
-            self.place_file(entry, inode, path, times, mode)?;
+            self.place_file(entry, number, path, (times, mode))?;
         }
         Ok(Place::Leaf)
+    }
+
+    /// The entry's path below the target, if it can have one.
+    fn path_in(&mut self, folder: &Path, entry: &Entry) -> Option<PathBuf> {
+        let name = host_name(&self.image.tree().node(entry.node).name)?;
+        let is_root = folder.as_os_str().is_empty();
+        if is_root && name.eq_ignore_ascii_case(SIDECAR_NAME) {
+            return None;
+        }
+        let path = folder.join(name);
+        let fits = path.as_os_str().len() <= self.rules.room;
+        let compared = if self.rules.folds_case { folded(&path) } else { path.clone() };
+        (fits && self.taken.insert(compared)).then_some(path)
+    }
+
+    fn placed(&mut self, number: usize, kind: Kind, times: Times) {
+        self.plan.placed[number] = Placed { kind, size: 0, modified: times.modified };
     }
 
     fn place_file(
         &mut self,
         entry: &Entry,
-        inode: &Inode,
+        number: usize,
         path: PathBuf,
-        times: Times,
-        mode: Option<u32>,
+        (times, mode): (Times, Option<u32>),
     ) -> Result<(), ImageError> {
         let tree = self.image.tree();
-        let number = tree.node(entry.node).inode;
-        if let Some(&file) = self.first_names.get(&number) {
-            self.plan.files[file].paths.push(path);
+        let inode_id = tree.node(entry.node).inode;
+        let content = tree.inode(entry.node).data();
+        self.placed(number, Kind::File, times);
+        self.plan.placed[number].size = content.size;
+        if let Some(&file) = self.first_names.get(&inode_id) {
+            let file = &mut self.plan.files[file];
+            file.paths.push(path);
+            file.entries.push(number);
+            // The names may tell different times; the host has one.
+            self.plan.placed[number].modified = file.times.modified;
             return Ok(());
         }
-        let content = inode.data();
         let position = match self.image.location(&content) {
-            Some(BlobLocation::Base(_, blob)) => (blob.part, blob.resource.offset),
-            Some(_) => (u16::MAX, u64::MAX),
-            None if content.sha1.is_zero() => (0, 0),
+            Some(BlobLocation::Base(_, blob)) => blob.position(),
+            Some(_) => (u16::MAX, None, u64::MAX),
+            None if content.sha1.is_zero() => (0, None, 0),
             None => return Err(self.image.missing(&tree.path_of(entry.node), &content, "")),
         };
         if tree.links(entry.node) > 1 {
-            self.first_names.insert(number, self.plan.files.len());
+            self.first_names.insert(inode_id, self.plan.files.len());
         }
-        let (node, paths) = (entry.node, vec![path]);
-        self.plan.files.push(File { node, paths, content, position, times, mode });
+        let (node, paths, entries) = (entry.node, vec![path], vec![number]);
+        self.plan.files.push(File { node, paths, entries, content, position, times, mode });
         Ok(())
     }
 
     fn note_losses(&mut self, entry: &Entry, inode: &Inode) {
+        if self.rules.kept {
+            return;
+        }
         let losses = &mut self.plan.losses;
         for stream in inode.streams.iter().filter(|stream| stream.kind == StreamKind::Named) {
             losses.add(Loss::Stream, format!("{}:{}", entry.path, stream.name));
@@ -270,85 +322,11 @@ impl Planner<'_> {
         if !self.image.tree().node(entry.node).short_name.is_empty() {
             losses.add(Loss::ShortName, &entry.path);
         }
-        let kept = self.options.unix_data && unix_mode(&inode.tagged_items).is_some();
+        let kept = self.rules.unix_data && unix_mode(&inode.tagged_items).is_some();
         if !inode.tagged_items.is_empty() && !kept {
             losses.add(Loss::TaggedItems, &entry.path);
         }
     }
-
-    /// The link's target as a relative path that stays inside the image.
-    fn link_target(&self, entry: &Entry, inode: &Inode) -> Option<PathBuf> {
-        let reparse = inode.reparse?;
-        let stream = inode.streams.iter().find(|stream| stream.kind == StreamKind::Reparse)?;
-        if stream.content.size > reparse::MOST {
-            return None;
-        }
-        let data = self.image.read_blob(&stream.content).ok()?;
-        let target = reparse::target(reparse.tag, &data).ok()??;
-        // An absolute target that was not made relative to the image leads to a place on the machine that was captured.
-        let not_fixed = reparse.flags & NOT_FIXED != 0;
-        if !target.relative && not_fixed && target.text.get(1..2) == Some(":") {
-            return None;
-        }
-        relative_target(&entry.path, &target)
-    }
-}
-
-/// The name as the host takes it; `None` when it would be something else than a name there.
-fn host_name(name: &Name) -> Option<String> {
-    let text = name.to_text()?;
-    let is_plain =
-        !text.is_empty() && text != "." && text != ".." && !text.contains(['/', '\0', '\\']);
-    let fits = text.len() <= 255;
-    // Windows itself reads more into names than Unix does.
-    let is_windows_name = !cfg!(windows) || check_component(&text).is_ok();
-    (is_plain && fits && is_windows_name).then_some(text)
-}
-
-/// The same for two paths that would be one file on the host: names that differ in case alone are one on Windows and macOS.
-fn as_the_host_compares(path: &Path) -> PathBuf {
-    if cfg!(not(any(windows, target_os = "macos"))) {
-        return path.to_owned();
-    }
-    let text = path.to_string_lossy();
-    let folded: Vec<u16> = text.encode_utf16().map(upcase).collect();
-    String::from_utf16_lossy(&folded).into()
-}
-
-/// What to write into a symbolic link at `link` (an image path) that leads to `target`; `None` when it would leave the image.
-///
-/// `..` is taken at the beginning only: behind a name that is a link itself, it would lead elsewhere than it seems.
-fn relative_target(link: &str, target: &Target) -> Option<PathBuf> {
-    let names = |text: &str| -> Vec<String> {
-        text.split(['\\', '/'])
-            .filter(|name| !name.is_empty() && *name != ".")
-            .map(str::to_owned)
-            .collect()
-    };
-    let depth = names(link).len().checked_sub(1)?;
-    let text = target.text.as_str();
-    let is_network =
-        text.starts_with(r"\\") || text.starts_with("UNC\\") || text.starts_with("Volume{");
-    if is_network || text.contains('\0') {
-        return None;
-    }
-    let (up, inside) = if target.relative && !text.starts_with('\\') {
-        let mut names = names(text);
-        let up = names.iter().take_while(|name| *name == "..").count();
-        let inside = names.split_off(up);
-        (up, inside)
-    } else {
-        let rest = match text.as_bytes() {
-            [letter, b':', ..] if letter.is_ascii_alphabetic() => &text[2..],
-            _ => text,
-        };
-        (depth, names(rest))
-    };
-    if up > depth || inside.iter().any(|name| name == ".." || name.contains(':')) {
-        return None;
-    }
-    let path: PathBuf = std::iter::repeat_n("..", up).map(str::to_owned).chain(inside).collect();
-    if path.as_os_str().is_empty() { Some(".".into()) } else { Some(path) }
 }
 
 /// The Unix mode among tagged items: each a u32 tag, a u32 length and the data, padded to 8 bytes. wimlib's Unix data is u32 owner, group, mode, device.
@@ -368,42 +346,6 @@ fn unix_mode(items: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn symlink(text: &str, relative: bool) -> Target {
-        Target { text: text.to_owned(), relative }
-    }
-
-    #[test]
-    fn links_stay_inside_or_are_left_out() {
-        let cases = [
-            (r"\a\b\link", symlink(r"..\c", true), Some("../c")),
-            (r"\a\b\link", symlink(r"c\d", true), Some("c/d")),
-            (r"\a\b\link", symlink(r"..\..\..\c", true), None),
-            (r"\a\b\link", symlink(r"x\..\c", true), None),
-            (r"\a\b\link", symlink(r"x\..\..\..\..\c", true), None),
-            (r"\a\b\link", symlink(r"C:\Users", false), Some("../../Users")),
-            (r"\link", symlink(r"C:\Users", false), Some("Users")),
-            (r"\link", symlink(r"\Users", true), Some("Users")),
-            (r"\link", symlink(r"C:\", false), Some(".")),
-            (r"\link", symlink(r"C:\..\etc", false), None),
-            (r"\link", symlink(r"c:d", true), None),
-            (r"\link", symlink(r"UNC\server\share", false), None),
-            (r"\link", symlink("Volume{1}\\x", false), None),
-        ];
-        for (link, target, expected) in cases {
-            let found = relative_target(link, &target);
-            assert_eq!(found, expected.map(PathBuf::from), "{link} -> {target:?}");
-        }
-    }
-
-    #[test]
-    fn names_that_are_more_than_names_are_refused() {
-        for bad in ["..", ".", "a/b", "a\\b", "", "nul\0"] {
-            assert_eq!(host_name(&Name::from(bad)), None, "{bad:?}");
-        }
-        assert_eq!(host_name(&Name::from("é.txt")), Some("é.txt".to_owned()));
-        assert_eq!(host_name(&Name::from_units([0xd800])), None);
-    }
 
     #[test]
     fn the_unix_mode_is_found_behind_other_items() {

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use crate::{
     base::filetime::FileTime,
-    codec::Codec,
+    codec::{Codec, Level},
     recipe::{
         finding::Finding,
         model::{
-            BaseSection, Expect, ImageSection, ImageSelect, OutputImages, OutputSection,
-            PolicySection,
+            BaseSection, Compression, Expect, ImageSection, ImageSelect, OutputImages,
+            OutputSection, PolicySection,
         },
         node::{Node, Table, Value},
         paths,
@@ -75,11 +75,16 @@ fn in_utc(text: &str) -> String {
 impl Decoder<'_> {
     pub(super) fn output(&mut self, table: &Table) -> Option<OutputSection> {
         let compression = match table.get("compression").and_then(Node::text) {
-            Some("none") => Some(Codec::None),
-            Some("xpress") => Some(Codec::Xpress),
-            Some("lzx") => Some(Codec::Lzx),
+            Some("none") => Some(Compression::Each(Codec::None)),
+            Some("xpress") => Some(Compression::Each(Codec::Xpress)),
+            Some("lzx") => Some(Compression::Each(Codec::Lzx)),
+            Some("lzms") => Some(Compression::Each(Codec::Lzms)),
+            Some("solid") => Some(Compression::Solid),
             _ => None,
         };
+        let level = table.get("level").and_then(Node::text);
+        let level = Level::ALL.into_iter().find(|known| Some(known.word()) == level);
+        let split = table.get("split-mib").and_then(|node| self.split(node, compression));
         let images = match table.get("images").and_then(Node::text) {
             Some("all") => OutputImages::All,
             _ => OutputImages::Selected,
@@ -93,15 +98,33 @@ impl Decoder<'_> {
             ),
             path: path(table.get("path")?)?,
             compression,
+            level: level.unwrap_or_default(),
+            split,
             images,
         })
     }
 
-    fn chunk_size(&mut self, node: &Node, compression: Option<Codec>) -> Option<u32> {
+    fn split(&mut self, node: &Node, compression: Option<Compression>) -> Option<Located<u64>> {
+        let Value::Integer(Some(mib)) = node.value else { return None };
+        if compression == Some(Compression::Solid) {
+            self.findings.push(Finding::at(
+                &node.origin,
+                "recipe::split-solid",
+                "a solid image cannot be split",
+                "its files are compressed together, and what is compressed together cannot lie in two parts",
+                "take `split-mib` away, or choose `compression = \"lzx\"`",
+            ));
+            return None;
+        }
+        let value = u64::try_from(mib).ok()?.checked_mul(1 << 20)?;
+        Some(Located { value, origin: node.origin.clone() })
+    }
+
+    fn chunk_size(&mut self, node: &Node, compression: Option<Compression>) -> Option<u32> {
         let Value::Integer(Some(kib)) = node.value else { return None };
         // Out of range is a finding already.
         let bytes = u32::try_from(kib).ok()?.checked_mul(1 << 10)?;
-        let Some(codec) = compression else {
+        let Some(codec) = compression.map(Compression::codec) else {
             self.findings.push(Finding::at(
                 &node.origin,
                 "recipe::chunk-size",
@@ -120,7 +143,10 @@ impl Decoder<'_> {
                 match codec {
                     Codec::None => "without compression there are no chunks: take `chunk-kib` away",
                     Codec::Xpress => "4, 8, 16, 32 or 64; 32 is what every tool reads",
-                    _ => "a power of two from 32 to 2048; 32 is what every tool reads",
+                    Codec::Lzx => "a power of two from 32 to 2048; 32 is what every tool reads",
+                    Codec::Lzms => {
+                        "a power of two from 32 to 65536; 128 is usual, 65536 when solid"
+                    }
                 },
             ));
             return None;

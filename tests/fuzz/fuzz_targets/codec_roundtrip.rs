@@ -1,19 +1,24 @@
-//! Any bytes through each encoder and back.
+//! Any bytes through each encoder at each level and back.
 //!
-//! The first byte chooses codec and chunk size; the rest is the chunk.
+//! The first byte chooses the codec and chunk size, the second the level; the rest is the chunk.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use transom::codec::{Codec, Level, decoder, encoder};
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&setting, chunk)) = data.split_first() else { return };
-    let (codec, chunk_size) = match setting % 12 {
-        order @ 0..=4 => (Codec::Xpress, 1u32 << (12 + order)),
-        order => (Codec::Lzx, 1u32 << (15 + order - 5)),
-    };
+    let Some((&[setting, level], chunk)) = data.split_first_chunk() else { return };
+    let codecs = [Codec::Xpress, Codec::Lzx, Codec::Lzms];
+    let settings: Vec<(Codec, u32)> = codecs
+        .into_iter()
+        .flat_map(|codec| (12..=21).map(move |order| (codec, 1 << order)))
+        .filter(|&(codec, size)| codec.allows_chunk_size(size))
+        .collect();
+    let (codec, chunk_size) = settings[usize::from(setting) % settings.len()];
+    let level = Level::ALL[usize::from(level) % Level::ALL.len()];
     let chunk = &chunk[..chunk.len().min(chunk_size as usize)];
-    let mut encoder = encoder(codec, chunk_size, Level::Fast).expect("a size that WIM allows");
+    // A codec that cannot be encoded in this version.
+    let Ok(mut encoder) = encoder(codec, chunk_size, level) else { return };
     let mut encoded = Vec::new();
     if let Some(size) = encoder.encode(chunk, &mut encoded) {
         assert!(size < chunk.len() && size == encoded.len());

@@ -10,8 +10,15 @@ use std::path::Path;
 use super::{Tool, temporary_folder};
 
 /// Lines of `dir --detailed` that say how an image is stored, not what it is.
-const STORAGE: &[&str] =
-    &["Compressed size", "Offset in WIM", "Part Number", "Reference Count", "Flags"];
+const STORAGE: &[&str] = &[
+    "Compressed size",
+    "Offset in WIM",
+    "Part Number",
+    "Reference Count",
+    "Flags",
+    "Solid resource",
+    "Solid offset",
+];
 
 /// Path to what wimlib says of it, as `field = value` lines in wimlib's order.
 pub(crate) type Dump = BTreeMap<String, Vec<String>>;

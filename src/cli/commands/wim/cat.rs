@@ -13,7 +13,9 @@ use crate::{
     cli::{
         app::Context,
         exit::{Exit, Failure, Problem},
-        failures, text,
+        failures,
+        output::stdout_error,
+        text,
     },
     format::wim::{Dentry, ImageMetadata, StreamKind, WimError},
 };
@@ -53,8 +55,14 @@ pub(crate) fn run(arguments: &CatArguments, context: &Context) -> Result<(), Fai
             let needed_by = arguments.path.clone();
             failures::wim_read(wim_path, WimError::MissingBlob { sha1, needed_by })
         })?;
-        wim.stream_blob(blob, &mut |bytes| out.write(bytes))
-            .map_err(|error| failures::wim_read(wim_path, error))?;
+        // The reader passes on what the writer says: only the writer knows whose fault it was.
+        let mut is_written = true;
+        let result = wim
+            .stream_blob(blob, &mut |bytes| out.write(bytes).inspect_err(|_| is_written = false));
+        match result {
+            Err(WimError::Io(error)) if !is_written => return Err(stdout_error(error)),
+            result => result.map_err(|error| failures::wim_read(wim_path, error))?,
+        }
     }
     out.finish()
 }

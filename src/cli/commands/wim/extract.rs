@@ -108,7 +108,7 @@ fn report(report: &ExtractReport, target: &Path, context: &Context) {
 }
 
 /// A line for each kind of loss.
-fn lines(losses: &Losses) -> impl Iterator<Item = String> {
+pub(super) fn lines(losses: &Losses) -> impl Iterator<Item = String> {
     losses.iter().map(|(loss, paths)| {
         let (one, many) = nouns(loss);
         let count = text::count(paths.len() as u64, one, many);

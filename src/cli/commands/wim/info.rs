@@ -7,19 +7,24 @@ use serde::Serialize;
 
 use super::select::{self, ImageChoice};
 use crate::{
+    base::digest::Sha1,
     cli::{app::Context, exit::Failure, text},
     codec::Codec,
-    format::wim::{Header, ResourceHeader, Wim},
+    format::wim::{Blob, Header, ResourceHeader, Volume, Wim},
 };
 
 /// Show what a WIM and its images are
 ///
 /// Prints every header field and, for each image, what the XML says of it. Only header, blob table and XML are read.
+///
+/// --blobs adds the blob table, a line for each content: SHA-1, size, stored size, offset, how often it is referred to, and how it is stored (c compressed, s
+/// in a solid resource).
 #[derive(Debug, Args)]
 #[command(after_long_help = r#"Examples:
   transom wim info install.wim
   transom wim info install.wim --index 2 --json
-  transom wim info install.wim --xml > install.xml"#)]
+  transom wim info install.wim --xml > install.xml
+  transom wim info install.esd --header --blobs"#)]
 pub(crate) struct InfoArguments {
     /// The WIM
     #[arg(value_name = "WIM")]
@@ -28,11 +33,19 @@ pub(crate) struct InfoArguments {
     #[command(flatten)]
     choice: ImageChoice,
 
-    /// Print the XML document as UTF-8 instead
-    #[arg(long, conflicts_with = "json")]
+    /// Print the XML document as UTF-8 instead, as it is in the file
+    #[arg(long, conflicts_with_all = ["json", "header", "blobs"])]
     xml: bool,
 
-    /// Print JSON: {file: {...}, images: [{index, name, ...}]}
+    /// Print what is told of the file, not of its images
+    #[arg(long)]
+    header: bool,
+
+    /// Print the blob table too
+    #[arg(long)]
+    blobs: bool,
+
+    /// Print JSON: {file: {...}, images: [{index, name, ...}], blobs: [{sha1, size, ...}]}
     #[arg(long)]
     json: bool,
 }
@@ -43,6 +56,41 @@ pub(crate) struct InfoArguments {
 struct Info {
     file: FileInfo,
     images: Vec<ImageInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blobs: Option<Vec<BlobInfo>>,
+}
+
+/// An entry of the blob table. What lies in a solid resource has no stored size of its own.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct BlobInfo {
+    sha1: Sha1,
+    size: u64,
+    stored_size: Option<u64>,
+    offset: u64,
+    references: u32,
+    part: u16,
+    flags: u8,
+    compressed: bool,
+    volume: u16,
+    solid: Option<u32>,
+}
+
+impl From<&Blob> for BlobInfo {
+    fn from(blob: &Blob) -> Self {
+        Self {
+            sha1: blob.sha1,
+            size: blob.size,
+            stored_size: blob.solid.is_none().then_some(blob.resource.stored_size),
+            offset: blob.resource.offset,
+            references: blob.reference_count,
+            part: blob.part,
+            flags: blob.resource.flags,
+            compressed: blob.solid.is_some() || blob.resource.is_compressed(),
+            volume: blob.volume,
+            solid: blob.solid,
+        }
+    }
 }
 
 /// The header.
@@ -68,6 +116,32 @@ struct FileInfo {
     xml: Place,
     boot_metadata: Place,
     integrity: Place,
+    files: Vec<VolumeInfo>,
+    solid_resources: Vec<SolidInfo>,
+}
+
+/// One of the files that make up the WIM: the file itself, its parts.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct VolumeInfo {
+    path: Option<String>,
+    size: u64,
+    part: u16,
+    compression: Codec,
+    chunk_size: u32,
+}
+
+/// A solid resource.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct SolidInfo {
+    volume: u16,
+    offset: u64,
+    stored_size: u64,
+    size: u64,
+    compression: Codec,
+    chunk_size: u32,
+    blobs: u64,
 }
 
 /// Where a resource lies.
@@ -133,9 +207,11 @@ pub(crate) fn run(arguments: &InfoArguments, context: &Context) -> Result<(), Fa
     if arguments.xml {
         return context.printer.line(xml_text(&wim));
     }
+    let images = if arguments.header { Vec::new() } else { images };
     let info = Info {
         file: file_info(&wim, path.display().to_string()),
         images: images.iter().map(|index| image_info(&wim, *index)).collect(),
+        blobs: arguments.blobs.then(|| wim.blobs().iter().map(BlobInfo::from).collect()),
     };
     if arguments.json {
         return context.printer.json(&info);
@@ -146,12 +222,34 @@ pub(crate) fn run(arguments: &InfoArguments, context: &Context) -> Result<(), Fa
         out.line("")?;
         out.text(text::facts(&image_rows(image)))?;
     }
+    for (place, blob) in info.blobs.iter().flatten().enumerate() {
+        if place == 0 {
+            out.line("")?;
+        }
+        let form = match (blob.solid, blob.compressed) {
+            (Some(_), _) => 's',
+            (None, true) => 'c',
+            (None, false) => '-',
+        };
+        let stored = blob.stored_size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+        out.line(format_args!(
+            "{} {:>12} {stored:>12} {:#014x} {:>6} {form}",
+            blob.sha1, blob.size, blob.offset, blob.references
+        ))?;
+    }
     out.finish()
 }
 
-/// The XML document as UTF-8.
+/// The XML document as UTF-8: the file's own bytes, or, when those are stored compressed, what was read of them.
 fn xml_text(wim: &Wim) -> String {
-    let bytes = wim.xml().encode();
+    let place = wim.header().xml;
+    let mut bytes = vec![0; usize::try_from(place.size).unwrap_or(0)];
+    let is_plain = !place.is_compressed()
+        && place.size == place.stored_size
+        && wim.source().read_exact_at(place.offset, &mut bytes).is_ok();
+    if !is_plain {
+        bytes = wim.xml().encode();
+    }
     let units: Vec<u16> =
         bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
     String::from_utf16_lossy(&units).trim_start_matches('\u{feff}').to_owned()
@@ -175,7 +273,7 @@ fn file_info(wim: &Wim, path: String) -> FileInfo {
     let header: &Header = wim.header();
     FileInfo {
         path,
-        size: wim.source().size(),
+        size: wim.volumes().iter().map(|volume| volume.source().size()).sum(),
         guid: header.guid.to_string(),
         version: header.version,
         flags: header.flags,
@@ -197,7 +295,38 @@ fn file_info(wim: &Wim, path: String) -> FileInfo {
         xml: Place::from(&header.xml),
         boot_metadata: Place::from(&header.boot_metadata),
         integrity: Place::from(&header.integrity),
+        files: wim.volumes().iter().map(volume_info).collect(),
+        solid_resources: solid_infos(wim),
     }
+}
+
+fn volume_info(volume: &Volume) -> VolumeInfo {
+    let path = volume.source().as_file().map(|file| file.path().display().to_string());
+    VolumeInfo {
+        path,
+        size: volume.source().size(),
+        part: volume.header().part_number,
+        compression: volume.codec(),
+        chunk_size: volume.chunk_size(),
+    }
+}
+
+fn solid_infos(wim: &Wim) -> Vec<SolidInfo> {
+    let mut infos = Vec::new();
+    for (number, volume) in (0..).zip(wim.volumes()) {
+        for (index, solid) in (0..).zip(volume.solids()) {
+            infos.push(SolidInfo {
+                volume: number,
+                offset: solid.header().offset,
+                stored_size: solid.header().stored_size,
+                size: solid.size(),
+                compression: solid.codec(),
+                chunk_size: solid.chunk_size(),
+                blobs: wim.blobs_of_solid(number, index).count() as u64,
+            });
+        }
+    }
+    infos
 }
 
 /// What the XML says of an image.
@@ -279,7 +408,7 @@ fn file_rows(file: &FileInfo) -> Vec<(&'static str, String)> {
         0 => file.compression.to_string(),
         chunk => format!("{}, chunks of {}", file.compression, text::size(u64::from(chunk))),
     };
-    vec![
+    let mut rows = vec![
         ("File", file.path.clone()),
         ("Size", format!("{} ({} bytes)", text::size(file.size), file.size)),
         ("GUID", file.guid.clone()),
@@ -297,7 +426,24 @@ fn file_rows(file: &FileInfo) -> Vec<(&'static str, String)> {
         ("XML", place(&file.xml)),
         ("Boot metadata", place(&file.boot_metadata)),
         ("Integrity table", place(&file.integrity)),
-    ]
+    ];
+    for part in file.files.iter().skip(1) {
+        let path = part.path.as_deref().unwrap_or("unnamed");
+        rows.push(("Part file", format!("{}: {path}, {}", part.part, text::size(part.size))));
+    }
+    for solid in &file.solid_resources {
+        let form = format!(
+            "{}, chunks of {}, {} in {} bytes at offset {:#x}, {}",
+            solid.compression,
+            text::size(u64::from(solid.chunk_size)),
+            text::size(solid.size),
+            solid.stored_size,
+            solid.offset,
+            text::count(solid.blobs, "blob", "blobs")
+        );
+        rows.push(("Solid resource", form));
+    }
+    rows
 }
 
 /// The facts of an image in the order people look for them; what is unknown is left out.

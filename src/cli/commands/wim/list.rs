@@ -10,9 +10,16 @@ use super::{
     tree::{self, Entry},
 };
 use crate::{
-    base::digest::Sha1,
+    base::{
+        bytes::Reader,
+        digest::{Sha1, to_hex},
+        malformed::Malformed,
+    },
     cli::{app::Context, exit::Failure, failures, output::Out},
-    format::wim::{StreamKind, Wim},
+    format::{
+        security::{SecurityDescriptor, to_sddl},
+        wim::{ImageMetadata, StreamKind, Wim},
+    },
     image::{patterns::Patterns, reparse},
 };
 
@@ -24,7 +31,7 @@ use crate::{
 ///
 /// --long prints in columns: attributes (d folder, l link, r read-only, h hidden, s system, a archive, p sparse, c compressed, e encrypted,
 /// o offline, n not indexed, t temporary), number of the security descriptor, names of the file, size, last write, SHA-1, path, what a link points
-/// to, short name; a line for each named stream.
+/// to, short name; a line for each named stream. --security adds a line with each descriptor in SDDL. --json has everything there is.
 #[derive(Debug, Args)]
 #[command(after_long_help = r#"Examples:
   transom wim list boot.wim --index 2
@@ -45,6 +52,10 @@ pub(crate) struct ListArguments {
     #[arg(long, short, conflicts_with = "json")]
     long: bool,
 
+    /// Print security descriptors in SDDL too
+    #[arg(long, requires = "long")]
+    security: bool,
+
     /// Print one JSON object a line: {path, attributes, size, sha1, ...}
     #[arg(long)]
     json: bool,
@@ -64,11 +75,27 @@ struct Line<'a> {
     accessed: String,
     modified: String,
     security_id: Option<u32>,
+    security: Option<String>,
     links: u32,
     hard_link_group: u64,
     reparse_tag: Option<u32>,
+    reparse_flags: Option<u16>,
+    reparse_size: Option<u64>,
+    reparse_sha1: Option<Sha1>,
     target: Option<String>,
     streams: Vec<StreamLine>,
+    tagged_items: Vec<TaggedItem>,
+    unknown: u32,
+}
+
+/// A tagged item in a [`Line`]: what is known of its tag, and its bytes in hexadecimal.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct TaggedItem {
+    tag: u32,
+    name: Option<&'static str>,
+    size: usize,
+    data: String,
 }
 
 /// A named stream in a [`Line`].
@@ -97,13 +124,20 @@ pub(crate) fn run(arguments: &ListArguments, context: &Context) -> Result<(), Fa
             continue;
         }
         let count = links.get(&tree::link_key(entry.dentry)).copied().unwrap_or(1);
-        let line = line(&wim, entry, count);
-        if arguments.json { out.json_line(&line)? } else { print_long(&line, &mut out)? }
+        let line = line(&wim, &image, entry, count);
+        if arguments.json {
+            out.json_line(&line)?;
+            continue;
+        }
+        print_long(&line, &mut out)?;
+        if let (true, Some(security)) = (arguments.security, &line.security) {
+            out.line(format_args!("{:4}{security}", ""))?;
+        }
     }
     out.finish()
 }
 
-fn line<'a>(wim: &Wim, entry: &'a Entry<'_>, links: u32) -> Line<'a> {
+fn line<'a>(wim: &Wim, image: &ImageMetadata, entry: &'a Entry<'_>, links: u32) -> Line<'a> {
     let dentry = entry.dentry;
     let known = |sha1: Sha1| (!sha1.is_zero()).then_some(sha1);
     let sha1 = tree::main_sha1(dentry);
@@ -118,6 +152,7 @@ fn line<'a>(wim: &Wim, entry: &'a Entry<'_>, links: u32) -> Line<'a> {
             sha1: known(stream.sha1),
         })
         .collect();
+    let reparse_sha1 = tree::stream_sha1(dentry, StreamKind::Reparse);
     Line {
         path: &entry.path,
         short_name: (!dentry.short_name.is_empty()).then(|| dentry.short_name.to_string()),
@@ -129,12 +164,46 @@ fn line<'a>(wim: &Wim, entry: &'a Entry<'_>, links: u32) -> Line<'a> {
         accessed: dentry.last_access_time.to_string(),
         modified: dentry.last_write_time.to_string(),
         security_id: dentry.security_id,
+        security: dentry.security_id.and_then(|id| sddl(image.security.get(id as usize)?)),
         links,
         hard_link_group: dentry.hard_link_group,
         reparse_tag: dentry.reparse.map(|reparse| reparse.tag),
+        reparse_flags: dentry.reparse.map(|reparse| reparse.flags),
+        reparse_size: reparse_sha1.and_then(|sha1| tree::content_size(wim, &sha1)),
+        reparse_sha1: reparse_sha1.and_then(known),
         target: link_target(wim, dentry).map(|target| target.text),
         streams,
+        tagged_items: tagged_items(&dentry.tagged_items),
+        unknown: dentry.unknown,
     }
+}
+
+/// A descriptor as text; `None` for a damaged one.
+fn sddl(descriptor: &[u8]) -> Option<String> {
+    SecurityDescriptor::parse(descriptor).ok().map(|descriptor| to_sddl(&descriptor))
+}
+
+/// Tag, length, data, padded to 8, over and over; what does not fit ends it.
+fn tagged_items(bytes: &[u8]) -> Vec<TaggedItem> {
+    let mut items = Vec::new();
+    let mut reader = Reader::new("tagged items", bytes);
+    let mut next = || -> Result<(u32, Vec<u8>), Malformed> {
+        let (tag, size) = (reader.u32()?, reader.u32()? as usize);
+        let data = reader.bytes(size)?.to_vec();
+        reader.bytes(size.next_multiple_of(8) - size).ok();
+        Ok((tag, data))
+    };
+    while let Ok((tag, data)) = next() {
+        let name = match tag {
+            1 => Some("object-id"),
+            2 => Some("extended-attributes"),
+            0x337d_d873 => Some("unix-data"),
+            0x337d_d874 => Some("linux-xattrs"),
+            _ => None,
+        };
+        items.push(TaggedItem { tag, name, size: data.len(), data: to_hex(&data) });
+    }
+    items
 }
 
 /// Where a link points; `None` for what is no link, or a damaged one.

@@ -58,6 +58,9 @@ pub(crate) struct Verification {
     pub(crate) problems: Vec<DamageReport>,
     /// Oddities that do no harm.
     pub(crate) warnings: Vec<String>,
+    /// What concerns nobody but who writes files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// One damage.
@@ -103,6 +106,7 @@ fn describe(wim: &Wim, report: VerifyReport) -> Verification {
         integrity_table: report.has_integrity_table,
         problems,
         warnings: report.warnings,
+        notes: report.notes,
     }
 }
 
@@ -135,6 +139,9 @@ pub(crate) fn show(
         } else {
             let problems = text::count(verification.problems.len() as u64, "problem", "problems");
             out.line(format_args!("{}: {problems} ({checked} checked)", path.display()))?;
+        }
+        for note in &verification.notes {
+            out.line(format_args!("note: {note}"))?;
         }
         out.finish()?;
     }
