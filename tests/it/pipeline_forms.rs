@@ -252,6 +252,8 @@ fn a_set_may_have_more_parts_than_a_process_may_have_open() {
         let script = "ulimit -n 40 && exec \"$0\" build recipe.toml --jobs 1";
         let mut command = std::process::Command::new("sh");
         command.current_dir(home).env("TRANSOM_CACHE_DIR", place.path("transom-cache"));
+        // Where it is set, a build asks for a lock file.
+        command.env_remove("CI");
         command.arg("-c").arg(script).arg(program);
         support::expect_success(&mut command);
         assert_eq!(place.read("out/golden2.swm"), first);
