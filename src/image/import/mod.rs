@@ -7,7 +7,7 @@
 //! A relative symbolic link keeps its target. An absolute one into the captured directory is made relative to the image's root; any other
 //! keeps its target and is marked as not fixed up. Entries are in NT order.
 //!
-//! Where an image was applied, what the host cannot hold of it lies in a sidecar ([`super::host::sidecar`]); `merge` puts both together.
+//! Where an image was applied, what the host cannot hold of it lies in a sidecar ([`super::host`]); `merge` puts both together.
 //! On a volume that ntfs-3g has mounted all that NT knows of a file is asked of the volume (`ntfs`).
 
 mod merge;
