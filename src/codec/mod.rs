@@ -96,7 +96,7 @@ impl fmt::Display for Codec {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Half the time of `Default` or less, for some per cent more size.
+    /// Half to three quarters of the time of `Default`, for five to ten per cent more size.
     Fast,
     /// What golden images are built with every day: a seventh of the time of `High` for about 3 % more size (wimlib's `LZX:20`).
     #[default]

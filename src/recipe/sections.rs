@@ -449,7 +449,7 @@ static COMPRESSION: Shape = Shape::Choice {
 };
 static LEVEL: Shape = Shape::Choice {
     words: &[
-        word("fast", "half the time or less, some per cent larger"),
+        word("fast", "less time, five to ten per cent larger"),
         word("default", "what golden images are built with every day"),
         word("high", "many times the time for some per cent less"),
         word("max", "twice the time of `high` for less than a per cent: for releases"),

@@ -47,7 +47,7 @@ pub(crate) enum CompressionChoice {
 /// Time for size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LevelChoice {
-    /// Half the time, a few per cent larger
+    /// Less time, five to ten per cent larger
     Fast,
     /// For every day
     Default,
