@@ -2,6 +2,7 @@
 //!
 //! - [`cab`]: cabinets: reader
 //! - [`catalog`]: catalogs of driver packages: which files they name, what their signature is worth
+//! - [`cbs`]: packages and component manifests of Component Based Servicing
 //! - [`hive`]: Windows registry hives (regf): read, edit, check, replay of transaction logs
 //! - [`inf`]: driver packages' INF files: text, model for a target
 //! - [`pe`]: which machine a program is for, and what its Authenticode hash covers
@@ -12,6 +13,7 @@
 
 pub mod cab;
 pub mod catalog;
+pub mod cbs;
 pub mod hive;
 pub mod inf;
 mod member_name;

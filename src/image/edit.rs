@@ -88,6 +88,7 @@ impl Image {
         options: &NewNode,
     ) -> Result<(), ImageError> {
         let blob = content_ref(&content);
+        let last_write = options.last_write;
         let (attributes, security) = match self.tree.lookup(path) {
             Some(node) if self.tree.inode(node).is_directory() => {
                 return Err(ImageError::IsDirectory(path.clone()));
@@ -105,6 +106,7 @@ impl Image {
                     && is_plain(inode)
                     && inode.attributes == attributes
                     && old_security == security
+                    && last_write.is_none_or(|time| inode.last_write_time == time)
                 {
                     return Ok(());
                 }
@@ -116,7 +118,33 @@ impl Image {
                 (not_empty(wanted), self.security_for_new(parent, options, false)?)
             }
         };
-        self.perform(Change::PutFile { path: path.clone(), content, attributes, security })
+        let path = path.clone();
+        self.perform(Change::PutFile { path, content, attributes, security, last_write })
+    }
+
+    /// Gives the file at `file` another name, `path`, and makes the folders above that. A file that has the name already loses it (but not its other
+    /// names); nothing happens when it is the same file.
+    ///
+    /// # Errors
+    /// When there is no file at `file`, a folder has the name, or a file or link is in the way.
+    pub fn link(&mut self, file: &NtPath, path: &NtPath) -> Result<(), ImageError> {
+        let first = self.existing(file)?;
+        if self.tree.inode(first).is_directory() {
+            return Err(ImageError::IsDirectory(file.clone()));
+        }
+        if let Some(node) = self.tree.lookup(path) {
+            if self.tree.node(node).inode == self.tree.node(first).inode {
+                return Ok(());
+            }
+            if self.tree.inode(node).is_directory() {
+                return Err(ImageError::IsDirectory(path.clone()));
+            }
+            self.check_place(path)?;
+            self.perform(Change::Remove { path: path.clone() })?;
+        } else {
+            self.make_parent(path)?;
+        }
+        self.perform(Change::Link { file: file.clone(), path: path.clone() })
     }
 
     /// Takes a file or folder away, with all below it; nothing there is fine.
@@ -277,9 +305,15 @@ impl Image {
                 }
                 self.insert(path, *attributes, security.as_deref(), Vec::new())
             }
-            Change::PutFile { path, content, attributes, security } => {
-                self.apply_put(path, content, *attributes, security.as_deref())
+            Change::PutFile { path, content, attributes, security, last_write } => {
+                self.apply_put(path, content, *attributes, security.as_deref())?;
+                if let Some(time) = last_write {
+                    let node = self.existing(path)?;
+                    self.tree.inode_mut(node).last_write_time = *time;
+                }
+                Ok(())
             }
+            Change::Link { file, path } => self.apply_link(file, path),
             Change::Remove { path } => {
                 let node = self.existing(path)?;
                 let parent = self.tree.node(node).parent.ok_or(ImageError::Root)?;
@@ -341,6 +375,26 @@ impl Image {
             inode.last_write_time = epoch;
             inode.tagged_items = without_item(&inode.tagged_items, EXTENDED_ATTRIBUTES);
         }
+        Ok(())
+    }
+
+    fn apply_link(&mut self, file: &NtPath, path: &NtPath) -> Result<(), ImageError> {
+        let first = self.existing(file)?;
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(ImageError::Root);
+        };
+        if self.tree.inode(first).is_directory() {
+            return Err(ImageError::IsDirectory(file.clone()));
+        }
+        self.check_way(&parent, path)?;
+        let parent = self.existing(&parent)?;
+        if self.tree.lookup(path).is_some() {
+            return Err(ImageError::Exists(path.clone()));
+        }
+        self.tree.insert_link(parent, name.clone(), first);
+        // What each name said of the file differs no more: all tell what the first one does.
+        self.tree.inode_mut(first);
+        self.touch(parent);
         Ok(())
     }
 

@@ -152,13 +152,16 @@ impl Image {
             Change::CreateKey { hive, .. }
             | Change::DeleteKey { hive, .. }
             | Change::SetValue { hive, .. }
+            | Change::SetKeySecurity { hive, .. }
             | Change::DeleteValue { hive, .. } => {
                 if !matches!(hive, HiveId::System | HiveId::Software) {
                     return;
                 }
                 Vec::new()
             }
-            Change::PutFile { path, .. } | Change::Remove { path } => vec![path],
+            Change::PutFile { path, .. } | Change::Link { path, .. } | Change::Remove { path } => {
+                vec![path]
+            }
             Change::Rename { from, to } => vec![from, to],
             Change::MakeDirectory { .. }
             | Change::SetAttributes { .. }

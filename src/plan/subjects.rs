@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::name::Name,
-    servicing::{Operation, registry::KeyAction},
+    servicing::{Operation, cbs::PackageSubject, registry::KeyAction},
 };
 
 /// The vertex of `operation`.
@@ -17,6 +17,17 @@ pub fn vertex(operation: &Operation) -> Vertex {
         Subject { path: std::iter::once(kind.to_owned()).chain(names).collect(), whole }
     };
     let (phase, subject) = match operation {
+        Operation::Package(spec) => {
+            let phase = match &spec.subject {
+                PackageSubject::Package(_) => Phase::Packages,
+                PackageSubject::Language(_) => Phase::Languages,
+                PackageSubject::Capability(_) => Phase::Capabilities,
+            };
+            (phase, subject(spec.kind(), &[Name::from(spec.name())], false))
+        }
+        Operation::Feature(spec) => {
+            (Phase::Features, subject("feature", &[Name::from(spec.name.as_str())], false))
+        }
         Operation::Driver(spec) => {
             (Phase::Drivers, subject("driver", &[Name::from(spec.name.as_str())], false))
         }

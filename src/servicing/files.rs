@@ -259,7 +259,7 @@ impl FilesSpec {
     /// What the file or folder `to` gets.
     fn options(&self, image: &Image, is_directory: bool) -> Result<NewNode, ServicingError> {
         let Some(wanted) = self.descriptor()? else {
-            return Ok(NewNode { attributes: self.bits(), security: None });
+            return Ok(NewNode { attributes: self.bits(), ..NewNode::default() });
         };
         let old = image.security_at(&self.to, is_directory).map_err(|error| self.failed(error))?;
         let creator = SecurityDescriptor {
@@ -268,7 +268,11 @@ impl FilesSpec {
             ..SecurityDescriptor::default()
         };
         let security = wanted.completed_by(old.unwrap_or_default()).completed_by(creator);
-        Ok(NewNode { attributes: self.bits(), security: Some(security.to_bytes()) })
+        Ok(NewNode {
+            attributes: self.bits(),
+            security: Some(security.to_bytes()),
+            last_write: None,
+        })
     }
 
     fn bits(&self) -> Option<u32> {
@@ -300,7 +304,7 @@ impl FilesSpec {
         let options = if own {
             self.options(image, entry.content.is_none())?
         } else {
-            NewNode { attributes: self.bits(), security: None }
+            NewNode { attributes: self.bits(), ..NewNode::default() }
         };
         let failed = |error| ServicingError::image(NAME, &path.to_string(), error);
         let Some(content) = entry.content else {

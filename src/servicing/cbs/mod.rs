@@ -1,0 +1,21 @@
+//! Packages, languages, capabilities and features: Component Based Servicing, as `DISM /Add-Package` and its sisters do it.
+//!
+//! A package is first *staged* (its mums, catalogs, manifests and payload go into the image, with the keys of COMPONENTS), then *installed* (files are
+//! projected by hard links, registry values written, services made, winners chosen). Installing reads the image's own store alone, so a feature that is
+//! staged and a package that has just come go one way.
+//!
+//! - [`spec`]: what a recipe says
+//! - [`prepared`]: what becomes of a source without the image
+//! - [`layout`]: where things lie in an image and its hives
+//! - [`store`]: what an image's component store holds
+//!
+//! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
+
+pub mod layout;
+mod operation;
+pub mod prepared;
+pub mod spec;
+pub mod store;
+
+pub use prepared::PreparedPackages;
+pub use spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject};
