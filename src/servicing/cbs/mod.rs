@@ -11,11 +11,35 @@
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
 
+mod capability;
+pub mod classify;
+mod effects;
+mod features;
+pub mod flags;
+mod install;
+mod keys;
+mod languages;
 pub mod layout;
+pub mod macros;
+mod marks;
 mod operation;
+mod parents;
+mod prepare;
 pub mod prepared;
+mod project;
+mod registry;
+mod remove;
+mod report;
+mod resolve;
+mod security;
+mod services;
 pub mod spec;
+mod stage;
 pub mod store;
+mod winners;
+mod work;
+mod world;
 
+pub use effects::UnknownElement;
 pub use prepared::PreparedPackages;
 pub use spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject};
