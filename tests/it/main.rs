@@ -30,6 +30,8 @@ mod image_host;
 mod image_real;
 mod inf_corpus;
 mod layers;
+mod package_fixture;
+mod packages_install;
 mod pipeline_build;
 mod pipeline_cache;
 mod pipeline_forms;

@@ -11,7 +11,6 @@ use crate::{
         Identity, Mum, Version,
         mum::{Parent, UpdateComponent},
     },
-    image::HiveId,
     servicing::error::Problem,
 };
 
@@ -140,11 +139,6 @@ pub(super) fn elevates(
         }
     }
     Ok(false)
-}
-
-/// What an image must have for a component: hives that it writes to.
-pub(super) fn missing_hive(hive: HiveId, world: &World<'_>) -> Option<HiveId> {
-    (!world.image.has_hive(hive)).then_some(hive)
 }
 
 #[cfg(test)]
