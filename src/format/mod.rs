@@ -1,6 +1,6 @@
 //! Layer 2: bytes and their meaning, without policy.
 //!
-//! - [`cab`]: cabinets: reader
+//! - [`cab`]: cabinets: reader and writer
 //! - [`catalog`]: catalogs of driver packages: which files they name, what their signature is worth
 //! - [`cbs`]: packages and component manifests of Component Based Servicing
 //! - [`hive`]: Windows registry hives (regf): read, edit, check, replay of transaction logs
