@@ -30,6 +30,7 @@ mod image_host;
 mod image_real;
 mod inf_corpus;
 mod layers;
+mod package_formats;
 mod pipeline_build;
 mod pipeline_cache;
 mod pipeline_forms;
