@@ -5,6 +5,7 @@
 
 mod base;
 mod hives;
+pub mod packages;
 mod pe;
 mod tree;
 

@@ -149,7 +149,10 @@ impl Package {
     #[must_use]
     pub fn mum(&self) -> String {
         let parents = self.parents.iter().map(|parent| {
-            format!("    <parent disposition=\"detect\">\r\n      {}\r\n    </parent>\r\n", element(parent))
+            format!(
+                "    <parent disposition=\"detect\">\r\n      {}\r\n    </parent>\r\n",
+                element(parent)
+            )
         });
         let content = format!(
             "  <package identifier=\"{}\" releaseType=\"{}\" permanence=\"removable\">\r\n{}{}    <update name=\"{}\">\r\n{}      \
@@ -241,7 +244,8 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for part in bytes.chunks(3) {
-        let group = part.iter().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte)) << (8 * (3 - part.len()));
+        let group = part.iter().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte))
+            << (8 * (3 - part.len()));
         for place in 0..4 {
             let digit = DIGITS[(group >> (18 - 6 * place) & 63) as usize];
             text.push(if place <= part.len() { char::from(digit) } else { '=' });
@@ -297,7 +301,11 @@ fn runtime(identity: &Identity, foundation: &Identity) -> Package {
 "#;
     let component = |architecture: &str, elements: &str, content: &str| Component {
         identity: component_identity("Contoso-Runtime", "1.0.0.0", architecture, "neutral"),
-        files: vec![("contosort.exe".to_owned(), r"$(runtime.system32)\".to_owned(), text(content))],
+        files: vec![(
+            "contosort.exe".to_owned(),
+            r"$(runtime.system32)\".to_owned(),
+            text(content),
+        )],
         elements: elements.replace("\r\n", "\n").replace('\n', "\r\n"),
     };
     Package {
@@ -338,14 +346,20 @@ fn tools(identity: &Identity, runtime: &Identity) -> Package {
 
 fn german(foundation: &Identity, version: &str) -> Package {
     let name = "Microsoft-Windows-Client-LanguagePack-Package";
-    let file = ("kernel32.dll.mui".to_owned(), r"$(runtime.system32)\de-DE\".to_owned(), text("Texte"));
+    let file =
+        ("kernel32.dll.mui".to_owned(), r"$(runtime.system32)\de-DE\".to_owned(), text("Texte"));
     Package {
         identity: identity(name, version, "amd64", "de-DE"),
         release_type: "Language Pack".to_owned(),
         parents: vec![foundation.clone()],
         update: "de-DE".to_owned(),
         components: vec![Component {
-            identity: component_identity("Microsoft-Windows-Kernel32.Resources", version, "amd64", "de-DE"),
+            identity: component_identity(
+                "Microsoft-Windows-Kernel32.Resources",
+                version,
+                "amd64",
+                "de-DE",
+            ),
             files: vec![file],
             elements: String::new(),
         }],
@@ -356,7 +370,8 @@ fn german(foundation: &Identity, version: &str) -> Package {
 /// A capability and its German satellite.
 fn fonts(foundation: &Identity) -> (Package, Package) {
     let package = |language: &str, satellite: &str, content: &str| {
-        let tag = if language == "neutral" { String::new() } else { format!(" language=\"{language}\"") };
+        let tag =
+            if language == "neutral" { String::new() } else { format!(" language=\"{language}\"") };
         let name = "Contoso-Fonts-FoD-Package";
         Package {
             identity: identity(name, "1.0.0.0", "amd64", language),
