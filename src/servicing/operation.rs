@@ -81,8 +81,16 @@ impl Operation {
             | Self::RegistryFile(_)
             | Self::Service(_) => 1,
             // Raise it too when other authorities are known: what a catalog is worth is part of what was prepared.
-            Self::Driver(_) | Self::Files(_) | Self::Unattend(_) | Self::FirstBoot(_) => 2,
+            Self::Files(_) | Self::Unattend(_) => 2,
+            // 3: the first boot leaves a status. A driver may have the first boot install it.
+            Self::Driver(_) | Self::FirstBoot(_) => 3,
         }
+    }
+
+    /// True when the plan does it to an image that it throws away, because what later steps find depends on it.
+    #[must_use]
+    pub fn is_rehearsed(&self) -> bool {
+        matches!(self, Self::Package(_) | Self::Feature(_))
     }
 
     /// What it does, for a person: `service RemoteRegistry: disabled`.

@@ -7,16 +7,21 @@
 //! - [`spec`]: what a recipe says
 //! - [`prepared`]: what becomes of a source without the image
 //! - [`layout`]: where things lie in an image and its hives
-//! - [`store`]: what an image's component store holds
+//! - [`store`]: what an image's component store holds: packages, manifests; [`records`]: what its hives say of components, deployments and winners
+//! - [`inventory`]: what follows from that: features, capabilities, languages, pending work, the servicing stack
+//! - [`dism`]: what DISM would be told; `first_boot`: what waits for the first boot
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
 
 mod capability;
 pub mod classify;
+pub mod dism;
 mod effects;
 mod features;
+mod first_boot;
 pub mod flags;
 mod install;
+pub mod inventory;
 mod keys;
 mod languages;
 pub mod layout;
@@ -27,6 +32,7 @@ mod parents;
 mod prepare;
 pub mod prepared;
 mod project;
+pub mod records;
 mod registry;
 mod remove;
 mod report;
