@@ -18,6 +18,7 @@
 //! takes milliseconds.
 
 mod answer_file;
+mod archive;
 pub mod drivers;
 mod error;
 pub mod files;
