@@ -19,6 +19,7 @@
 
 mod answer_file;
 mod archive;
+pub mod cbs;
 pub mod drivers;
 mod error;
 pub mod files;
