@@ -31,6 +31,7 @@ mod image_real;
 mod inf_corpus;
 mod layers;
 mod package_formats;
+mod package_source;
 mod pipeline_build;
 mod pipeline_cache;
 mod pipeline_forms;

@@ -5,6 +5,7 @@
 //! staged and a package that has just come go one way.
 //!
 //! - [`spec`]: what a recipe says
+//! - [`source`]: containers opened: folders, cabinets, `.msu`, `.esd`, stream files
 //! - [`prepared`]: what becomes of a source without the image
 //! - [`layout`]: where things lie in an image and its hives
 //! - [`store`]: what an image's component store holds
@@ -13,12 +14,18 @@
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
 
 pub mod dism;
+mod expand;
 mod first_boot;
 pub mod layout;
 mod operation;
 pub mod prepared;
+pub mod source;
 pub mod spec;
 pub mod store;
+mod wim;
 
 pub use prepared::PreparedPackages;
 pub use spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject};
+
+/// What the room calls itself in messages.
+const OPERATION: &str = "packages";
