@@ -8,6 +8,7 @@
 //! - [`prepared`]: what becomes of a source without the image
 //! - [`layout`]: where things lie in an image and its hives
 //! - [`store`]: what an image's component store holds
+//! - [`relations`]: what packages say of one another, for their order
 //! - [`dism`]: what DISM would be told; `first_boot`: what waits for the first boot
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
@@ -17,8 +18,10 @@ mod first_boot;
 pub mod layout;
 mod operation;
 pub mod prepared;
+pub mod relations;
 pub mod spec;
 pub mod store;
 
 pub use prepared::PreparedPackages;
+pub use relations::Relations;
 pub use spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject};
