@@ -1,8 +1,8 @@
 //! What can be known to fail before anything is done: every step against the image and against what its inputs hold.
 //!
 //! An answer file, a `.reg` file or a script is read and prepared here as a build would prepare it, and thrown away. Content that only goes into the image is
-//! not read: its digest is known. A step without problems is remembered by its inputs, the base and the packages before it, so that an unchanged recipe
-//! opens none of them.
+//! not read: its digest is known. What was found of a step that can be done is remembered by its inputs, the base and the packages before it, and said again:
+//! an unchanged recipe opens none of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +39,8 @@ use crate::{
 struct Checked {
     /// It leaves something to the first boot.
     deferred: bool,
+    /// What is odd and stops nothing.
+    warnings: Vec<Problem>,
 }
 
 /// Asks every operation whether it suits the image as the steps before it leave it, and whether its inputs are what they must be. What is odd is
@@ -68,6 +70,9 @@ pub(super) fn steps(
         base_image::check_expectations(&recipe.base, &facts, base.wim.xml(), base.index)
             .map_err(PlanError::Refused)?;
     }
+    if options.unchecked {
+        return Ok(Vec::new());
+    }
     let fresh = options.no_cache || options.control.rehash;
     let version = env!("CARGO_PKG_VERSION").as_bytes();
     let mut rehearsal = Rehearsal {
@@ -95,16 +100,18 @@ pub(super) fn steps(
         };
         if let Some(known) = known {
             steps[place].deferred = known.deferred;
+            for warning in known.warnings {
+                rehearsal.findings.add(&steps[place], warning);
+            }
             if is_rehearsed {
                 rehearsal.pending.push(place);
             }
             continue;
         }
-        if let Some(checked) = rehearsal.check(place, steps)? {
+        if let Some((checked, is_certain)) = rehearsal.check(place, steps)? {
             steps[place].deferred = checked.deferred;
-            if checked.is_clean {
-                let record = Checked { deferred: checked.deferred };
-                store.put_json(RecordKind::Check, &key, &record)?;
+            if is_certain {
+                store.put_json(RecordKind::Check, &key, &checked)?;
             }
         }
     }
@@ -143,13 +150,6 @@ impl Gathered {
     }
 }
 
-/// What came of checking a step.
-struct Outcome {
-    /// Nothing is to be said of it, so it need not be looked at again.
-    is_clean: bool,
-    deferred: bool,
-}
-
 /// The plan's own image, on which steps are tried.
 struct Rehearsal<'a, 'b> {
     recipe: &'a Recipe,
@@ -167,8 +167,13 @@ struct Rehearsal<'a, 'b> {
 }
 
 impl Rehearsal<'_, '_> {
-    /// Checks a step; `None` when it was refused, or not looked at because one that it needs was.
-    fn check(&mut self, place: usize, steps: &[Step]) -> Result<Option<Outcome>, PlanError> {
+    /// Checks a step, and says whether that is worth remembering (everything could be read); `None` when it was refused, or not looked at because one that
+    /// it needs was.
+    fn check(
+        &mut self,
+        place: usize,
+        steps: &[Step],
+    ) -> Result<Option<(Checked, bool)>, PlanError> {
         for pending in std::mem::take(&mut self.pending) {
             match self.prepare(&steps[pending]) {
                 Ok(prepared) => drop(self.apply(&steps[pending], &prepared)?),
@@ -182,8 +187,7 @@ impl Rehearsal<'_, '_> {
             self.failed.insert(step.number);
             return Ok(None);
         }
-        let base_facts =
-            self.image.facts().map_err(|error| facts_error(self.recipe, error))?;
+        let base_facts = self.image.facts().map_err(|error| facts_error(self.recipe, error))?;
         let recipe = self.recipe;
         let applied = self.applied;
         let prepared = self.prepare(step);
@@ -209,11 +213,11 @@ impl Rehearsal<'_, '_> {
         if refused {
             self.failed.insert(step.number);
         }
-        let is_clean = !refused && found.is_empty() && facts.warnings.is_empty();
-        for problem in found {
-            self.findings.add(step, problem);
+        for problem in &found {
+            self.findings.add(step, problem.clone());
         }
-        Ok((!refused).then_some(Outcome { is_clean, deferred }))
+        let checked = Checked { deferred, warnings: found };
+        Ok((!refused).then_some((checked, facts.warnings.is_empty())))
     }
 
     /// What the step's inputs hold: as it was prepared for its relations, else anew.

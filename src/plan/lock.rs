@@ -305,7 +305,12 @@ mod tests {
             inputs: BTreeMap::from([
                 (
                     "files".to_owned(),
-                    LockedInput { size: 1, blake3: Blake3::of(b"tree"), is: Vec::new(), files: Some(files) },
+                    LockedInput {
+                        size: 1,
+                        blake3: Blake3::of(b"tree"),
+                        is: Vec::new(),
+                        files: Some(files),
+                    },
                 ),
                 (
                     "x.reg".to_owned(),

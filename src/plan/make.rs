@@ -41,6 +41,8 @@ pub struct Options<'a> {
     pub source_date_epoch: Option<FileTime>,
     /// Do not believe what is remembered of the base image.
     pub no_cache: bool,
+    /// The plan is for another tool: steps are ordered and not asked whether they can be done here.
+    pub unchecked: bool,
     /// What untrusted files may cost.
     pub limits: Limits,
     /// Progress and interruption.

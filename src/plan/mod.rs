@@ -14,10 +14,12 @@
 //! - [`key`]: what the result of a step depends on
 //! - [`state`]: which steps are cached, and why others are not
 //! - [`view`]: the plan as text, JSON and graph
+//! - [`dism`]: the plan as DISM's commands
 //! - [`error`]: why there is no plan
 
 pub mod base_image;
 pub mod check;
+pub mod dism;
 pub mod error;
 pub mod graph;
 pub mod inputs;

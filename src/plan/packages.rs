@@ -64,18 +64,15 @@ pub(super) fn look(
     options: &Options<'_>,
 ) -> Result<Packages, PlanError> {
     let entries = &recipe.entries;
-    let mut packages =
-        Packages { relations: vec![None; entries.len()], ..Packages::default() };
+    let mut packages = Packages { relations: vec![None; entries.len()], ..Packages::default() };
     let places: Vec<usize> =
         (0..entries.len()).filter(|place| entries[*place].operation.is_rehearsed()).collect();
     if places.is_empty() {
         return Ok(packages);
     }
     let fresh = options.no_cache || options.control.rehash;
-    let looked: Vec<_> = places
-        .par_iter()
-        .map(|place| relations(&entries[*place], inputs, store, fresh))
-        .collect();
+    let looked: Vec<_> =
+        places.par_iter().map(|place| relations(&entries[*place], inputs, store, fresh)).collect();
     let mut unusable = Vec::new();
     for (place, looked) in places.into_iter().zip(looked) {
         match looked? {
@@ -200,7 +197,10 @@ impl Packages {
                     }
                     for (other, identity) in self.packages() {
                         if any.iter().any(|wanted| wanted.is_same_family(identity)) {
-                            push(other, format!("{}, the parent of {}", identity.package_id(), short(of)));
+                            push(
+                                other,
+                                format!("{}, the parent of {}", identity.package_id(), short(of)),
+                            );
                         }
                     }
                 }
@@ -213,21 +213,24 @@ impl Packages {
                 }
                 Need::Capability(name) => {
                     for (other, provided) in self.provided() {
-                        if matches!(provided, Provided::Capability(known) if is_same_name(known, name)) {
+                        if matches!(provided, Provided::Capability(known) if is_same_name(known, name))
+                        {
                             push(other, format!("the capability {name}"));
                         }
                     }
                 }
                 Need::Language(tag) => {
                     for (other, provided) in self.provided() {
-                        if matches!(provided, Provided::Language(known) if known.eq_ignore_ascii_case(tag)) {
+                        if matches!(provided, Provided::Language(known) if known.eq_ignore_ascii_case(tag))
+                        {
                             push(other, format!("the language {tag}"));
                         }
                     }
                 }
                 Need::Feature(name) => {
                     for (other, provided) in self.provided() {
-                        if matches!(provided, Provided::Feature(known) if known.eq_ignore_ascii_case(name)) {
+                        if matches!(provided, Provided::Feature(known) if known.eq_ignore_ascii_case(name))
+                        {
                             push(other, format!("the package that has the feature {name}"));
                         }
                     }
@@ -255,7 +258,10 @@ impl Packages {
     }
 
     fn known(&self) -> impl Iterator<Item = (usize, &Relations)> {
-        self.relations.iter().enumerate().filter_map(|(place, known)| Some((place, known.as_ref()?)))
+        self.relations
+            .iter()
+            .enumerate()
+            .filter_map(|(place, known)| Some((place, known.as_ref()?)))
     }
 
     fn provided(&self) -> impl Iterator<Item = (usize, &Provided)> {
@@ -385,8 +391,10 @@ impl Packages {
                 if let Provided::Package { identity, root: true } = provided
                     && is_it(identity)
                 {
-                    let message =
-                        format!("the package {} shall be both there and absent", identity.package_id());
+                    let message = format!(
+                        "the package {} shall be both there and absent",
+                        identity.package_id()
+                    );
                     conflict(other, message, "installed here".to_owned());
                 }
             }
@@ -395,7 +403,8 @@ impl Packages {
                     && any.iter().any(|identity| is_it(&Identity { ..identity.clone() }))
                     && any.iter().all(|identity| is_it(identity) || !self.is_there(identity))
                 {
-                    let message = format!("the package {} goes, which {} needs", short(wanted), short(of));
+                    let message =
+                        format!("the package {} goes, which {} needs", short(wanted), short(of));
                     conflict(other, message, "needs it as its parent".to_owned());
                 }
             }
@@ -403,7 +412,8 @@ impl Packages {
         for (other, entry) in entries.iter().enumerate() {
             let Operation::Feature(spec) = &entry.operation else { continue };
             let known = self.inventory.features.get(&spec.name.to_ascii_lowercase());
-            if spec.state == FeatureState::Enabled && known.is_some_and(|known| is_it(&known.package))
+            if spec.state == FeatureState::Enabled
+                && known.is_some_and(|known| is_it(&known.package))
             {
                 let message = format!("the feature {} is enabled and its package goes", spec.name);
                 conflict(other, message, "enabled here".to_owned());
@@ -434,7 +444,10 @@ impl Packages {
                     Finding::at(
                         &entries[other].origin,
                         "plan::contradiction",
-                        format!("the language {tag} goes, which {} needs", entries[other].operation.title()),
+                        format!(
+                            "the language {tag} goes, which {} needs",
+                            entries[other].operation.title()
+                        ),
                         "needs it",
                         "take one of the two out of the recipe",
                     )
@@ -445,13 +458,7 @@ impl Packages {
     }
 
     /// A feature is enabled whose parent is switched off.
-    fn parent_off(
-        &self,
-        place: usize,
-        name: &str,
-        entries: &[Entry],
-        findings: &mut Vec<Finding>,
-    ) {
+    fn parent_off(&self, place: usize, name: &str, entries: &[Entry], findings: &mut Vec<Finding>) {
         let known = self.inventory.features.get(&name.to_ascii_lowercase());
         let of_base = known.map_or(&[][..], |known| &known.parents).iter();
         let needs = self.relations[place].as_ref().map_or(&[][..], |known| &known.needs);

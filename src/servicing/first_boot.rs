@@ -299,8 +299,12 @@ fn command_text(kept: bool, names: &[String]) -> String {
         "exit /b 0",
         "",
         ":record",
-        &format!(r#""%SystemRoot%\System32\reg.exe" add "{KEY}" /v Status /t REG_SZ /d "%~1" /f >nul 2>&1"#),
-        &format!(r#""%SystemRoot%\System32\reg.exe" add "{KEY}" /v Failed /t REG_SZ /d "%~2" /f >nul 2>&1"#),
+        &format!(
+            r#""%SystemRoot%\System32\reg.exe" add "{KEY}" /v Status /t REG_SZ /d "%~1" /f >nul 2>&1"#
+        ),
+        &format!(
+            r#""%SystemRoot%\System32\reg.exe" add "{KEY}" /v Failed /t REG_SZ /d "%~2" /f >nul 2>&1"#
+        ),
         "exit /b 0",
     ];
     lines.extend(end.iter().map(ToString::to_string));
@@ -329,7 +333,11 @@ mod tests {
         let run = lines.iter().position(|line| line.contains(r"transom\01-a.cmd")).unwrap();
         assert_eq!(lines[run + 1], "call :ended 01-a.cmd %ERRORLEVEL%");
         let done = lines.iter().position(|line| line.contains("echo done %TRANSOM_CODE%")).unwrap();
-        assert_eq!(lines[done + 2], "exit /b 0", "nothing stands between the end and the subroutines");
+        assert_eq!(
+            lines[done + 2],
+            "exit /b 0",
+            "nothing stands between the end and the subroutines"
+        );
         // Every subroutine that is called is there.
         for line in lines.iter().filter_map(|line| line.strip_prefix("call :")) {
             let label = format!(":{}", line.split(' ').next().unwrap());

@@ -19,8 +19,11 @@ impl Decoder<'_> {
         for entry in node.table().map(Table::entries).unwrap_or_default() {
             let Some(table) = entry.node.table() else { continue };
             let absent = text(table, "state").as_deref() == Some("absent");
-            let action =
-                if absent { self.absent_driver(entry, table) } else { self.present_driver(entry, table, policy) };
+            let action = if absent {
+                self.absent_driver(entry, table)
+            } else {
+                self.present_driver(entry, table, policy)
+            };
             if let Some(action) = action {
                 let spec = DriverSpec { name: entry.key.clone(), action };
                 self.entry("drivers", &entry.key, &entry.origin, Operation::Driver(spec));

@@ -235,7 +235,10 @@ impl Decoder<'_> {
                 "write the whole name, with language and version: `{}~~~~0.0.1.0`; `transom inspect image WIM --capabilities` lists them",
                 shown(&entry.key)
             ),
-            false => "write it as DISM does: Name~~~language~version, as in Language.OCR~~~de-DE~0.0.1.0".to_owned(),
+            false => {
+                "write it as DISM does: Name~~~language~version, as in Language.OCR~~~de-DE~0.0.1.0"
+                    .to_owned()
+            }
         };
         self.findings.push(Finding::at(
             &entry.origin,
@@ -261,9 +264,7 @@ fn allows_unsigned(table: &Table) -> bool {
 }
 
 fn when_not_native(table: &Table, policy: WhenNotNative) -> WhenNotNative {
-    text(table, "when-not-native")
-        .and_then(|word| WhenNotNative::of_name(&word))
-        .unwrap_or(policy)
+    text(table, "when-not-native").and_then(|word| WhenNotNative::of_name(&word)).unwrap_or(policy)
 }
 
 fn feature_state(word: &str) -> Option<FeatureState> {

@@ -141,7 +141,10 @@ mod tests {
                 r#"for /f "tokens=4" %%p in ('dism /Online /English /Get-Packages ^| findstr.exe /i /c:"Package Identity : A%%B~"') do dism /Online /Remove-Package /PackageName:%%p /Quiet"#,
             ),
             (
-                DismCommand::of_package(&absent(PackageSubject::Language("de-DE".to_owned()), None), None),
+                DismCommand::of_package(
+                    &absent(PackageSubject::Language("de-DE".to_owned()), None),
+                    None,
+                ),
                 r#"for /f "tokens=4" %%p in ('dism /Online /English /Get-Packages ^| findstr.exe /i /r /c:"Package Identity : .*LanguagePack-Package~.*~de-DE~"') do dism /Online /Remove-Package /PackageName:%%p /Quiet"#,
             ),
         ];
@@ -168,6 +171,9 @@ mod tests {
             r#"dism /Online /Enable-Feature /FeatureName:"NetFx3" /All /Source:"C:\sxs" /LimitAccess"#
         );
         spec.state = FeatureState::Removed;
-        assert_eq!(text(&spec, None), r#"dism /Online /Disable-Feature /FeatureName:"NetFx3" /Remove"#);
+        assert_eq!(
+            text(&spec, None),
+            r#"dism /Online /Disable-Feature /FeatureName:"NetFx3" /Remove"#
+        );
     }
 }

@@ -121,8 +121,10 @@ fn defer(
     // What an earlier build left there is not what is installed now.
     image.remove(&folder)?;
     for original in originals {
-        let path =
-            original.path.iter().fold(folder.clone(), |path, name| path.join(Name::from(name.as_str())));
+        let path = original
+            .path
+            .iter()
+            .fold(folder.clone(), |path, name| path.join(Name::from(name.as_str())));
         image.put_file(&path, original.content, &NewNode::default())?;
     }
     scripts::add_text(image, &format!("{waiting}.cmd"), script)
@@ -329,8 +331,7 @@ mod tests {
 
     fn paths(image: &Image) -> Vec<String> {
         let tree = image.tree();
-        let mut paths: Vec<String> =
-            tree.walk().map(|id| tree.path_of(id).to_string()).collect();
+        let mut paths: Vec<String> = tree.walk().map(|id| tree.path_of(id).to_string()).collect();
         paths.sort();
         paths
     }
@@ -429,7 +430,9 @@ mod tests {
         assert!(capability.contains(r#"/Source:"%PAYLOAD%" /LimitAccess"#), "{capability}");
         let gone = package_script(&absent(package()), &[]);
         check_labels(&gone);
-        assert!(gone.contains("/PackageName:%%p /NoRestart /Quiet") && gone.contains("& call :code"));
+        assert!(
+            gone.contains("/PackageName:%%p /NoRestart /Quiet") && gone.contains("& call :code")
+        );
     }
 
     #[test]

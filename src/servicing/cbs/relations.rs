@@ -104,7 +104,11 @@ type Folders = Vec<Vec<Mum>>;
 fn folders(prepared: Option<&PreparedPackages>) -> Folders {
     let parse = |folder: &super::prepared::PreparedFolder| {
         // One that cannot be read is refused when the step is checked.
-        folder.packages.iter().filter_map(|package| Mum::parse(package.mum.as_bytes()).ok()).collect()
+        folder
+            .packages
+            .iter()
+            .filter_map(|package| Mum::parse(package.mum.as_bytes()).ok())
+            .collect()
     };
     prepared.map_or_else(Vec::new, |prepared| prepared.folders.iter().map(parse).collect())
 }
@@ -131,7 +135,8 @@ fn of_package(spec: &PackageSpec, mut folders: Folders) -> Relations {
             // A source of capabilities is a shelf: what this entry takes from it is what declares its name.
             let wanted = CapabilityIdentity::parse(name);
             let declares = |mums: &Vec<Mum>| {
-                declared(mums).any(|known| wanted.as_ref().is_some_and(|wanted| is_same(known, wanted)))
+                declared(mums)
+                    .any(|known| wanted.as_ref().is_some_and(|wanted| is_same(known, wanted)))
             };
             if folders.iter().any(declares) {
                 folders.retain(declares);
@@ -209,7 +214,8 @@ fn gather(folders: &Folders) -> (Vec<Provided>, Vec<Need>) {
         }
     }
     let all: Vec<&Mum> = folders.iter().flatten().collect();
-    let stack = all.iter().filter_map(|mum| mum.installer.as_ref()).map(|stack| stack.version).max();
+    let stack =
+        all.iter().filter_map(|mum| mum.installer.as_ref()).map(|stack| stack.version).max();
     needs.extend(stack.filter(|version| *version != Version::default()).map(Need::ServicingStack));
     for mum in &all {
         for parent in &mum.parents {
@@ -231,8 +237,10 @@ fn gather(folders: &Folders) -> (Vec<Provided>, Vec<Need>) {
             for (kind, value) in &capability.satellite_of {
                 if kind.eq_ignore_ascii_case("language") && value != "*" {
                     add(&mut needs, Need::Language(value.clone()));
-                    let neutral =
-                        CapabilityIdentity { language: String::new(), ..capability.identity.clone() };
+                    let neutral = CapabilityIdentity {
+                        language: String::new(),
+                        ..capability.identity.clone()
+                    };
                     if neutral != capability.identity {
                         add(&mut needs, Need::Capability(neutral.to_string()));
                     }
@@ -244,9 +252,9 @@ fn gather(folders: &Folders) -> (Vec<Provided>, Vec<Need>) {
         }
     }
     let brings = |need: &Need| match need {
-        Need::Capability(name) => provides.iter().any(
-            |known| matches!(known, Provided::Capability(known) if is_same_name(known, name)),
-        ),
+        Need::Capability(name) => provides
+            .iter()
+            .any(|known| matches!(known, Provided::Capability(known) if is_same_name(known, name))),
         Need::Language(tag) => provides.iter().any(
             |known| matches!(known, Provided::Language(known) if known.eq_ignore_ascii_case(tag)),
         ),
@@ -271,9 +279,8 @@ fn mums_phase(mums: &[Mum]) -> Option<PackagePhase> {
     let root = mums.first()?;
     let name = root.identity.name.to_ascii_lowercase();
     let release = |word: &str| root.release_type.eq_ignore_ascii_case(word);
-    let any_name = |part: &str| {
-        mums.iter().any(|mum| mum.identity.name.to_ascii_lowercase().contains(part))
-    };
+    let any_name =
+        |part: &str| mums.iter().any(|mum| mum.identity.name.to_ascii_lowercase().contains(part));
     let is = |start: &str| name.starts_with(&start.to_ascii_lowercase());
     Some(if is(CUMULATIVE_UPDATE) {
         PackagePhase::CumulativeUpdate
@@ -290,7 +297,9 @@ fn mums_phase(mums: &[Mum]) -> Option<PackagePhase> {
         PackagePhase::NetFx3
     } else if let Some(capability) = declared(mums).next() {
         capability_phase(&capability.to_string())
-    } else if ["OnDemand Pack", "Feature Pack", "Product", "Foundation"].iter().any(|word| release(word))
+    } else if ["OnDemand Pack", "Feature Pack", "Product", "Foundation"]
+        .iter()
+        .any(|word| release(word))
     {
         PackagePhase::Capability
     } else {
@@ -459,13 +468,21 @@ mod tests {
             package(vec![vec![mum(&id(name, "1.0.0.0"), release, inner)]]).phase
         };
         assert_eq!(place("Package_for_KB1", "Update", ""), PackagePhase::Update);
-        assert_eq!(place("Package_for_RollupFix", "Security Update", ""), PackagePhase::CumulativeUpdate);
+        assert_eq!(
+            place("Package_for_RollupFix", "Security Update", ""),
+            PackagePhase::CumulativeUpdate
+        );
         assert_eq!(place("Package_for_DotNetRollup_481", "Update", ""), PackagePhase::DotNetUpdate);
-        assert_eq!(place("Package_for_ServicingStack_1", "Update", ""), PackagePhase::ServicingStack);
+        assert_eq!(
+            place("Package_for_ServicingStack_1", "Update", ""),
+            PackagePhase::ServicingStack
+        );
         assert_eq!(place("Some-Feature-Package", "OnDemand Pack", ""), PackagePhase::Capability);
         assert_eq!(place("X-22H2Enablement-Package", "Update", ""), PackagePhase::Enablement);
         let declares = |name: &str| {
-            format!(r#"<declareCapability><capability><capabilityIdentity name="{name}" version="1.0" language="de-DE"/></capability></declareCapability>"#)
+            format!(
+                r#"<declareCapability><capability><capabilityIdentity name="{name}" version="1.0" language="de-DE"/></capability></declareCapability>"#
+            )
         };
         assert_eq!(
             place("A", "OnDemand Pack", &declares("Language.OCR")),
@@ -486,7 +503,9 @@ mod tests {
     #[test]
     fn a_shelf_of_capabilities_gives_the_one_that_is_named() {
         let declares = |name: &str, more: &str| {
-            format!(r#"<declareCapability><capability><capabilityIdentity name="{name}" version="1.0"/></capability>{more}</declareCapability>"#)
+            format!(
+                r#"<declareCapability><capability><capabilityIdentity name="{name}" version="1.0"/></capability>{more}</declareCapability>"#
+            )
         };
         let needed = r#"<dependency><capabilityIdentity name="Three" version="1.0" language=""/></dependency>"#;
         let one = vec![mum(&id("P1", "1.0.0.0"), "OnDemand Pack", &declares("One", needed))];
