@@ -37,6 +37,7 @@ mod pipeline_cache;
 mod pipeline_forms;
 mod pipeline_place;
 mod plan_make;
+mod plan_packages;
 mod policy;
 mod readme;
 mod recipe_files;

@@ -9,6 +9,7 @@
 //! - [`prepared`]: what becomes of a source without the image
 //! - [`layout`]: where things lie in an image and its hives
 //! - [`store`]: what an image's component store holds
+//! - [`relations`]: what packages say of one another, for their order
 //! - [`dism`]: what DISM would be told; `first_boot`: what waits for the first boot
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
@@ -19,12 +20,14 @@ mod first_boot;
 pub mod layout;
 mod operation;
 pub mod prepared;
+pub mod relations;
 pub mod source;
 pub mod spec;
 pub mod store;
 mod wim;
 
 pub use prepared::PreparedPackages;
+pub use relations::Relations;
 pub use spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject};
 
 /// What the room calls itself in messages.
