@@ -8,12 +8,15 @@
 //! - [`prepared`]: what becomes of a source without the image
 //! - [`layout`]: where things lie in an image and its hives
 //! - [`store`]: what an image's component store holds
+//! - [`health`]: whether that is sound; [`repair`]: putting it right
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
 
+pub mod health;
 pub mod layout;
 mod operation;
 pub mod prepared;
+pub mod repair;
 pub mod spec;
 pub mod store;
 
