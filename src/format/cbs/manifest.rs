@@ -65,11 +65,11 @@ pub struct Dependency {
 pub struct File {
     /// `@name`.
     pub name: String,
-    /// `@destinationPath`; `None`: it stays in the store.
+    /// `@destinationPath`; `None` (also when it is empty): it stays in the store.
     pub destination_path: Option<String>,
     /// `@destinationName`; `None`: `name`.
     pub destination_name: Option<String>,
-    /// `@sourceName`; `None`: `name`. Its name in the component's folder.
+    /// `@sourceName`; `None` (also when it is empty, as real manifests have it): `name`. Its name in the component's folder.
     pub source_name: Option<String>,
     /// `@attributes`, as written.
     pub attributes: Option<String>,
@@ -177,8 +177,15 @@ impl Manifest {
     /// # Errors
     /// When it is not XML, not an assembly with an identity, or too deep.
     pub fn parse(bytes: &[u8]) -> Result<Self, CbsError> {
-        let root = Element::parse(bytes)?;
-        Err(root.error("component manifests are not read yet"))
+        Self::of_element(&Element::parse(bytes)?)
+    }
+
+    /// Reads a manifest from its root element.
+    ///
+    /// # Errors
+    /// When it is not an assembly with an identity.
+    pub fn of_element(root: &Element) -> Result<Self, CbsError> {
+        super::manifest_read::manifest(root)
     }
 }
 

@@ -8,7 +8,9 @@
 //! Known from real packages and manifests (`facts/manifests-keyforms-pa30.md`). Hashes are over the bytes of a file, so nothing here is written again.
 
 pub mod identity;
+mod known;
 pub mod manifest;
+mod manifest_read;
 pub mod mum;
 pub mod xml;
 
