@@ -9,6 +9,7 @@
 //! - [`prepared`]: what becomes of a source without the image
 //! - [`layout`]: where things lie in an image and its hives
 //! - [`store`]: what an image's component store holds
+//! - [`health`]: whether that is sound; [`repair`]: putting it right
 //! - [`relations`]: what packages say of one another, for their order
 //! - [`dism`]: what DISM would be told; `first_boot`: what waits for the first boot
 //!
@@ -17,10 +18,12 @@
 pub mod dism;
 mod expand;
 mod first_boot;
+pub mod health;
 pub mod layout;
 mod operation;
 pub mod prepared;
 pub mod relations;
+pub mod repair;
 pub mod source;
 pub mod spec;
 pub mod store;
