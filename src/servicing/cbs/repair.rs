@@ -177,9 +177,7 @@ impl Room<'_> {
         match mend {
             Mend::Nothing | Mend::Same(_) => Ok(None),
             Mend::Manifest { key_form, wanted } => self.manifest(key_form, wanted.as_ref()),
-            Mend::Payload { path, wanted, projections } => {
-                self.payload(path, wanted, projections)
-            }
+            Mend::Payload { path, wanted, projections } => self.payload(path, wanted, projections),
             Mend::Projection { store, wanted, path } => self.projection(store, wanted, path),
             Mend::Catalog { sha256 } => self.catalog(sha256),
             Mend::Package { id } => self.package(id),
@@ -347,8 +345,7 @@ impl Room<'_> {
         }
         for (of_catalog, catalog_path, catalog_bytes, catalog) in &signed {
             for (of_mum, mum_path, mum) in &mums {
-                let digests =
-                    FileDigests { sha256: sha256(mum), sha1: Sha1::of(mum).0, pe: None };
+                let digests = FileDigests { sha256: sha256(mum), sha1: Sha1::of(mum).0, pe: None };
                 let known = self.report.vouched.catalogs.contains(&sha256(catalog_bytes))
                     || *of_catalog == Whose::Own
                     || *of_mum == Whose::Own
