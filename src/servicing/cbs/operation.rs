@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use crate::{
     format::{catalog::Trust, cbs::Mum},
-    image::{Image, ImageFacts},
+    image::{Image, ImageError, ImageFacts},
     servicing::{
         error::{Problem, ServicingError},
-        inputs::{BlobSink, InputId, InputKind, Inputs},
+        inputs::{BlobSink, InputId, Inputs},
         not_native::WhenNotNative,
     },
 };
 
 use super::{
-    PreparedPackages, capability, features, install, languages,
-    prepare::{self, ExpandedFile, ExpandedFolder},
-    remove, report,
+    PreparedPackages, capability, features, first_boot, install, languages, prepare, remove, report,
     resolve::Resolver,
+    source,
     spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject},
     store::PackageState,
     work::{Findings, Transition, Work},
@@ -41,19 +40,18 @@ impl Examined<'_> {
         all
     }
 
-    fn apply(mut self, when: WhenNotNative) -> Result<(), ServicingError> {
+    /// Does it, or has `defer` leave it to the first boot.
+    fn apply(
+        mut self,
+        when: WhenNotNative,
+        defer: impl FnOnce(&mut Image) -> Result<(), ImageError>,
+    ) -> Result<(), ServicingError> {
         let refused = self.problems(when).into_iter().find(|problem| !problem.warning);
         if let Some(problem) = refused {
             return Err(ServicingError::refused(self.world.operation, problem));
         }
         if !self.findings.not_native.is_empty() {
-            // FIRST BOOT: `first_boot::defer` is called here once it has landed.
-            let problem = Problem::error(
-                self.world.name,
-                "it has to wait for the first boot, which is not prepared yet",
-                "",
-            );
-            return Err(ServicingError::refused(self.world.operation, problem));
+            return defer(self.world.image).map_err(|error| self.world.failed(error));
         }
         self.work.carry_out(&self.transition, &mut self.world)
     }
@@ -121,7 +119,7 @@ impl PackageSpec {
             }),
             _ => true,
         };
-        let prepared = prepared(self.kind(), source, &wanted, inputs, blobs)?;
+        let prepared = prepared((self.kind(), source, self.when_not_native()), &wanted, inputs, blobs)?;
         if prepared.folders.is_empty() {
             let cause = format!("nothing in it is the capability {}", self.name());
             let help = "names are as in `DISM /Get-Capabilities`: Name~~~language~version";
@@ -135,7 +133,8 @@ impl PackageSpec {
         prepared: Option<&PreparedPackages>,
         image: &mut Image,
     ) -> Result<(), ServicingError> {
-        self.examine(prepared, image)?.apply(self.when_not_native())
+        let defer = |image: &mut Image| first_boot::defer_package(self, prepared, image);
+        self.examine(prepared, image)?.apply(self.when_not_native(), defer)
     }
 
     /// What the source tells by itself: what `check` says of it.
@@ -204,7 +203,10 @@ impl PackageSpec {
         let (chosen, problems, not_native) = resolver.finish();
         findings.problems.extend(problems);
         findings.not_native.extend(not_native);
-        install::install(&chosen, world, work, findings)?;
+        // What Windows will do itself need not be complete here.
+        if findings.not_native.is_empty() {
+            install::install(&chosen, world, work, findings)?;
+        }
         let brings = |mum: &Mum| {
             mum.release_type.eq_ignore_ascii_case("Language Pack") && !mum.identity.is_neutral()
         };
@@ -261,6 +263,17 @@ impl PackageSpec {
         for folder in &world.folders {
             let Some(mum) = folder.packages.first() else { continue };
             let id = mum.identity.package_id();
+            // A package of an update that another one brings comes with that one.
+            let inner = world
+                .folders
+                .iter()
+                .flat_map(|folder| &folder.packages)
+                .flat_map(|mum| &mum.updates)
+                .flat_map(|update| &update.packages)
+                .any(|inner| inner.identity.package_id().eq_ignore_ascii_case(&id));
+            if inner {
+                continue;
+            }
             if let Some(wanted) = &wanted
                 && capability::role(wanted, mum) == Some(capability::Role::Satellite)
                 && let Some(other) = not_for_this(mum, world)
@@ -321,7 +334,7 @@ impl FeatureSpec {
         blobs: &dyn BlobSink,
     ) -> Result<Option<PreparedPackages>, ServicingError> {
         let Some(source) = &self.source else { return Ok(None) };
-        prepared("feature", source, &|_| true, inputs, blobs).map(Some)
+        prepared(("feature", source, self.when_not_native), &|_| true, inputs, blobs).map(Some)
     }
 
     pub(in crate::servicing) fn apply(
@@ -329,7 +342,8 @@ impl FeatureSpec {
         prepared: Option<&PreparedPackages>,
         image: &mut Image,
     ) -> Result<(), ServicingError> {
-        self.examine(prepared, image)?.apply(self.when_not_native)
+        let defer = |image: &mut Image| first_boot::defer_feature(self, prepared, image);
+        self.examine(prepared, image)?.apply(self.when_not_native, defer)
     }
 
     /// What stands against it in this image; `prepared` is `None` without a source.
@@ -361,29 +375,24 @@ impl FeatureSpec {
     }
 }
 
-/// Reads, checks and stores a source.
+/// Reads, checks and stores a source: the packages that are `wanted`, and the source as it came when the first boot may need it.
 fn prepared(
-    operation: &'static str,
-    source: &InputId,
+    (operation, source, when): (&'static str, &InputId, WhenNotNative),
     wanted: &dyn Fn(&[&Mum]) -> bool,
     inputs: &dyn Inputs,
     blobs: &dyn BlobSink,
 ) -> Result<PreparedPackages, ServicingError> {
     let tree = inputs.input(source)?;
-    let files = tree.entries.iter().filter_map(|entry| match &entry.kind {
-        InputKind::Directory => None,
-        InputKind::File { blake3, content, .. } => Some(ExpandedFile {
-            path: entry.path.clone(),
-            content: Arc::clone(content),
-            blake3: *blake3,
-            time: None,
-        }),
-    });
-    let folder =
-        ExpandedFolder { shown: source.0.clone(), files: files.collect(), not_native: Vec::new() };
-    let folders = prepare::prepare(operation, folder, wanted, blobs)?;
-    // FIRST BOOT: `first_boot::originals` fills `originals` and `script` here once it has landed.
-    Ok(PreparedPackages { folders: folders.into_iter().collect(), originals: Vec::new(), script: None })
+    let expanded = source::open(source, &tree)?;
+    let mut folders = Vec::new();
+    for folder in &expanded.packages {
+        folders.extend(prepare::prepare(operation, folder, wanted, blobs)?);
+    }
+    let originals = match when {
+        WhenNotNative::FirstBoot => first_boot::originals(source, inputs, blobs)?,
+        WhenNotNative::Refuse | WhenNotNative::Dism => Vec::new(),
+    };
+    Ok(PreparedPackages { folders, originals, script: None })
 }
 
 /// Packages that nobody vouches for.

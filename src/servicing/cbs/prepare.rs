@@ -4,23 +4,17 @@
 //! components, a manifest for the files of its component. What is broken in that chain is an error here; what is not signed at all is left to the
 //! recipe's `unsigned`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    base::{
-        digest::{Blake3, to_hex},
-        filetime::FileTime,
-        read_at::ReadAt,
-    },
+    base::digest::to_hex,
     format::{
         catalog::{Catalog, FileDigests, Trust},
         cbs::{CbsError, Manifest, Mum, manifest::FileHash},
+        dcm::{self, ManifestForm},
     },
     servicing::{
         ServicingError,
@@ -32,37 +26,16 @@ use crate::{
 use super::{
     effects,
     prepared::{PreparedFolder, PreparedManifest, PreparedPackage, PreparedPayload},
+    source::{PackageFile, PackageFolder},
 };
 
 /// Largest mum, catalog or manifest, in bytes. The largest known (a driver's manifest, the catalog of a cumulative update) have some megabytes.
 const LARGEST: u64 = 64 << 20;
 
-/// An expanded package, as a container gives it.
-#[derive(Debug)]
-pub(super) struct ExpandedFolder {
-    /// Where it came from, for messages.
-    pub shown: String,
-    /// Its files.
-    pub files: Vec<ExpandedFile>,
-    /// Why it cannot be installed natively, as far as the container tells.
-    pub not_native: Vec<Problem>,
-}
-
-/// A file of an expanded package.
-#[derive(Debug, Clone)]
-pub(super) struct ExpandedFile {
-    /// Names from the root of the package.
-    pub path: Vec<String>,
-    pub content: Arc<dyn ReadAt>,
-    pub blake3: Blake3,
-    /// When it was last written, by the container.
-    pub time: Option<FileTime>,
-}
-
 /// Checks a folder and puts its payload into the store. `None`: the folder does not hold what `wanted` looks for in its root package.
 pub(super) fn prepare(
     operation: &'static str,
-    folder: ExpandedFolder,
+    folder: &PackageFolder,
     wanted: &dyn Fn(&[&Mum]) -> bool,
     blobs: &dyn BlobSink,
 ) -> Result<Option<PreparedFolder>, ServicingError> {
@@ -99,12 +72,12 @@ pub(super) fn prepare(
         packages,
         manifests: prepared,
         payload,
-        not_native: folder.not_native,
+        not_native: folder.not_native.clone(),
     }))
 }
 
 /// Files by their path in lower case, with backslashes.
-fn by_path(files: &[ExpandedFile]) -> BTreeMap<String, &ExpandedFile> {
+fn by_path(files: &[PackageFile]) -> BTreeMap<String, &PackageFile> {
     files.iter().map(|file| (file.path.join("\\").to_lowercase(), file)).collect()
 }
 
@@ -121,11 +94,11 @@ fn digests_of(bytes: &[u8]) -> FileDigests {
 struct Reading<'a> {
     operation: &'static str,
     shown: &'a str,
-    files: BTreeMap<String, &'a ExpandedFile>,
+    files: BTreeMap<String, &'a PackageFile>,
 }
 
 /// By key form: file, text, manifest.
-type Manifests<'a> = BTreeMap<String, (&'a ExpandedFile, String, Manifest)>;
+type Manifests<'a> = BTreeMap<String, (&'a PackageFile, String, Manifest)>;
 
 impl<'a> Reading<'a> {
     fn refuse(&self, file: &str, cause: impl Into<String>, help: &str) -> ServicingError {
@@ -137,7 +110,7 @@ impl<'a> Reading<'a> {
         self.refuse(file, error.to_string(), "the package is damaged: get it again")
     }
 
-    fn read(&self, name: &str, file: &ExpandedFile) -> Result<Vec<u8>, ServicingError> {
+    fn read(&self, name: &str, file: &PackageFile) -> Result<Vec<u8>, ServicingError> {
         let size = file.content.size();
         if size > LARGEST {
             let cause = format!("it has {size} bytes, more than the {LARGEST} that such a file may have");
@@ -150,7 +123,7 @@ impl<'a> Reading<'a> {
         Ok(bytes)
     }
 
-    fn text(&self, name: &str, file: &ExpandedFile) -> Result<String, ServicingError> {
+    fn text(&self, name: &str, file: &PackageFile) -> Result<String, ServicingError> {
         let bytes = self.read(name, file)?;
         String::from_utf8(bytes).map_err(|_| {
             self.refuse(name, "it is not text in UTF-8", "the package is damaged: get it again")
@@ -158,7 +131,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Files at the root of the package with that extension: name in lower case, file.
-    fn at_root(&self, extension: &str) -> impl Iterator<Item = (&str, &'a ExpandedFile)> {
+    fn at_root(&self, extension: &str) -> impl Iterator<Item = (&str, &'a PackageFile)> {
         self.files
             .iter()
             .filter(move |(path, _)| {
@@ -270,7 +243,7 @@ impl<'a> Reading<'a> {
     }
 
     fn manifests(&self) -> Result<Manifests<'a>, ServicingError> {
-        let files: Vec<(&str, &ExpandedFile)> = self.at_root("manifest").collect();
+        let files: Vec<(&str, &PackageFile)> = self.at_root("manifest").collect();
         let read: Vec<_> = files
             .par_iter()
             .map(|(name, file)| {
@@ -290,12 +263,14 @@ impl<'a> Reading<'a> {
         read.into_iter().collect()
     }
 
-    fn manifest_text(&self, name: &str, file: &ExpandedFile) -> Result<String, ServicingError> {
-        let bytes = self.read(name, file)?;
-        if let [b'D', b'C', kind @ (b'M' | b'N' | b'S' | b'D' | b'H' | b'X'), 1, ..] = bytes.as_slice() {
-            let cause = format!("it is compressed (DC{})", char::from(*kind));
-            let help = "packages hold plain manifests; this one was taken out of a running system";
-            return Err(self.refuse(name, cause, help));
+    fn manifest_text(&self, name: &str, file: &PackageFile) -> Result<String, ServicingError> {
+        let mut bytes = self.read(name, file)?;
+        if dcm::form(&bytes) != ManifestForm::Plain {
+            let plain = dcm::decode(&bytes, None).map_err(|error| {
+                let help = "packages hold plain manifests; this one was taken out of a running system";
+                self.refuse(name, format!("it is compressed: {error}"), help)
+            })?;
+            bytes = plain.into_owned();
         }
         String::from_utf8(bytes).map_err(|_| {
             self.refuse(name, "it is not text in UTF-8", "the package is damaged: get it again")

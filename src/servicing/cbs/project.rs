@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     effects::{Effects, LinkEffect, effects},
-    keys, layout, store,
+    keys, layout,
     winners::Family,
     world::World,
 };
@@ -138,12 +138,12 @@ fn other_owners(
     world: &mut World<'_>,
 ) -> Result<Owners, ServicingError> {
     let in_force = in_force(world)?;
-    let (image, target) = (&*world.image, &world.target);
+    let (image, target, stored_manifests) = (&*world.image, &world.target, &world.stored);
     let found: Vec<Result<Option<(String, Effects)>, ImageError>> = in_force
         .par_iter()
         .filter(|key_form| !skipped.contains(*key_form))
         .map(|key_form| {
-            let Some(bytes) = store::manifest(image, key_form)? else { return Ok(None) };
+            let Some(bytes) = stored_manifests.read(image, key_form)? else { return Ok(None) };
             // One that cannot be read owns nothing that could be known; `verify` tells of it.
             let Ok(manifest) = Manifest::parse(&bytes) else { return Ok(None) };
             let (effects, _) = effects(&manifest, target);

@@ -18,7 +18,7 @@ use super::{
     layout,
     macros::Target,
     prepared::{PreparedFolder, PreparedPackage, PreparedPackages, PreparedPayload},
-    store::{self, InstalledPackage},
+    store::{self, InstalledPackage, Manifests},
 };
 
 /// An image, a source, and what was read of both.
@@ -36,6 +36,8 @@ pub(super) struct World<'a> {
     pub folders: Vec<SourceFolder<'a>>,
     /// Languages that are installed or come with this step, in lower case.
     pub languages: BTreeSet<String>,
+    /// Reads manifests of the image.
+    pub stored: Manifests,
     /// Manifests of the image by key form; `None` for those that are not there.
     manifests: BTreeMap<String, Option<Arc<Manifest>>>,
     /// Marks of deployments by short key form, as far as they were asked for.
@@ -140,6 +142,7 @@ impl<'a> World<'a> {
             installed,
             folders,
             languages,
+            stored: Manifests::default(),
             manifests: BTreeMap::new(),
             deployments: BTreeMap::new(),
         })
@@ -193,7 +196,8 @@ impl<'a> World<'a> {
         if let Some(known) = self.manifests.get(key_form) {
             return Ok(known.clone());
         }
-        let bytes = store::manifest(self.image, key_form).map_err(|error| self.failed(error))?;
+        let bytes = self.stored.read(self.image, key_form);
+        let bytes = bytes.map_err(|error| self.failed(error))?;
         let found = match bytes {
             None => None,
             Some(bytes) => match Manifest::parse(&bytes) {
