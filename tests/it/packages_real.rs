@@ -42,7 +42,7 @@ fn elements_of_real_manifests_that_are_not_understood_are_named() {
         ("comp_imaging_sysprep.xml", &["imaging"]),
         ("comp_langpack.xml", &["languagePack/bilingualComponents"]),
         ("comp_localization.xml", &[]),
-        ("comp_mig_script.xml", &[]),
+        ("comp_mig_script.xml", &["feature"]),
         ("comp_mig_service_actions.xml", &[]),
         ("comp_mof.xml", &["mof"]),
         ("comp_network_comp.xml", &["networkComponents"]),
