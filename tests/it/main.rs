@@ -34,6 +34,7 @@ mod pipeline_build;
 mod pipeline_cache;
 mod pipeline_forms;
 mod pipeline_place;
+mod plan_dism;
 mod plan_make;
 mod plan_packages;
 mod policy;
