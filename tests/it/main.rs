@@ -6,6 +6,7 @@
 mod build_winpe;
 mod cab_peers;
 mod catalog_real;
+mod cbs_real;
 mod cli_frame;
 mod cli_recipe;
 mod cli_wim;
@@ -30,6 +31,10 @@ mod image_host;
 mod image_real;
 mod inf_corpus;
 mod layers;
+mod package_fixture;
+mod package_formats;
+mod package_source;
+mod packages_install;
 mod pipeline_build;
 mod pipeline_cache;
 mod pipeline_forms;
