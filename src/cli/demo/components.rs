@@ -199,11 +199,7 @@ fn foundation() -> Vec<Update> {
         },
         feature("DemoSearch", ("Demo Search", true, None), search),
         feature("DemoTelnet", ("Demo Telnet Client", false, None), telnet),
-        feature(
-            "DemoTelnetServer",
-            ("Demo Telnet Server", false, Some("DemoTelnet")),
-            server,
-        ),
+        feature("DemoTelnetServer", ("Demo Telnet Server", false, Some("DemoTelnet")), server),
     ]
 }
 
@@ -451,7 +447,9 @@ fn mum(package: &Package, of_package: &Identity) -> String {
     ));
     for update in &package.updates {
         let shown = match update.feature {
-            Some((shown, ..)) => format!(" displayName=\"{shown}\" description=\"A feature of the demo\""),
+            Some((shown, ..)) => {
+                format!(" displayName=\"{shown}\" description=\"A feature of the demo\"")
+            }
             None => String::new(),
         };
         text.push_str(&format!("    <update name=\"{}\"{shown}>\r\n", update.name));

@@ -7,7 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     base::{digest::Sha1, ntpath::NtPath},
-    format::{cbs::manifest::FileHash, wim::{Blob, Wim}},
+    format::{
+        cbs::manifest::FileHash,
+        wim::{Blob, Wim},
+    },
     image::{BlobLocation, BlobRef, Image, ImageError, Watch},
 };
 

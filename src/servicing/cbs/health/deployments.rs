@@ -32,7 +32,12 @@ pub(super) fn check(
             Some(identity) if identity.short_key_form() != *short => {
                 let mend = copy(&path, "appid", None);
                 let found = identity.short_key_form();
-                report.damaged(What::Registry, format!("{path}: appid"), (short.as_str(), found), mend);
+                report.damaged(
+                    What::Registry,
+                    format!("{path}: appid"),
+                    (short.as_str(), found),
+                    mend,
+                );
             }
             Some(_) => {}
         }
@@ -44,10 +49,10 @@ pub(super) fn check(
         });
         if is_used && !known && !manifests.by_hash.contains_key(hash) {
             let expected = "the manifest of a deployment in use";
-            let mend = key.identity.as_ref().map(|identity| Mend::Manifest {
-                key_form: identity.key_form(),
-                wanted: None,
-            });
+            let mend = key
+                .identity
+                .as_ref()
+                .map(|identity| Mend::Manifest { key_form: identity.key_form(), wanted: None });
             let mend = mend.unwrap_or(Mend::Nothing);
             report.damaged(What::Manifest, &path, (expected, "nothing"), mend);
         }
@@ -79,7 +84,12 @@ fn catalog(
     if !registry.catalogs.contains(thumbprint) && !catalogs.has(thumbprint) {
         let place = format!("{path}: CatalogThumbprint");
         let mend = copy(path, "CatalogThumbprint", Some("appid"));
-        report.damaged(What::Registry, place, ("a catalog of the image", thumbprint.as_str()), mend);
+        report.damaged(
+            What::Registry,
+            place,
+            ("a catalog of the image", thumbprint.as_str()),
+            mend,
+        );
     }
 }
 

@@ -106,13 +106,12 @@ pub(super) fn check(
 fn read(image: &Image, key_form: &str) -> Result<Read, String> {
     let bytes = store::manifest(image, key_form).map_err(|error| content::text(&error))?;
     let bytes = bytes.ok_or("it is not there")?;
-    let parsed = Manifest::parse(&bytes).map_err(|error| error.to_string()).map(|manifest| {
-        Component {
+    let parsed =
+        Manifest::parse(&bytes).map_err(|error| error.to_string()).map(|manifest| Component {
             identity: manifest.identity,
             deployment: manifest.deployment,
             files: manifest.files,
-        }
-    });
+        });
     Ok(Read { sha256: sha256(&bytes), sha1: Sha1::of(&bytes).0, parsed })
 }
 
@@ -170,7 +169,12 @@ impl Judge<'_> {
         let computed = component.identity.key_form();
         if computed != self.key_form {
             let expected = format!("the manifest of {}", self.key_form);
-            report.damaged(What::Manifest, self.path, (expected, format!("that of {computed}")), mend);
+            report.damaged(
+                What::Manifest,
+                self.path,
+                (expected, format!("that of {computed}")),
+                mend,
+            );
             return None;
         }
         if let Some(key) = self.key {

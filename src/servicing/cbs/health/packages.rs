@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    base::{digest::{from_hex, to_hex}, name::Name, ntpath::NtPath},
+    base::{
+        digest::{from_hex, to_hex},
+        name::Name,
+        ntpath::NtPath,
+    },
     format::{
         catalog::{Algorithm, Catalog, FileDigests, Trust},
         cbs::Mum,
@@ -54,7 +58,8 @@ fn files(image: &Image, folder: &NtPath, ending: &str) -> Vec<(String, BlobRef)>
     let named = children.iter().filter_map(|&child| {
         let name = image.tree().node(child).name.to_string();
         let (stem, end) = name.split_at_checked(name.len().checked_sub(ending.len())?)?;
-        end.eq_ignore_ascii_case(ending).then(|| (stem.to_owned(), image.tree().inode(child).data()))
+        end.eq_ignore_ascii_case(ending)
+            .then(|| (stem.to_owned(), image.tree().inode(child).data()))
     });
     named.collect()
 }
@@ -163,7 +168,9 @@ fn vouch(catalogs: &Catalogs, report: &mut HealthReport) {
     }
     for (trust, count) in worth {
         if [Trust::Unsigned.name(), Trust::Test.name()].contains(&trust) {
-            report.notes.push(format!("{count} catalogs without a signature that is known ({trust})"));
+            report
+                .notes
+                .push(format!("{count} catalogs without a signature that is known ({trust})"));
         }
     }
 }
@@ -176,11 +183,10 @@ pub(super) fn check(
     watch: Watch<'_>,
     report: &mut HealthReport,
 ) -> Result<BTreeMap<String, Mum>, ImageError> {
-    let files: BTreeMap<String, (String, BlobRef)> =
-        files(image, &layout::packages(image), ".mum")
-            .into_iter()
-            .map(|(name, content)| (name.to_lowercase(), (name, content)))
-            .collect();
+    let files: BTreeMap<String, (String, BlobRef)> = files(image, &layout::packages(image), ".mum")
+        .into_iter()
+        .map(|(name, content)| (name.to_lowercase(), (name, content)))
+        .collect();
     let contents = files.values().map(|(_, content)| *content);
     let read = content::each(image, contents, watch, &|content| {
         let bytes = image.read_blob(content).map_err(|error| content::text(&error))?;
@@ -293,7 +299,12 @@ impl Judge<'_> {
             }
             Ok(_) => {
                 let expected = "a package that its catalog names".to_owned();
-                report.damaged(What::Package, path, (expected, shown(&digests.sha256)), mend.clone());
+                report.damaged(
+                    What::Package,
+                    path,
+                    (expected, shown(&digests.sha256)),
+                    mend.clone(),
+                );
                 return false;
             }
         };

@@ -45,8 +45,14 @@ pub(super) fn check(
     watch: Watch<'_>,
     report: &mut HealthReport,
 ) -> Result<(), ImageError> {
-    let mut survey =
-        Survey { image, registry, report, jobs: Vec::new(), projections: Vec::new(), stored: BTreeSet::new() };
+    let mut survey = Survey {
+        image,
+        registry,
+        report,
+        jobs: Vec::new(),
+        projections: Vec::new(),
+        stored: BTreeSet::new(),
+    };
     for (key_form, component) in manifests.sound.iter().filter(|(_, it)| !it.deployment) {
         survey.component(key_form, component);
     }
@@ -272,8 +278,11 @@ impl Survey<'_> {
     fn projections(&mut self) {
         for Projection { store, path, wanted, writeable } in std::mem::take(&mut self.projections) {
             let tree = self.image.tree();
-            let mend =
-                Mend::Projection { store: store.clone(), wanted: wanted.clone(), path: path.clone() };
+            let mend = Mend::Projection {
+                store: store.clone(),
+                wanted: wanted.clone(),
+                path: path.clone(),
+            };
             let Some(node) = tree.lookup(&path) else {
                 if writeable {
                     self.report.skip("projection that may be changed");
@@ -330,7 +339,8 @@ impl Survey<'_> {
                 continue;
             }
             let newest = versions.last().map(ToString::to_string).unwrap_or_default();
-            let branch = key.join(&Name::from(format!("{}.{}", version.0[0], version.0[1]).as_str()));
+            let branch =
+                key.join(&Name::from(format!("{}.{}", version.0[0], version.0[1]).as_str()));
             let mend = Mend::Copy { key: branch, name: Name::default(), like: None };
             let expected = format!("a version that is there ({newest})");
             self.report.damaged(What::Registry, key, (expected, version.to_string()), mend);

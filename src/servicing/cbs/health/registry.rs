@@ -137,9 +137,8 @@ fn components(image: &mut Image, registry: &mut Registry) -> Result<(), ImageErr
                 Some(("s", rest)) => drop(key.staged.insert(rest.to_lowercase())),
                 Some(("i", rest)) => drop(key.installed.insert(rest.to_lowercase())),
                 _ if text.eq_ignore_ascii_case("appid") => {
-                    key.identity = std::str::from_utf8(&value.data)
-                        .ok()
-                        .and_then(Identity::of_identity_text);
+                    key.identity =
+                        std::str::from_utf8(&value.data).ok().and_then(Identity::of_identity_text);
                 }
                 _ if text.eq_ignore_ascii_case("CatalogThumbprint") => {
                     key.catalog = value.as_text().map(|text| text.to_lowercase());
