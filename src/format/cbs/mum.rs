@@ -244,6 +244,16 @@ impl Mum {
         self.updates.iter().find(|update| update.name.eq_ignore_ascii_case(name))
     }
 
+    /// True when the whole package is a language of Windows, not the texts of one part: its release type is `Language Pack`, it has a language, and
+    /// it says of what Windows it is (`LPType`), or is called so.
+    #[must_use]
+    pub fn is_language_pack(&self) -> bool {
+        let name = self.identity.name.to_ascii_lowercase();
+        self.release_type.eq_ignore_ascii_case("Language Pack")
+            && !self.identity.is_neutral()
+            && (self.custom_attribute("LPType").is_some() || name.contains("languagepack-package"))
+    }
+
     /// An attribute of `customInformation`: `LPType`, `PackageFormat` ...
     #[must_use]
     pub fn custom_attribute(&self, name: &str) -> Option<&str> {

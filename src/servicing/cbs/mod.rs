@@ -5,20 +5,60 @@
 //! staged and a package that has just come go one way.
 //!
 //! - [`spec`]: what a recipe says
+//! - [`source`]: containers opened: folders, cabinets, `.msu`, `.esd`, stream files
 //! - [`prepared`]: what becomes of a source without the image
 //! - [`layout`]: where things lie in an image and its hives
-//! - [`store`]: what an image's component store holds
+//! - [`store`]: what an image's component store holds: packages, manifests; [`records`]: what its hives say of components, deployments and winners
+//! - [`inventory`]: what follows from that: features, capabilities, languages, pending work, the servicing stack
 //! - [`health`]: whether that is sound; [`repair`]: putting it right
+//! - [`relations`]: what packages say of one another, for their order
+//! - [`dism`]: what DISM would be told; `first_boot`: what waits for the first boot
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
 
+mod capability;
+pub mod classify;
+pub mod dism;
+mod effects;
+mod expand;
+mod features;
+mod first_boot;
+pub mod flags;
 pub mod health;
+mod install;
+pub mod inventory;
+mod keys;
+mod languages;
 pub mod layout;
+pub mod macros;
+mod marks;
 mod operation;
+mod parents;
+mod prepare;
 pub mod prepared;
+mod project;
+pub mod records;
+mod registry;
+pub mod relations;
+mod remove;
 pub mod repair;
+mod report;
+mod resolve;
+mod security;
+mod services;
+pub mod source;
 pub mod spec;
+mod stage;
 pub mod store;
+mod wim;
+mod winners;
+mod work;
+mod world;
 
+pub use effects::UnknownElement;
 pub use prepared::PreparedPackages;
+pub use relations::Relations;
 pub use spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject};
+
+/// What the room calls itself in messages.
+const OPERATION: &str = "packages";
