@@ -21,6 +21,7 @@ mod driver_fixture;
 mod drivers_apply;
 mod drivers_defects;
 mod drivers_real;
+mod health;
 mod hive_hostile;
 mod hive_model;
 mod hive_peers;
