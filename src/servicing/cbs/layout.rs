@@ -14,6 +14,12 @@ fn below(image: &Image, names: &[&str]) -> NtPath {
     NtPath::from_names(names.collect())
 }
 
+/// `Windows\WinSxS`.
+#[must_use]
+pub fn component_store(image: &Image) -> NtPath {
+    below(image, &["WinSxS"])
+}
+
 /// `Windows\WinSxS\<key form>`: the payload of a component.
 #[must_use]
 pub fn component(image: &Image, key_form: &str) -> NtPath {

@@ -7,16 +7,19 @@
 //! - [`spec`]: what a recipe says
 //! - [`prepared`]: what becomes of a source without the image
 //! - [`layout`]: where things lie in an image and its hives
-//! - [`store`]: what an image's component store holds
+//! - [`store`]: what an image's component store holds: packages, manifests; [`records`]: what its hives say of components, deployments and winners
+//! - [`inventory`]: what follows from that: features, capabilities, languages, pending work, the servicing stack
 //! - [`dism`]: what DISM would be told; `first_boot`: what waits for the first boot
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
 
 pub mod dism;
 mod first_boot;
+pub mod inventory;
 pub mod layout;
 mod operation;
 pub mod prepared;
+pub mod records;
 pub mod spec;
 pub mod store;
 
