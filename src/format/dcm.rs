@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn blocks_are_put_together_and_lying_sizes_refused() {
-        let (one, two) = ([b'a'; 20_000], b"not to be made smaller");
+        let (one, two) = (vec![b'a'; 20_000], b"not to be made smaller");
         let stored = blocks(&[&one, two]);
         assert_eq!(decode(&stored, None).unwrap(), [&one[..], two].concat());
         for (place, what) in [(8, "more bytes together"), (9, "it says"), (12, "without data")] {

@@ -8,6 +8,7 @@
 //! - [`delta`]: deltas of updates (PA30): applied and made, for plain bytes
 //! - [`hive`]: Windows registry hives (regf): read, edit, check, replay of transaction logs
 //! - [`inf`]: driver packages' INF files: text, model for a target
+//! - [`msu`]: what an update file says is to be installed
 //! - [`pe`]: which machine a program is for, and what its Authenticode hash covers
 //! - [`psf`]: streams of updates in one file (PSFX)
 //! - [`reg_text`]: `.reg` files
@@ -24,6 +25,7 @@ pub mod delta;
 pub mod hive;
 pub mod inf;
 mod member_name;
+pub mod msu;
 pub mod pe;
 pub mod psf;
 pub mod reg_text;

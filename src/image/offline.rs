@@ -276,6 +276,12 @@ impl Image {
         wim.blob(&blob.sha1).map(|found| BlobLocation::Base(Arc::clone(wim), *found))
     }
 
+    /// Has content read from, and later written from, another place: the base's own copy of it is damaged or missing. Who does this has checked that what lies
+    /// there has that SHA-1.
+    pub fn supply(&mut self, sha1: Sha1, location: BlobLocation) {
+        self.blobs.insert(sha1, location);
+    }
+
     /// Begins the record of a step. What an earlier record holds is dropped.
     pub fn begin_step(&mut self) {
         self.record = Some(Vec::new());

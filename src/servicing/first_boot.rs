@@ -13,7 +13,7 @@
 
 use crate::{
     base::{digest::Sha1, name::Name, ntpath::NtPath},
-    image::{Image, ImageError, ImageFacts, NewNode},
+    image::{Change, Changeset, Image, ImageError, ImageFacts, NewNode},
     store::StoredBlob,
 };
 
@@ -142,6 +142,17 @@ pub(super) fn add(image: &mut Image, name: &str, content: StoredBlob) -> Result<
 /// As [`add`], for a script whose text is at hand.
 pub(super) fn add_text(image: &mut Image, name: &str, text: &str) -> Result<(), ImageError> {
     put(&[(name, Content::Text(text))], image)
+}
+
+/// True when these changes put a script there.
+pub(super) fn adds_scripts(changes: &Changeset) -> bool {
+    let is_script = |change: &Change| {
+        let Change::PutFile { path, .. } = change else { return false };
+        let names: Vec<String> = path.names().iter().map(ToString::to_string).collect();
+        matches!(&names[..], [_, setup, scripts, folder, _]
+            if [setup, scripts, folder].into_iter().zip(["Setup", "Scripts", FOLDER]).all(|(name, known)| name.eq_ignore_ascii_case(known)))
+    };
+    changes.0.iter().any(is_script)
 }
 
 fn put(new: &[(&str, Content<'_>)], image: &mut Image) -> Result<(), ImageError> {

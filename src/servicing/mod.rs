@@ -17,6 +17,7 @@
 //! takes milliseconds.
 
 mod answer_file;
+mod archive;
 pub mod cbs;
 pub mod drivers;
 mod error;

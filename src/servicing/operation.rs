@@ -1,6 +1,6 @@
 //! The closed set of operations.
 
-use crate::image::{Image, ImageFacts};
+use crate::image::{Changeset, Image, ImageFacts};
 
 use super::{
     cbs, drivers,
@@ -91,6 +91,26 @@ impl Operation {
     #[must_use]
     pub fn is_rehearsed(&self) -> bool {
         matches!(self, Self::Package(_) | Self::Feature(_))
+    }
+
+    /// What it brings and needs, where that orders it among others; `None` for what the order table alone orders.
+    #[must_use]
+    pub fn relations(&self, prepared: &Prepared) -> Option<cbs::Relations> {
+        let packages = match prepared {
+            Prepared::Packages(packages) => Some(packages),
+            _ => None,
+        };
+        match self {
+            Self::Package(spec) => Some(spec.relations(packages)),
+            Self::Feature(spec) => Some(spec.relations(packages)),
+            _ => None,
+        }
+    }
+
+    /// True when these changes, which the operation made, leave something to the first boot.
+    #[must_use]
+    pub fn is_deferred(changes: &Changeset) -> bool {
+        first_boot::adds_scripts(changes)
     }
 
     /// What it does, for a person: `service RemoteRegistry: disabled`.

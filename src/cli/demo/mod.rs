@@ -4,6 +4,7 @@
 //! holds is told in `base.rs`; the registry texts lie beside this file, the recipe and its inputs in `recipes/demo`.
 
 mod base;
+mod components;
 mod hives;
 pub mod packages;
 mod pe;

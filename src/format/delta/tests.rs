@@ -44,7 +44,7 @@ fn what_is_made_comes_back() {
 fn long_runs_and_far_copies() {
     let mut reference = content(7, 300_000);
     reference.resize(1_500_000, 0);
-    let target = [&reference[..200_000], &[0; 300_000], &reference[100..2_000]].concat();
+    let target = [&reference[..200_000], &vec![0; 300_000], &reference[100..2_000]].concat();
     let delta = create(&reference, &target, TIME);
     assert!(delta.len() < 4000, "{}", delta.len());
     assert!(apply(&delta, &reference, u64::MAX).unwrap() == target);

@@ -5,23 +5,36 @@
 //! staged and a package that has just come go one way.
 //!
 //! - [`spec`]: what a recipe says
+//! - [`source`]: containers opened: folders, cabinets, `.msu`, `.esd`, stream files
 //! - [`prepared`]: what becomes of a source without the image
 //! - [`layout`]: where things lie in an image and its hives
 //! - [`store`]: what an image's component store holds: packages, manifests; [`records`]: what its hives say of components, deployments and winners
 //! - [`inventory`]: what follows from that: features, capabilities, languages, pending work, the servicing stack
+//! - [`health`]: whether that is sound; [`repair`]: putting it right
+//! - [`relations`]: what packages say of one another, for their order
 //! - [`dism`]: what DISM would be told; `first_boot`: what waits for the first boot
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
 
 pub mod dism;
+mod expand;
 mod first_boot;
+pub mod health;
 pub mod inventory;
 pub mod layout;
 mod operation;
 pub mod prepared;
 pub mod records;
+pub mod relations;
+pub mod repair;
+pub mod source;
 pub mod spec;
 pub mod store;
+mod wim;
 
 pub use prepared::PreparedPackages;
+pub use relations::Relations;
 pub use spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject};
+
+/// What the room calls itself in messages.
+const OPERATION: &str = "packages";
