@@ -7,6 +7,7 @@ mod build_winpe;
 mod cab_peers;
 mod catalog_real;
 mod cbs_real;
+mod cbs_store;
 mod cli_frame;
 mod cli_recipe;
 mod cli_wim;

@@ -69,9 +69,11 @@ pub(super) fn check(
     for (key_form, (_, content)) in &files {
         key_forms.entry(*content).or_default().push(key_form);
     }
+    // The base manifest of compressed ones is looked for once, not for each.
+    let stored = store::Manifests::default();
     let read = content::each(image, key_forms.keys().copied(), watch, &|content| {
         // Files with the same content read the same whatever they are called.
-        read(image, key_forms[content][0])
+        read(image, &stored, key_forms[content][0])
     })?;
     let mut manifests = Manifests::default();
     for (key_form, (path, content)) in &files {
@@ -103,8 +105,8 @@ pub(super) fn check(
     Ok(manifests)
 }
 
-fn read(image: &Image, key_form: &str) -> Result<Read, String> {
-    let bytes = store::manifest(image, key_form).map_err(|error| content::text(&error))?;
+fn read(image: &Image, stored: &store::Manifests, key_form: &str) -> Result<Read, String> {
+    let bytes = stored.read(image, key_form).map_err(|error| content::text(&error))?;
     let bytes = bytes.ok_or("it is not there")?;
     let parsed =
         Manifest::parse(&bytes).map_err(|error| error.to_string()).map(|manifest| Component {
