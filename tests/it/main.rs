@@ -42,6 +42,7 @@ mod pipeline_place;
 mod plan_dism;
 mod plan_make;
 mod plan_packages;
+mod plan_rehearsal;
 mod policy;
 mod readme;
 mod recipe_files;
