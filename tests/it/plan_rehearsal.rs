@@ -36,6 +36,19 @@ fn say(place: &Place, recipe: &str) {
     place.write("recipe.toml", format!("{HEAD}{recipe}").as_bytes());
 }
 
+/// What planning refuses: sentence, label and way out of every finding.
+fn refused(place: &Place) -> String {
+    let error = place.plan_with(&place.store(), &Options::default()).unwrap_err();
+    let all: Vec<String> = error
+        .findings()
+        .map(|finding| {
+            let labels: Vec<&str> = finding.labels().map(|label| label.text.as_str()).collect();
+            format!("{finding} [{}] {}", labels.join("; "), finding.help().unwrap_or_default())
+        })
+        .collect();
+    all.join("\n")
+}
+
 fn labels(plan: &Plan) -> Vec<&str> {
     plan.steps.iter().map(|step| step.label.as_str()).collect()
 }
@@ -119,24 +132,55 @@ fn a_changed_step_is_checked_on_what_the_remembered_ones_leave() {
     place.edit("ContosoRuntime = \"auto\"", "ContosoRuntime = \"manual\"");
     place.plan();
     place.edit("ContosoRuntime =", "ContosoRuntim =");
-    let told = place.plan_error();
-    assert!(told.contains("ContosoRuntim") && !told.contains("packages.tools"), "{told}");
+    let told = refused(&place);
+    assert!(
+        told.contains("ContosoRuntim:") && told.contains("did you mean ContosoRuntime?"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
 }
 
 #[test]
 fn a_package_whose_parent_is_nowhere_is_refused_with_its_name() {
     let place =
         place("[packages.tools]\nsource = \"packages/contoso-tools.cab\"\nunsigned = \"allow\"\n");
-    let told = place.plan_error();
+    let told = refused(&place);
     assert!(told.contains("Contoso-Runtime-Package") && told.contains("0x800f081e"), "{told}");
     // What needs a step that cannot be done is not told of as well.
     say(
         &place,
         "[packages.tools]\nsource = \"packages/contoso-tools.cab\"\nunsigned = \"allow\"\n[packages.runtime]\nsource = \"packages/contoso-runtime.msu\"\n",
     );
+    let told = refused(&place);
+    assert!(told.contains("Contoso-Runtime-Package~"), "{told}");
+    assert!(told.lines().all(|one| !one.contains("package tools")), "{told}");
+}
+
+#[test]
+fn packages_that_need_each_other_are_refused_with_both_lines() {
+    let of = |name: &str, parent: &str| Package {
+        identity: identity(name, "1.0.0.0", "amd64", "neutral"),
+        release_type: "Update".to_owned(),
+        parents: vec![identity(parent, "1.0.0.0", "amd64", "neutral")],
+        update: name.to_owned(),
+        ..Package::default()
+    };
+    let entry = |name: &str| {
+        format!("[packages.{name}]\nsource = \"packages/{name}.cab\"\nunsigned = \"allow\"\n")
+    };
+    let place = place(&(entry("one") + &entry("two")));
+    for (name, parent) in [("one", "two"), ("two", "one")] {
+        place.write(
+            &format!("packages/{name}.cab"),
+            &of(name, parent).cabinet(transom::format::cab::CabMethod::Stored),
+        );
+    }
     let error = place.plan_with(&place.store(), &Options::default()).unwrap_err();
-    let told: Vec<String> = error.findings().map(ToString::to_string).collect();
-    assert!(!told.is_empty() && told.iter().all(|one| !one.contains("Contoso-Tools")), "{told:?}");
+    let finding = error.findings().next().unwrap();
+    assert_eq!(finding.code(), "plan::cycle");
+    let mut lines: Vec<usize> = finding.labels().map(|label| label.origin.line()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [6, 9]);
 }
 
 /// A package with an element that nobody here understands.
@@ -177,7 +221,7 @@ fn what_is_not_native_is_refused_by_name_or_waits_for_the_first_boot_and_nothing
     place.write("packages/task.cab", &source);
     for when in ["refuse", "dism"] {
         say(&place, &recipe(when));
-        let told = place.plan_error();
+        let told = refused(&place);
         assert!(told.contains("taskScheduler") && told.contains("first-boot"), "{told}");
         assert_eq!(told.contains("--as dism"), when == "dism", "{told}");
     }
