@@ -35,6 +35,8 @@ mod package_fixture;
 mod package_formats;
 mod package_source;
 mod packages_install;
+mod packages_many;
+mod packages_real;
 mod pipeline_build;
 mod pipeline_cache;
 mod pipeline_forms;
