@@ -26,12 +26,7 @@ pub(crate) const TRUST: &str = r#"<trustInfo><security><accessControl><securityD
 </securityDescriptorDefinitions></accessControl></security></trustInfo>"#;
 
 /// `assemblyIdentity` of a component.
-pub(crate) fn component_identity(
-    name: &str,
-    version: &str,
-    architecture: &str,
-    language: &str,
-) -> Identity {
+pub(crate) fn component_identity(name: &str, version: &str, architecture: &str, language: &str) -> Identity {
     Identity {
         name: name.to_owned(),
         version: transom::format::cbs::Version::parse(version).unwrap(),
@@ -45,10 +40,8 @@ pub(crate) fn component_identity(
 
 /// An identity as XML.
 pub(crate) fn identity_xml(identity: &Identity) -> String {
-    let Identity { name, version, architecture, language, public_key_token, version_scope, .. } =
-        identity;
-    let scope =
-        version_scope.iter().map(|scope| format!(" versionScope=\"{scope}\"")).collect::<String>();
+    let Identity { name, version, architecture, language, public_key_token, version_scope, .. } = identity;
+    let scope = version_scope.iter().map(|scope| format!(" versionScope=\"{scope}\"")).collect::<String>();
     format!(
         "<assemblyIdentity name=\"{name}\" version=\"{version}\" processorArchitecture=\"{architecture}\" language=\"{language}\" buildType=\"release\" publicKeyToken=\"{public_key_token}\"{scope}/>"
     )
@@ -75,13 +68,7 @@ impl Component {
     }
 
     /// Adds a file; `inside` are elements of `file`.
-    pub(crate) fn file(
-        mut self,
-        name: &str,
-        destination: &str,
-        content: &str,
-        inside: &str,
-    ) -> Self {
+    pub(crate) fn file(mut self, name: &str, destination: &str, content: &str, inside: &str) -> Self {
         let hash = base64(&Sha256::digest(content.as_bytes()));
         write!(
             self.body,
@@ -100,9 +87,7 @@ impl Component {
 
     /// Adds a registry key; `values` are its elements.
     pub(crate) fn key(self, name: &str, values: &str) -> Self {
-        self.with(&format!(
-            "<registryKeys><registryKey keyName=\"{name}\">{values}</registryKey></registryKeys>"
-        ))
+        self.with(&format!("<registryKeys><registryKey keyName=\"{name}\">{values}</registryKey></registryKeys>"))
     }
 
     /// Resources in any language.
@@ -117,14 +102,8 @@ impl Component {
     }
 
     /// A deployment of components.
-    pub(crate) fn deployment(
-        name: &str,
-        version: &str,
-        language: &str,
-        components: &[&Component],
-    ) -> Self {
-        let mut deployment =
-            Self::of(component_identity(name, version, "amd64", language)).with("<deployment/>");
+    pub(crate) fn deployment(name: &str, version: &str, language: &str, components: &[&Component]) -> Self {
+        let mut deployment = Self::of(component_identity(name, version, "amd64", language)).with("<deployment/>");
         for component in components {
             deployment = deployment.with(&dependency(&component.identity, "install"));
         }
@@ -169,16 +148,9 @@ impl Package {
     }
 
     pub(crate) fn in_language(name: &str, version: &str, language: &str) -> Self {
-        let identity = Identity {
-            version_scope: None,
-            ..component_identity(name, version, "amd64", language)
-        };
-        Self {
-            identity,
-            release: "Feature Pack".to_owned(),
-            attributes: String::new(),
-            body: String::new(),
-        }
+        let identity =
+            Identity { version_scope: None, ..component_identity(name, version, "amd64", language) };
+        Self { identity, release: "Feature Pack".to_owned(), attributes: String::new(), body: String::new() }
     }
 
     pub(crate) fn release(mut self, release: &str) -> Self {
@@ -198,17 +170,13 @@ impl Package {
 
     pub(crate) fn parent(self, parent: &Package) -> Self {
         let identity = identity_xml(&parent.identity);
-        self.with(&format!(
-            "<parent disposition=\"detect\" integrate=\"separate\">{identity}</parent>"
-        ))
+        self.with(&format!("<parent disposition=\"detect\" integrate=\"separate\">{identity}</parent>"))
     }
 
     /// An update that brings a deployment; `before` are its first elements.
     pub(crate) fn update(self, name: &str, before: &str, deployment: &Component) -> Self {
         let identity = identity_xml(&deployment.identity);
-        self.with(&format!(
-            "<update name=\"{name}\">{before}<component>{identity}</component></update>"
-        ))
+        self.with(&format!("<update name=\"{name}\">{before}<component>{identity}</component></update>"))
     }
 
     /// An update that brings a package.
@@ -232,17 +200,10 @@ impl Package {
 }
 
 /// `selectable` of a feature that is off when nobody chose.
-pub(crate) const OFF: &str =
-    "<selectable disposition=\"staged\"><detectNone default=\"false\"/></selectable>";
-/// `selectable` of a feature that is on when nobody chose.
-pub(crate) const ON: &str =
-    "<selectable disposition=\"staged\"><detectNone default=\"true\"/></selectable>";
-
+pub(crate) const OFF: &str = "<selectable disposition=\"staged\"><detectNone default=\"false\"/></selectable>";
 /// `applicable` with another update.
 pub(crate) fn applicable(update: &str) -> String {
-    format!(
-        "<applicable disposition=\"detect\"><detectUpdate><update name=\"{update}\"/></detectUpdate></applicable>"
-    )
+    format!("<applicable disposition=\"detect\"><detectUpdate><update name=\"{update}\"/></detectUpdate></applicable>")
 }
 
 /// The files of an expanded package: the first package is the root.
@@ -277,12 +238,7 @@ pub(crate) fn files(packages: &[&Package], components: &[&Component]) -> Vec<(St
 
 /// Expanded packages as inputs.
 pub(crate) fn inputs(folders: &[(&str, Vec<(String, Vec<u8>)>)]) -> MemoryInputs {
-    MemoryInputs(
-        folders
-            .iter()
-            .map(|(name, files)| ((*name).to_owned(), files.clone()))
-            .collect::<BTreeMap<_, _>>(),
-    )
+    MemoryInputs(folders.iter().map(|(name, files)| ((*name).to_owned(), files.clone())).collect::<BTreeMap<_, _>>())
 }
 
 /// The base that packages of the tests have as their parent.
@@ -308,13 +264,7 @@ pub(crate) fn image(folder: &Path, store: &Arc<MemoryStore>) -> Image {
     let foundation = foundation();
     let mum = format!(r"\Windows\servicing\Packages\{}.mum", foundation.id());
     image.put_bytes(&path(&mum), foundation.text().into_bytes(), &NewNode::default()).unwrap();
-    for place in [
-        r"\Windows\WinSxS\Manifests",
-        r"\Windows\WinSxS\Catalogs",
-        r"\Windows\System32\CatRoot",
-        r"\Windows\Fonts",
-        r"\Windows\SysWOW64",
-    ] {
+    for place in [r"\Windows\WinSxS\Manifests", r"\Windows\WinSxS\Catalogs", r"\Windows\System32\CatRoot", r"\Windows\Fonts", r"\Windows\SysWOW64", r"\ProgramData"] {
         image.make_directory(&path(place), &NewNode::default()).unwrap();
     }
     let catroot = r"\Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";

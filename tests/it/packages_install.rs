@@ -37,22 +37,14 @@ impl Bench {
         Self { image, store, folder }
     }
 
-    fn prepare(
-        &self,
-        operation: &Operation,
-        inputs: &MemoryInputs,
-    ) -> Result<Prepared, ServicingError> {
+    fn prepare(&self, operation: &Operation, inputs: &MemoryInputs) -> Result<Prepared, ServicingError> {
         let prepared = operation.prepare(inputs, self.store.as_ref())?;
         let text = serde_json::to_vec(&prepared).unwrap();
         Ok(serde_json::from_slice(&text).unwrap())
     }
 
     /// Applies and gives the number of changes. What `check` says must be what `apply` does.
-    fn run(
-        &mut self,
-        operation: &Operation,
-        inputs: &MemoryInputs,
-    ) -> Result<usize, ServicingError> {
+    fn run(&mut self, operation: &Operation, inputs: &MemoryInputs) -> Result<usize, ServicingError> {
         let prepared = self.prepare(operation, inputs)?;
         let facts = self.image.facts();
         let mut problems = operation.check_image(&mut self.image, &facts);
@@ -127,18 +119,12 @@ impl Bench {
             let inode = tree.inode(id);
             let security = tree.security_of(id).map(<[u8]>::to_vec);
             let links = tree.links(id);
-            format!(
-                "{} {:x} {} {links} {security:?}",
-                tree.path_of(id),
-                inode.attributes,
-                inode.data().sha1
-            )
+            format!("{} {:x} {} {links} {security:?}", tree.path_of(id), inode.attributes, inode.data().sha1)
         };
         let mut files: Vec<String> =
             tree.walk().map(shown).filter(|line| !line.contains(r"\config\")).collect();
         files.sort();
-        let hives =
-            [HiveId::System, HiveId::Software, HiveId::Components, HiveId::NtUser, HiveId::Default];
+        let hives = [HiveId::System, HiveId::Software, HiveId::Components, HiveId::NtUser, HiveId::Default];
         let keys = hives
             .map(|hive| read(&mut self.image, &RegistryPath::from_keys(hive, Vec::new())).unwrap());
         (files, keys.to_vec())
@@ -207,13 +193,10 @@ fn tool(version: &str) -> (Package, Component, Component) {
         .key(r"HKEY_LOCAL_MACHINE\SOFTWARE\Transom\Tool\", values)
         .key(r"HKEY_CLASSES_ROOT\.tool", r#"<registryValue name="" valueType="REG_SZ" value="Tool"/>"#)
         .key(r"HKEY_CURRENT_USER\Software\Transom\Tool", r#"<registryValue name="User" valueType="REG_SZ" value="new"/>"#);
-    let deployment =
-        Component::deployment("Transom-Tool-Deployment", version, "neutral", &[&component]);
-    let package = Package::new("Transom-Tool-Package", version).parent(&foundation()).update(
-        "Tool",
-        "",
-        &deployment,
-    );
+    let deployment = Component::deployment("Transom-Tool-Deployment", version, "neutral", &[&component]);
+    let package = Package::new("Transom-Tool-Package", version)
+        .parent(&foundation())
+        .update("Tool", "", &deployment);
     (package, component, deployment)
 }
 
@@ -237,8 +220,7 @@ fn a_package_is_staged_and_in_force() {
     let node = tree.lookup(&path(&stored)).unwrap();
     assert_eq!(tree.links(node), 3);
     let sddl = transom::format::security::to_sddl(
-        &transom::format::security::SecurityDescriptor::parse(tree.security_of(node).unwrap())
-            .unwrap(),
+        &transom::format::security::SecurityDescriptor::parse(tree.security_of(node).unwrap()).unwrap(),
     );
     assert_eq!(sddl, "O:SYG:SYD:P(A;;FA;;;SY)(A;;0x1200a9;;;BU)S:(AU;SAFA;0xd0116;;;WD)");
     let folder = tree.lookup(&path(r"\ProgramData\Tool\Data")).unwrap();
@@ -260,16 +242,10 @@ fn a_package_is_staged_and_in_force() {
     assert_eq!(bench.text(r"HKCU\Software\Transom\Tool", "User").unwrap(), "new");
     let security = bench.image.key_security(&RegistryPath::parse(key).unwrap()).unwrap().unwrap();
     let security = transom::format::security::SecurityDescriptor::parse(&security).unwrap();
-    assert_eq!(
-        transom::format::security::to_sddl(&security),
-        "O:SYG:SYD:P(A;CI;KA;;;SY)(A;CI;KR;;;BU)"
-    );
+    assert_eq!(transom::format::security::to_sddl(&security), "O:SYG:SYD:P(A;CI;0xf003f;;;SY)(A;CI;0x20019;;;BU)");
     // The store's own keys.
     assert_eq!(bench.state_of(&tool), Some(0x70));
-    let (family, base) = (
-        component.identity.winners_key_form(),
-        format!(r"{WINNERS}\{}", component.identity.winners_key_form()),
-    );
+    let (family, base) = (component.identity.winners_key_form(), format!(r"{WINNERS}\{}", component.identity.winners_key_form()));
     assert!(family.contains("transom-tool"));
     assert_eq!(bench.text(&base, "").unwrap(), "10.0");
     assert_eq!(bench.text(&format!(r"{base}\10.0"), "").unwrap(), VERSION);
@@ -288,8 +264,7 @@ fn a_package_is_staged_and_in_force() {
 #[test]
 fn what_is_added_and_removed_leaves_the_image_as_it_was() {
     let mut bench = Bench::new();
-    let index =
-        RegistryPath::parse(r"HKLM\COMPONENTS\DerivedData\VersionedIndex\10.0.26100.1").unwrap();
+    let index = RegistryPath::parse(r"HKLM\COMPONENTS\DerivedData\VersionedIndex\10.0.26100.1").unwrap();
     bench.image.delete_key(&index).unwrap();
     let before = bench.state();
     let (tool, _, files) = tool_files(VERSION);
@@ -310,13 +285,7 @@ fn a_newer_version_takes_over_and_the_older_comes_back() {
     let (old, _, old_files) = tool_files(VERSION);
     let (new, component, deployment) = tool("10.0.26100.1000");
     let component = Component {
-        body: component
-            .body
-            .replace(
-                r"$(runtime.programFiles)\Tool\tool.exe",
-                r"$(runtime.programFiles)\Tool\tool2.exe",
-            )
-            .replace("Number", "Count"),
+        body: component.body.replace(r"$(runtime.programFiles)\Tool\tool.exe", r"$(runtime.programFiles)\Tool\tool2.exe").replace("Number", "Count"),
         ..component
     };
     let new_files = files(&[&new], &[&component, &deployment]);
@@ -324,19 +293,13 @@ fn a_newer_version_takes_over_and_the_older_comes_back() {
     let between = bench.state();
     bench.done(&package("new"), &inputs(&[("new", new_files)]));
     assert_eq!(bench.content(r"\Windows\System32\tool.exe"), "the tool 10.0.26100.1000");
-    assert!(
-        bench.has(r"\Program Files\Tool\tool2.exe") && !bench.has(r"\Program Files\Tool\tool.exe")
-    );
+    assert!(bench.has(r"\Program Files\Tool\tool2.exe") && !bench.has(r"\Program Files\Tool\tool.exe"));
     let key = r"HKLM\SOFTWARE\Transom\Tool";
     assert_eq!((bench.number(key, "Count"), bench.number(key, "Number")), (Some(10), None));
     assert_eq!((bench.state_of(&old), bench.state_of(&new)), (Some(0x50), Some(0x70)));
     // The older one again: nothing is done, with a word.
     let warned = bench.problems(&package("old"), &inputs(&[("old", old_files)]));
-    assert!(
-        warned[0].warning
-            && warned.iter().any(|problem| problem.cause.contains("newer 10.0.26100.1000")),
-        "{warned:?}"
-    );
+    assert!(warned[0].warning && warned.iter().any(|problem| problem.cause.contains("newer 10.0.26100.1000")), "{warned:?}");
     bench.done(&no_package(&new.id()), &MemoryInputs::default());
     let after = bench.state();
     assert_eq!(between.0, after.0);
@@ -349,14 +312,9 @@ fn what_two_components_own_stays_with_the_other() {
     let shared = |name: &str, text: &str| {
         let component = Component::new(name, VERSION)
             .file("shared.dll", r"$(runtime.system32)\", text, "")
-            .key(
-                r"HKEY_LOCAL_MACHINE\SOFTWARE\Transom\Shared",
-                &format!(r#"<registryValue name="Text" valueType="REG_SZ" value="{text}"/>"#),
-            );
-        let deployment =
-            Component::deployment(&format!("{name}-Deployment"), VERSION, "neutral", &[&component]);
-        let package =
-            Package::new(&format!("{name}-Package"), VERSION).update("U", "", &deployment);
+            .key(r"HKEY_LOCAL_MACHINE\SOFTWARE\Transom\Shared", &format!(r#"<registryValue name="Text" valueType="REG_SZ" value="{text}"/>"#));
+        let deployment = Component::deployment(&format!("{name}-Deployment"), VERSION, "neutral", &[&component]);
+        let package = Package::new(&format!("{name}-Package"), VERSION).update("U", "", &deployment);
         let files = files(&[&package], &[&component, &deployment]);
         (package, files)
     };
@@ -377,21 +335,10 @@ fn what_two_components_own_stays_with_the_other() {
 fn parents_come_first_and_are_needed() {
     let mut bench = Bench::new();
     let (tool, _, tool_files) = tool_files(VERSION);
-    let addition = Component::new("Transom-Addition", VERSION).file(
-        "add.txt",
-        r"$(runtime.programFiles)\Tool\",
-        "more",
-        "",
-    );
-    let deployment =
-        Component::deployment("Transom-Addition-Deployment", VERSION, "neutral", &[&addition]);
-    let add = Package::new("Transom-Addition-Package", VERSION).parent(&tool).update(
-        "Add",
-        "",
-        &deployment,
-    );
-    let inputs =
-        inputs(&[("tool", tool_files), ("add", files(&[&add], &[&addition, &deployment]))]);
+    let addition = Component::new("Transom-Addition", VERSION).file("add.txt", r"$(runtime.programFiles)\Tool\", "more", "");
+    let deployment = Component::deployment("Transom-Addition-Deployment", VERSION, "neutral", &[&addition]);
+    let add = Package::new("Transom-Addition-Package", VERSION).parent(&tool).update("Add", "", &deployment);
+    let inputs = inputs(&[("tool", tool_files), ("add", files(&[&add], &[&addition, &deployment]))]);
     let refused = bench.refused(&package("add"), &inputs);
     assert!(refused.contains("0x800f081e") && refused.contains(&tool.id()), "{refused}");
     bench.done(&package("tool"), &inputs);
@@ -402,11 +349,8 @@ fn parents_come_first_and_are_needed() {
     bench.done(&no_package(&add.id()), &inputs);
     bench.done(&no_package("Transom-Tool-Package"), &inputs);
     assert!(!bench.has(r"\Program Files\Tool"));
-    let permanent = Package::new("Transom-Permanent-Package", VERSION)
-        .attribute("permanence", "permanent")
-        .update("U", "", &deployment);
-    let inputs =
-        crate::package_fixture::inputs(&[("p", files(&[&permanent], &[&addition, &deployment]))]);
+    let permanent = Package::new("Transom-Permanent-Package", VERSION).attribute("permanence", "permanent").update("U", "", &deployment);
+    let inputs = crate::package_fixture::inputs(&[("p", files(&[&permanent], &[&addition, &deployment]))]);
     bench.done(&package("p"), &inputs);
     let refused = bench.refused(&no_package(&permanent.id()), &inputs);
     assert!(refused.contains("0x800f0825"), "{refused}");
@@ -420,16 +364,12 @@ fn components_of_32_bits_go_to_their_own_places() {
         .key(r"HKEY_LOCAL_MACHINE\SOFTWARE\Transom\Wow", r#"<registryValue name="Path" valueType="REG_SZ" value="$(runtime.system32)\wow.dll"/>"#)
         .key(r"HKEY_CLASSES_ROOT\CLSID\{1}", r#"<registryValue name="" valueType="REG_SZ" value="class"/>"#)
         .key(r"HKEY_LOCAL_MACHINE\SOFTWARE\Policies\Transom", r#"<registryValue name="P" valueType="REG_DWORD" value="0x00000001"/>"#);
-    let deployment =
-        Component::deployment("Transom-Wow-Deployment", VERSION, "neutral", &[&component]);
+    let deployment = Component::deployment("Transom-Wow-Deployment", VERSION, "neutral", &[&component]);
     let wow = Package::new("Transom-Wow-Package", VERSION).update("U", "", &deployment);
     let inputs = inputs(&[("wow", files(&[&wow], &[&component, &deployment]))]);
     bench.done(&package("wow"), &inputs);
     assert!(bench.has(r"\Windows\SysWOW64\wow.dll") && !bench.has(r"\Windows\System32\wow.dll"));
-    assert_eq!(
-        bench.text(r"HKLM\SOFTWARE\Wow6432Node\Transom\Wow", "Path").unwrap(),
-        r"C:\Windows\SysWOW64\wow.dll"
-    );
+    assert_eq!(bench.text(r"HKLM\SOFTWARE\Wow6432Node\Transom\Wow", "Path").unwrap(), r"C:\Windows\SysWOW64\wow.dll");
     assert_eq!(bench.text(r"HKCR\Wow6432Node\CLSID\{1}", "").unwrap(), "class");
     assert_eq!(bench.number(r"HKLM\SOFTWARE\Policies\Transom", "P"), Some(1));
 }
@@ -449,28 +389,18 @@ fn services_and_their_groups() {
     let component = Component::new("Transom-Service", VERSION)
         .with(memberships)
         .key(r"HKEY_LOCAL_MACHINE\System\CurrentControlset\Services\TransomSvc\Parameters", r#"<registryValue name="ServiceDll" valueType="REG_EXPAND_SZ" value="%SystemRoot%\x.dll"/>"#);
-    let deployment =
-        Component::deployment("Transom-Service-Deployment", VERSION, "neutral", &[&component]);
+    let deployment = Component::deployment("Transom-Service-Deployment", VERSION, "neutral", &[&component]);
     let service = Package::new("Transom-Service-Package", VERSION).update("U", "", &deployment);
     let inputs = inputs(&[("svc", files(&[&service], &[&component, &deployment]))]);
     bench.done(&package("svc"), &inputs);
     // The fixture's current control set is the second.
     let key = r"HKLM\SYSTEM\ControlSet002\Services\TransomSvc";
     assert_eq!((bench.number(key, "Start"), bench.number(key, "Type")), (Some(3), Some(0x20)));
-    assert_eq!(
-        bench.value(key, "DependOnService").unwrap().as_multi_text().unwrap(),
-        ["rpcss", "http"]
-    );
+    assert_eq!(bench.value(key, "DependOnService").unwrap().as_multi_text().unwrap(), ["rpcss", "http"]);
     assert_eq!(bench.value(key, "FailureActions").unwrap().data.len(), 28);
-    assert_eq!(
-        bench.text(&format!(r"{key}\Parameters"), "ServiceDll").unwrap(),
-        r"%SystemRoot%\x.dll"
-    );
+    assert_eq!(bench.text(&format!(r"{key}\Parameters"), "ServiceDll").unwrap(), r"%SystemRoot%\x.dll");
     let groups = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Svchost";
-    assert_eq!(
-        bench.value(groups, "transomgroup").unwrap().as_multi_text().unwrap(),
-        ["TransomSvc"]
-    );
+    assert_eq!(bench.value(groups, "transomgroup").unwrap().as_multi_text().unwrap(), ["TransomSvc"]);
     bench.done(&no_package(&service.id()), &inputs);
     let mut after = bench.state();
     // The index of the store is a cache that goes with the first change.
@@ -491,15 +421,9 @@ fn featured() -> (Package, Vec<(String, Vec<u8>)>) {
     };
     let (client, server, part) = (component("Client"), component("Server"), component("Part"));
     let deploy = |name: &str, component: &Component| {
-        Component::deployment(
-            &format!("Transom-{name}-Deployment"),
-            VERSION,
-            "neutral",
-            &[component],
-        )
+        Component::deployment(&format!("Transom-{name}-Deployment"), VERSION, "neutral", &[component])
     };
-    let (d1, d2, d3) =
-        (deploy("Client", &client), deploy("Server", &server), deploy("Part", &part));
+    let (d1, d2, d3) = (deploy("Client", &client), deploy("Server", &server), deploy("Part", &part));
     let inner = Package::new("Transom-Server-Package", VERSION).update("S", "", &d2);
     let package = Package::new("Transom-Features-Package", VERSION)
         .parent(&foundation())
@@ -518,40 +442,25 @@ fn features_are_staged_switched_on_with_what_they_need_and_off_again() {
     bench.done(&package("features"), &inputs);
     let off = bench.state();
     assert!(!bench.has(r"\Program Files\Features"));
-    assert_eq!(
-        bench.number(&format!(r"{CBS}\Packages\{}\Updates", pack.id()), "TransomClient"),
-        Some(0x40)
-    );
+    assert_eq!(bench.number(&format!(r"{CBS}\Packages\{}\Updates", pack.id()), "TransomClient"), Some(0x40));
     let none = MemoryInputs::default();
-    let refused =
-        bench.refused(&feature("transomserver", FeatureState::Enabled, false, None), &none);
+    let refused = bench.refused(&feature("transomserver", FeatureState::Enabled, false, None), &none);
     assert!(refused.contains("TransomClient") && refused.contains("all = true"), "{refused}");
-    let refused =
-        bench.refused(&feature("TransomServr", FeatureState::Enabled, false, None), &none);
-    assert!(
-        refused.contains("0x800f080c") && refused.contains("did you mean TransomServer"),
-        "{refused}"
-    );
+    let refused = bench.refused(&feature("TransomServr", FeatureState::Enabled, false, None), &none);
+    assert!(refused.contains("0x800f080c") && refused.contains("did you mean TransomServer"), "{refused}");
     bench.done(&feature("transomserver", FeatureState::Enabled, true, None), &none);
     for name in ["Client", "Server", "Part"] {
         assert!(bench.has(&format!(r"\Program Files\Features\{name}.txt")), "{name}");
     }
     let updates = format!(r"{CBS}\Packages\{}\Updates", pack.id());
     assert_eq!(bench.number(&updates, "TransomServer"), Some(0x70));
-    assert_eq!(
-        bench.number(&format!(r"{CBS}\Notifications\OptionalFeatures\TransomServer"), "Selection"),
-        Some(1)
-    );
+    assert_eq!(bench.number(&format!(r"{CBS}\Notifications\OptionalFeatures\TransomServer"), "Selection"), Some(1));
     let again = bench.done(&feature("TransomServer", FeatureState::Enabled, true, None), &none);
     assert_eq!(again, 0);
-    let refused =
-        bench.refused(&feature("TransomClient", FeatureState::Disabled, false, None), &none);
+    let refused = bench.refused(&feature("TransomClient", FeatureState::Disabled, false, None), &none);
     assert!(refused.contains("TransomServer"), "{refused}");
     bench.done(&feature("TransomServer", FeatureState::Disabled, false, None), &none);
-    assert!(
-        !bench.has(r"\Program Files\Features\Server.txt")
-            && bench.has(r"\Program Files\Features\Client.txt")
-    );
+    assert!(!bench.has(r"\Program Files\Features\Server.txt") && bench.has(r"\Program Files\Features\Client.txt"));
     bench.done(&feature("TransomClient", FeatureState::Disabled, false, None), &none);
     let after = bench.state();
     assert_eq!(off.0, after.0);
@@ -572,12 +481,8 @@ fn a_feature_whose_payload_is_removed_needs_its_source() {
         tree.walk().filter(|id| tree.path_of(*id).to_string().contains("Client.txt")).count()
     };
     assert_eq!(stored(&bench), 0);
-    assert_eq!(
-        bench.number(&format!(r"{CBS}\Notifications\OptionalFeatures\TransomClient"), "Removed"),
-        Some(1)
-    );
-    let refused =
-        bench.refused(&feature("TransomClient", FeatureState::Enabled, false, None), &none);
+    assert_eq!(bench.number(&format!(r"{CBS}\Notifications\OptionalFeatures\TransomClient"), "Removed"), Some(1));
+    let refused = bench.refused(&feature("TransomClient", FeatureState::Enabled, false, None), &none);
     assert!(refused.contains("0x800f081f") && refused.contains("Client.txt"), "{refused}");
     bench.done(&feature("TransomClient", FeatureState::Enabled, false, Some("features")), &inputs);
     assert_eq!(stored(&bench), 2);
@@ -592,27 +497,16 @@ fn capability_xml(language: Option<&str>) -> String {
             format!("<satelliteInfo><applyTo type=\"language\" value=\"{tag}\"/></satelliteInfo>"),
         ),
     };
-    format!(
-        "<declareCapability><capability><capabilityIdentity name=\"Transom.Cap\" version=\"1.0\"{attribute}/></capability>{satellite}</declareCapability>"
-    )
+    format!("<declareCapability><capability><capabilityIdentity name=\"Transom.Cap\" version=\"1.0\"{attribute}/></capability>{satellite}</declareCapability>")
 }
 
 #[test]
 fn a_capability_is_listed_and_goes_again() {
     let mut bench = Bench::new();
     let before = bench.state();
-    let component = Component::new("Transom-Cap", VERSION).file(
-        "cap.txt",
-        r"$(runtime.windows)\Cap\",
-        "cap",
-        "",
-    );
-    let deployment =
-        Component::deployment("Transom-Cap-Deployment", VERSION, "neutral", &[&component]);
-    let cap = Package::new("Transom-Cap-Package", VERSION)
-        .release("OnDemand Pack")
-        .with(&capability_xml(None))
-        .update("C", "", &deployment);
+    let component = Component::new("Transom-Cap", VERSION).file("cap.txt", r"$(runtime.windows)\Cap\", "cap", "");
+    let deployment = Component::deployment("Transom-Cap-Deployment", VERSION, "neutral", &[&component]);
+    let cap = Package::new("Transom-Cap-Package", VERSION).release("OnDemand Pack").with(&capability_xml(None)).update("C", "", &deployment);
     let inputs = inputs(&[("fod", files(&[&cap], &[&component, &deployment]))]);
     let name = "Transom.Cap~~~~0.0.1.0";
     let subject = || PackageSubject::Capability(name.to_owned());
@@ -632,9 +526,8 @@ fn a_capability_is_listed_and_goes_again() {
 
 /// A language pack for German.
 fn german() -> (Package, Vec<(String, Vec<u8>)>) {
-    let resources =
-        Component::of(component_identity("Transom-Tool.Resources", VERSION, "amd64", "de-DE"))
-            .file("tool.exe.mui", r"$(runtime.system32)\de-DE\", "das Werkzeug", "");
+    let resources = Component::of(component_identity("Transom-Tool.Resources", VERSION, "amd64", "de-DE"))
+        .file("tool.exe.mui", r"$(runtime.system32)\de-DE\", "das Werkzeug", "");
     let deployment = Component::deployment("Transom-LP-Deployment", VERSION, "de-DE", &[&resources])
         .with(r#"<languagePack xmlns="urn:schemas-microsoft-com:asm.internal.v1"><sequence type="full" value="de-DE;en-US"/></languagePack>"#);
     let pack = Package::in_language("Transom-Client-LanguagePack-Package", VERSION, "de-DE")
@@ -673,21 +566,15 @@ fn resources_come_for_languages_that_are_installed() {
     let mut bench = Bench::new();
     let tool = Component::new("Transom-Many", VERSION).resources();
     let in_language = |tag: &str| {
-        Component::of(component_identity("Transom-Many.Resources", VERSION, "amd64", tag)).file(
-            "many.mui",
-            &format!(r"$(runtime.system32)\{tag}\"),
-            tag,
-            "",
-        )
+        Component::of(component_identity("Transom-Many.Resources", VERSION, "amd64", tag))
+            .file("many.mui", &format!(r"$(runtime.system32)\{tag}\"), tag, "")
     };
     let (english, french) = (in_language("en-US"), in_language("fr-FR"));
     let deployment = Component::deployment("Transom-Many-Deployment", VERSION, "neutral", &[&tool]);
     let many = Package::new("Transom-Many-Package", VERSION).update("U", "", &deployment);
     let inputs = inputs(&[("many", files(&[&many], &[&tool, &english, &french, &deployment]))]);
     bench.done(&package("many"), &inputs);
-    assert!(
-        bench.has(r"\Windows\System32\en-US\many.mui") && !bench.has(r"\Windows\System32\fr-FR")
-    );
+    assert!(bench.has(r"\Windows\System32\en-US\many.mui") && !bench.has(r"\Windows\System32\fr-FR"));
     assert!(!bench.has(&format!(r"\Windows\WinSxS\{}", french.key_form())));
 }
 
@@ -706,10 +593,7 @@ fn what_was_changed_is_refused_with_both_hashes() {
     let changed = bench.refused(&package("tool"), &with(&payload, Some(b"another")));
     assert!(changed.contains("tool.exe") && changed.contains("its manifest says"), "{changed}");
     let missing = bench.refused(&package("tool"), &with(&payload, None));
-    assert!(
-        missing.contains("the file tool.exe of") && missing.contains("0x800f081f"),
-        "{missing}"
-    );
+    assert!(missing.contains("the file tool.exe of") && missing.contains("0x800f081f"), "{missing}");
     let name = format!("{form}.manifest");
     let text = component.text().replace("10.0.26100.1\"", "10.0.26100.2\"");
     let other = bench.refused(&package("tool"), &with(&name, Some(text.as_bytes())));
@@ -724,14 +608,11 @@ fn what_was_changed_is_refused_with_both_hashes() {
         },
     });
     let problems = bench.problems(&package("tool"), &with(&name, Some(text.as_bytes())));
-    assert!(
-        problems.iter().any(|problem| problem.cause.contains("nobody vouches for it")),
-        "{problems:?}"
-    );
+    assert!(problems.iter().any(|problem| problem.cause.contains("nobody vouches for it")), "{problems:?}");
     let refused = bench.refused(&unsigned, &with("nothing", None));
     assert!(refused.contains("nobody vouches for it (unsigned)"), "{refused}");
     let missing = bench.refused(&package("tool"), &with("update.mum", None));
-    assert!(missing.contains("holds no package"), "{missing}");
+    assert!(missing.contains("there is no package in it"), "{missing}");
 }
 
 #[test]
@@ -739,27 +620,41 @@ fn what_is_not_understood_is_refused_by_name_and_nothing_is_touched() {
     let mut bench = Bench::new();
     let odd = Component::new("Transom-Odd", VERSION)
         .with("<taskScheduler/>\n<configuration><x/></configuration>")
-        .key(
-            r"HKEY_LOCAL_MACHINE\SOFTWARE\Odd",
-            r#"<registryValue name="A" valueType="REG_STRANGE" value="1"/>"#,
-        );
+        .key(r"HKEY_LOCAL_MACHINE\SOFTWARE\Odd", r#"<registryValue name="A" valueType="REG_STRANGE" value="1"/>"#);
     let deployment = Component::deployment("Transom-Odd-Deployment", VERSION, "neutral", &[&odd]);
     let odd_package = Package::new("Transom-Odd-Package", VERSION).update("U", "", &deployment);
     let inputs = inputs(&[("odd", files(&[&odd_package], &[&odd, &deployment]))]);
     let before = bench.state();
     let refused = bench.refused(&package("odd"), &inputs);
-    for word in [
-        &odd_package.id(),
-        &odd.key_form(),
-        "<taskScheduler>",
-        "<configuration>",
-        "REG_STRANGE",
-        "first-boot",
-    ] {
+    for word in [&odd_package.id(), &odd.key_form(), "<taskScheduler>", "<configuration>", "REG_STRANGE", "first-boot"] {
         assert!(refused.contains(word), "{word}: {refused}");
     }
     assert!(bench.run(&package("odd"), &inputs).is_err());
     assert_eq!(before, bench.state());
+}
+
+#[test]
+fn what_cannot_be_done_waits_for_the_first_boot() {
+    let mut bench = Bench::new();
+    let odd = Component::new("Transom-Odd", VERSION).with("<taskScheduler/>");
+    let deployment = Component::deployment("Transom-Odd-Deployment", VERSION, "neutral", &[&odd]);
+    let odd_package =
+        Package::new("Transom-Odd-Package", VERSION).update("U", "", &deployment);
+    let inputs = inputs(&[("odd", files(&[&odd_package], &[&odd, &deployment]))]);
+    let later = Operation::Package(PackageSpec {
+        subject: PackageSubject::Package("odd".to_owned()),
+        action: PackageAction::Present {
+            source: Some(InputId("odd".to_owned())),
+            allow_unsigned: true,
+            when_not_native: WhenNotNative::FirstBoot,
+        },
+    });
+    let problems = bench.problems(&later, &inputs);
+    assert!(problems.iter().all(|problem| problem.warning), "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.cause.contains("left to the first boot")), "{problems:?}");
+    bench.done(&later, &inputs);
+    assert!(bench.has(r"\Windows\Setup\Scripts\transom-packages\package-odd\update.mum"));
+    assert_eq!(bench.state_of(&odd_package), None);
 }
 
 #[test]
@@ -775,25 +670,13 @@ fn other_programs_read_the_values_back() {
     let export = |hive: HiveId, key: &str| {
         let file = bench.folder.path().join(hive.to_string());
         fs_err::write(&file, image.read(&hive.path(&"Windows".into())).unwrap()).unwrap();
-        let text = regedit.run([
-            "--export".as_ref(),
-            "--prefix".as_ref(),
-            "X".as_ref(),
-            file.as_os_str(),
-            key.as_ref(),
-        ]);
+        let text = regedit.run(["--export".as_ref(), "--prefix".as_ref(), "X".as_ref(), file.as_os_str(), key.as_ref()]);
         String::from_utf8_lossy(&text).into_owned()
     };
     let text = export(HiveId::Software, r"\Transom\Tool");
-    for line in [
-        "\"Number\"=dword:0000000a",
-        "\"Bytes\"=hex(3):00,ff,10",
-        "\"Raw\"=hex(20001):33,00,00,00",
-        "\"Large\"=hex(b):0a,88,00,00,00,00,00,00",
-    ] {
+    for line in ["\"Number\"=dword:0000000a", "\"Bytes\"=hex(3):00,ff,10", "\"Raw\"=hex(20001):33,00,00,00", "\"Large\"=hex(b):0a,88,00,00,00,00,00,00"] {
         assert!(text.contains(line), "{line}\n{text}");
     }
-    let text =
-        export(HiveId::Components, &format!(r"\DerivedData\Components\{}", component.key_form()));
+    let text = export(HiveId::Components, &format!(r"\DerivedData\Components\{}", component.key_form()));
     assert!(text.contains("\"CF\"=dword:00000040") && text.contains("\"S256H\"=hex(3):"), "{text}");
 }

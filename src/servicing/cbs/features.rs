@@ -50,8 +50,7 @@ pub(super) fn is_on(
     if known.is_empty() {
         return Ok(None);
     }
-    let key =
-        layout::cbs("Notifications").join(&"OptionalFeatures".into()).join(&Name::from(update));
+    let key = layout::cbs("Notifications").join(&"OptionalFeatures".into()).join(&Name::from(update));
     let value = world.image.registry_value(&key, &"Selection".into());
     let value = value.map_err(|error| world.failed(error))?;
     Ok(value.and_then(|value| value.as_dword()).map(|number| number == 1))
@@ -61,13 +60,10 @@ pub(super) fn is_on(
 pub(super) fn is_on_anywhere(update: &str, world: &mut World<'_>) -> Result<bool, ServicingError> {
     let packages: Vec<InstalledPackage> = holders(update, world);
     for package in packages {
-        let Some(mum) = package.mum.as_ref().filter(|_| package.state.is_installed()) else {
-            continue;
-        };
-        let selectable = mum
-            .updates
-            .iter()
-            .any(|known| known.name.eq_ignore_ascii_case(update) && known.selectable.is_some());
+        let Some(mum) = package.mum.as_ref().filter(|_| package.state.is_installed()) else { continue };
+        let selectable = mum.updates.iter().any(|known| {
+            known.name.eq_ignore_ascii_case(update) && known.selectable.is_some()
+        });
         if is_on(mum, update, world)?.unwrap_or(!selectable) {
             return Ok(true);
         }
@@ -81,8 +77,7 @@ fn holders(update: &str, world: &World<'_>) -> Vec<InstalledPackage> {
         .installed
         .values()
         .filter(|package| {
-            let named =
-                |known: &crate::format::cbs::mum::Update| known.name.eq_ignore_ascii_case(update);
+            let named = |known: &crate::format::cbs::mum::Update| known.name.eq_ignore_ascii_case(update);
             package.state.is_staged()
                 && package.mum.as_ref().is_some_and(|mum| mum.updates.iter().any(named))
         })
@@ -112,10 +107,9 @@ fn spelling(feature: &str, mum: &Mum) -> String {
 
 /// All features of the image: name, its package.
 fn all(world: &World<'_>) -> BTreeMap<String, String> {
-    let staged = world
-        .installed
-        .values()
-        .filter(|package| package.state.is_staged() && package.state != PackageState::Superseded);
+    let staged = world.installed.values().filter(|package| {
+        package.state.is_staged() && package.state != PackageState::Superseded
+    });
     staged
         .filter_map(|package| Some((package, package.mum.as_ref()?)))
         .flat_map(|(package, mum)| {
@@ -128,8 +122,7 @@ fn all(world: &World<'_>) -> BTreeMap<String, String> {
 }
 
 /// Features that a feature needs.
-fn needs(feature: &str, mum: &Mum, world: &World<'_>) -> Vec<String> {
-    let known = all(world);
+fn needs(feature: &str, mum: &Mum, known: &BTreeMap<String, String>) -> Vec<String> {
     let update = mum.updates.iter().find(|update| update.name.eq_ignore_ascii_case(feature));
     update
         .into_iter()
@@ -147,6 +140,7 @@ pub(super) fn work(
     work: &mut Work,
     findings: &mut Findings,
 ) -> Result<(), ServicingError> {
+    world.read_mums()?;
     // A source may bring the package of the feature itself.
     let from_source = world.folders.iter().flat_map(|folder| &folder.packages).find(|mum| {
         mum.updates.iter().any(|update| {
@@ -156,9 +150,7 @@ pub(super) fn work(
     let from_source = from_source.map(|mum| (mum.identity.package_id(), mum.clone()));
     let Some(package) = owner(&spec.name, world) else {
         return match (spec.state, from_source) {
-            (FeatureState::Enabled, Some((id, mum))) => {
-                switch_on(spec, &id, &mum, world, work, findings)
-            }
+            (FeatureState::Enabled, Some((id, mum))) => switch_on(spec, &id, &mum, world, work, findings),
             (FeatureState::Enabled, None) => {
                 findings.problems.push(unknown(&spec.name, world));
                 Ok(())
@@ -173,12 +165,8 @@ pub(super) fn work(
     let Some(mum) = package.mum.clone() else { return Ok(()) };
     match spec.state {
         FeatureState::Enabled => switch_on(spec, &package.id, &mum, world, work, findings),
-        FeatureState::Disabled => {
-            switch_off(&spec.name, &package, &mum, false, world, work, findings)
-        }
-        FeatureState::Removed => {
-            switch_off(&spec.name, &package, &mum, true, world, work, findings)
-        }
+        FeatureState::Disabled => switch_off(&spec.name, &package, &mum, false, world, work, findings),
+        FeatureState::Removed => switch_off(&spec.name, &package, &mum, true, world, work, findings),
     }
 }
 
@@ -214,8 +202,7 @@ fn switch_on(
     work: &mut Work,
     findings: &mut Findings,
 ) -> Result<(), ServicingError> {
-    let staged_only =
-        world.installed.get(&id.to_lowercase()).is_none_or(|known| !known.state.is_installed());
+    let staged_only = world.installed.get(&id.to_lowercase()).is_none_or(|known| !known.state.is_installed());
     if !staged_only && is_on(mum, &spec.name, world)? == Some(true) {
         return Ok(());
     }
@@ -223,11 +210,12 @@ fn switch_on(
     let mut order: Vec<(String, String)> = Vec::new();
     let mut queue = vec![(spec.name.clone(), id.to_owned(), mum.clone())];
     let mut off = BTreeSet::new();
+    let known = all(world);
     while let Some((feature, package, mum)) = queue.pop() {
         if order.iter().any(|(known, _)| known.eq_ignore_ascii_case(&feature)) {
             continue;
         }
-        for needed in needs(&feature, &mum, world) {
+        for needed in needs(&feature, &mum, &known) {
             if is_on_anywhere(&needed, world)? {
                 continue;
             }
@@ -279,11 +267,7 @@ fn switch_off(
     let dependants = dependants(name, world)?;
     if !dependants.is_empty() {
         let cause = format!("features that are on need it: {}", dependants.join(", "));
-        findings.problems.push(Problem::error(
-            name,
-            cause,
-            "disable them too; the recipe may list both",
-        ));
+        findings.problems.push(Problem::error(name, cause, "disable them too; the recipe may list both"));
         return Ok(());
     }
     let on = package.state.is_installed() && is_on(mum, name, world)?.unwrap_or(false);
@@ -313,9 +297,7 @@ fn switch_off(
     while let Some(id) = queue.pop() {
         let Some(known) = world.installed.get(&id.to_lowercase()) else { continue };
         let others = known.owners.iter().any(|owner| {
-            !owner.eq_ignore_ascii_case(&package.id)
-                && !owner.eq_ignore_ascii_case(&known.id)
-                && !staged.contains(&owner.to_lowercase())
+            !owner.eq_ignore_ascii_case(&package.id) && !owner.eq_ignore_ascii_case(&known.id) && !staged.contains(&owner.to_lowercase())
         });
         let still = others || brought_by_others(mum, &names, &id, package, world)?;
         if still || known_permanent(world, &id) || !staged.insert(id.to_lowercase()) {
@@ -330,10 +312,7 @@ fn switch_off(
     let mut changes: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
     let mut components: BTreeSet<String> = BTreeSet::new();
     for (id, update_name) in &off {
-        let Some(mum) = world.installed.get(&id.to_lowercase()).and_then(|known| known.mum.clone())
-        else {
-            continue;
-        };
+        let Some(mum) = world.installed.get(&id.to_lowercase()).and_then(|known| known.mum.clone()) else { continue };
         changes.entry(id.clone()).or_default().push((update_name.clone(), false));
         for update in mum.updates.iter().filter(|update| update.name == *update_name) {
             for identity in &update.components {
@@ -364,8 +343,7 @@ fn switch_off(
             })
             .cloned()
             .collect();
-        let state =
-            if staged.contains(&id.to_lowercase()) { PackageState::Staged } else { known.state };
+        let state = if staged.contains(&id.to_lowercase()) { PackageState::Staged } else { known.state };
         work.packages.push(keys::PackageChange {
             id: known.id,
             mum: mum.into(),
@@ -391,10 +369,7 @@ fn switch_off(
 }
 
 fn known_permanent(world: &World<'_>, id: &str) -> bool {
-    world
-        .installed
-        .get(&id.to_lowercase())
-        .is_some_and(|known| known.state == PackageState::Permanent)
+    world.installed.get(&id.to_lowercase()).is_some_and(|known| known.state == PackageState::Permanent)
 }
 
 /// Ids of the packages that updates bring.
@@ -416,10 +391,7 @@ fn brought_by_others(
     world: &mut World<'_>,
 ) -> Result<bool, ServicingError> {
     for update in &mum.updates {
-        let brings = update
-            .packages
-            .iter()
-            .any(|inner| inner.identity.package_id().eq_ignore_ascii_case(id));
+        let brings = update.packages.iter().any(|inner| inner.identity.package_id().eq_ignore_ascii_case(id));
         if names.contains(&update.name) || !brings {
             continue;
         }
@@ -433,17 +405,15 @@ fn brought_by_others(
 
 /// Features that are on and need this one.
 fn dependants(name: &str, world: &mut World<'_>) -> Result<Vec<String>, ServicingError> {
+    let known = all(world);
     let mut found = Vec::new();
-    for (feature, package) in all(world) {
-        let Some(mum) =
-            world.installed.get(&package.to_lowercase()).and_then(|known| known.mum.clone())
-        else {
-            continue;
-        };
-        let needs_it =
-            needs(&feature, &mum, world).iter().any(|needed| needed.eq_ignore_ascii_case(name));
-        if needs_it && is_on_anywhere(&feature, world)? {
-            found.push(feature);
+    for (feature, package) in &known {
+        let mum = world.installed.get(&package.to_lowercase()).and_then(|known| known.mum.as_ref());
+        let needed = mum.map(|mum| needs(feature, mum, &known)).unwrap_or_default();
+        if needed.iter().any(|needed| needed.eq_ignore_ascii_case(name))
+            && is_on_anywhere(feature, world)?
+        {
+            found.push(feature.clone());
         }
     }
     Ok(found)

@@ -207,6 +207,9 @@ impl PackageSpec {
         work: &mut Work,
         findings: &mut Findings,
     ) -> Result<(), ServicingError> {
+        if let PackageSubject::Capability(_) = &self.subject {
+            world.read_mums()?;
+        }
         if let PackageSubject::Language(tag) = &self.subject {
             self.language(tag, world, work, findings);
         }

@@ -267,12 +267,16 @@ fn is_ours(link: &LinkEffect, key_form: &str, image: &Image) -> bool {
         || tree.inode(here).data() == tree.inode(there).data()
 }
 
-/// Takes empty keys away, upwards: what was made for the component. Keys that others name, and those near the root of a hive, stay.
+/// Takes empty keys away, upwards: what was made for the component. Keys that others name stay.
 fn prune_keys(key: &RegistryPath, owners: &Owners, image: &mut Image) -> Result<(), ImageError> {
-    /// Levels that every hive has: `Microsoft\Windows`, `ControlSet001\Services`.
-    const KEPT: usize = 2;
+    // Levels that every hive has, empty or not: `Software` of a user, `Services` of a control set.
     let mut names = key.keys().to_vec();
-    let kept = if key.in_current_control_set() { 1 } else { KEPT };
+    let kept = match key.hive() {
+        HiveId::System if key.in_current_control_set() => 1,
+        HiveId::System => 2,
+        HiveId::NtUser | HiveId::Default => 1,
+        _ => 0,
+    };
     while names.len() > kept {
         let here = with_keys(key, &names);
         if owners.owned.contains(&key_item(&here)) || !image.registry_key_exists(&here)? {

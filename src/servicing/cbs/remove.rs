@@ -26,6 +26,7 @@ pub(super) fn work(
     work: &mut Work,
     findings: &mut Findings,
 ) -> Result<(), ServicingError> {
+    world.read_mums()?;
     let roots = match subject {
         PackageSubject::Package(name) => by_name(identity.unwrap_or(name), world),
         PackageSubject::Language(tag) => of_language(tag, world, work, findings),

@@ -339,6 +339,8 @@ impl<'w, 'a> Resolver<'w, 'a> {
         if let Some(switched) = self.switched.get(&wanted.name.to_lowercase()) {
             return Ok(*switched);
         }
+        // Another package's update: those of the image have to be looked through.
+        self.world.read_mums()?;
         features::is_on_anywhere(&wanted.name, self.world)
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct World<'a> {
     pub image: &'a mut Image,
     pub facts: ImageFacts,
     pub target: Target,
-    /// What the image knows, by id in lower case.
+    /// What the image knows, by id in lower case; with mums once [`World::read_mums`] was called.
     pub installed: BTreeMap<String, InstalledPackage>,
     /// What the source holds.
     pub folders: Vec<SourceFolder<'a>>,
@@ -42,6 +42,8 @@ pub(super) struct World<'a> {
     manifests: BTreeMap<String, Option<Arc<Manifest>>>,
     /// Marks of deployments by short key form, as far as they were asked for.
     deployments: BTreeMap<String, bool>,
+    /// The mums of all packages were read.
+    has_mums: bool,
 }
 
 /// An expanded package of the source, parsed.
@@ -125,7 +127,8 @@ impl<'a> World<'a> {
                 return Err(ServicingError::refused(operation, Problem::error(name, cause, help)));
             }
         }
-        let installed = store::packages(image)
+        // Mums are read when they are asked for: a real image has some thousand.
+        let installed = store::package_keys(image)
             .map_err(failed)?
             .into_iter()
             .map(|package| (package.id.to_lowercase(), package))
@@ -148,6 +151,7 @@ impl<'a> World<'a> {
             stored: Manifests::default(),
             manifests: BTreeMap::new(),
             deployments: BTreeMap::new(),
+            has_mums: false,
         })
     }
 
@@ -173,9 +177,23 @@ impl<'a> World<'a> {
             Some((Some((at, place)), Arc::clone(&folder.packages[place])))
         });
         in_source.or_else(|| {
-            let mum = self.installed.get(&id.to_lowercase())?.mum.clone()?;
+            let known = self.installed.get(&id.to_lowercase())?;
+            let mum = match &known.mum {
+                Some(mum) => mum.clone(),
+                None => store::mum(self.image, &known.id).ok()??,
+            };
             Some((None, Arc::new(mum)))
         })
+    }
+
+    /// Reads the mums of all packages of the image, once.
+    pub(super) fn read_mums(&mut self) -> Result<(), ServicingError> {
+        if std::mem::replace(&mut self.has_mums, true) {
+            return Ok(());
+        }
+        let all = store::packages(self.image).map_err(|error| self.failed(error))?;
+        self.installed = all.into_iter().map(|package| (package.id.to_lowercase(), package)).collect();
+        Ok(())
     }
 
     /// The manifest with that key form: of the image, else of the source.
