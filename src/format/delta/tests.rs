@@ -1,3 +1,5 @@
+//! Deltas made here and applied, what is refused, and damage.
+
 use proptest::prelude::*;
 
 use super::*;

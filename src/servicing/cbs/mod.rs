@@ -16,22 +16,46 @@
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
 
+mod capability;
+pub mod classify;
 pub mod dism;
+mod effects;
 mod expand;
+mod features;
 mod first_boot;
+pub mod flags;
 pub mod health;
+mod install;
 pub mod inventory;
+mod keys;
+mod languages;
 pub mod layout;
+pub mod macros;
+mod marks;
 mod operation;
+mod parents;
+mod prepare;
 pub mod prepared;
+mod project;
 pub mod records;
+mod registry;
 pub mod relations;
+mod remove;
 pub mod repair;
+mod report;
+mod resolve;
+mod security;
+mod services;
 pub mod source;
 pub mod spec;
+mod stage;
 pub mod store;
 mod wim;
+mod winners;
+mod work;
+mod world;
 
+pub use effects::UnknownElement;
 pub use prepared::PreparedPackages;
 pub use relations::Relations;
 pub use spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject};

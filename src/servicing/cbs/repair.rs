@@ -112,26 +112,29 @@ fn is_to_be_mended(finding: &Finding) -> bool {
     finding.severity == Severity::Damage || matches!(what, Mend::Copy { .. } | Mend::Set { .. })
 }
 
-/// Finds content that cannot be read in the sources, by its SHA-1, and has the image use that. Only content that was read whole is used.
-pub fn supply(
+/// Finds content that cannot be read in the sources, by its SHA-1, and has the image use that.
+fn supply(
     image: &mut Image,
     unreadable: impl IntoIterator<Item = BlobRef>,
     sources: &[Image],
 ) -> Vec<(Arc<Wim>, Blob)> {
     let mut found = Vec::new();
     for content in unreadable {
-        let mut places = sources.iter().filter_map(|source| match source.location(&content) {
-            Some(BlobLocation::Base(wim, blob)) => {
-                digests(source, &content).is_ok().then_some((wim, blob))
-            }
-            _ => None,
-        });
-        if let Some((wim, blob)) = places.next() {
+        if let Some((wim, blob)) = find(&content, sources) {
             image.supply(content.sha1, BlobLocation::Base(Arc::clone(&wim), blob));
             found.push((wim, blob));
         }
     }
     found
+}
+
+/// Where a source has content, by its SHA-1. It was read whole.
+#[must_use]
+pub fn find(content: &BlobRef, sources: &[Image]) -> Option<(Arc<Wim>, Blob)> {
+    sources.iter().find_map(|source| match source.location(content)? {
+        BlobLocation::Base(wim, blob) => digests(source, content).is_ok().then_some((wim, blob)),
+        _ => None,
+    })
 }
 
 /// The index of components is a cache that Windows makes anew; after a change of what it is made from it must go.
@@ -357,6 +360,17 @@ impl Room<'_> {
                 self.put(&path, mum.clone(), (*of_mum, mum_path))?;
                 let path = layout::mum_catalog(self.image, id);
                 self.put(&path, catalog_bytes.clone(), (*of_catalog, catalog_path))?;
+                // Its copy in CatRoot goes with it, where the source has one.
+                let path = layout::catroot(self.image, id);
+                if self.image.tree().lookup(&path).is_none()
+                    && self
+                        .at(*of_catalog)
+                        .tree()
+                        .lookup(&layout::catroot(self.at(*of_catalog), id))
+                        .is_some()
+                {
+                    self.put(&path, catalog_bytes.clone(), (*of_catalog, catalog_path))?;
+                }
                 return Ok(Some((*of_mum).max(*of_catalog).shown()));
             }
         }

@@ -1,0 +1,325 @@
+//! Macros of component manifests: `$(runtime.system32)`, and where they lead in an image.
+//!
+//! Which there are: `facts/manifests-keyforms-pa30.md`, section 3. A 32-bit component (`x86`, `wow64`) in a 64-bit image has `SysWOW64` for `system32` and
+//! `Program Files (x86)` for `programFiles`, as WOW64 redirects a 32-bit program. In a text (registry data) a macro becomes the path that the running
+//! Windows will have, `C:\Windows\System32`; in a destination it becomes the place in the image.
+//!
+//! Windows gives a file its 8.3 name when NTFS makes the entry. An image in a WIM holds none for what is new: NTFS makes them when the image is applied.
+
+use crate::{
+    base::{
+        name::Name,
+        ntpath::{NtPath, check_component},
+    },
+    format::{cbs::Manifest, hive::Value},
+    image::{Architecture, HiveId, Image, ImageError, ImageFacts, RegistryPath},
+};
+
+/// What of an image decides where the parts of a component go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The image's own architecture.
+    pub architecture: Architecture,
+    /// Name of the folder that holds Windows.
+    pub system_root: Name,
+    /// What Windows calls its folder when it runs: `C:\Windows`.
+    pub running_root: String,
+}
+
+/// Macros as a component of one architecture sees them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Macros<'a> {
+    target: &'a Target,
+    /// The component is of 32 bits and the image of 64.
+    redirected: bool,
+    manifest: &'a Manifest,
+}
+
+/// Where a `runtime` macro leads, below the volume's root; `@` is the Windows folder. Second: what a redirected component has.
+const RUNTIME: [(&str, &str, &str); 18] = [
+    ("windows", "@", "@"),
+    ("systemroot", "@", "@"),
+    ("system32", r"@\System32", r"@\SysWOW64"),
+    ("drivers", r"@\System32\drivers", r"@\SysWOW64\drivers"),
+    ("wbem", r"@\System32\wbem", r"@\SysWOW64\wbem"),
+    ("inf", r"@\INF", r"@\INF"),
+    ("fonts", r"@\Fonts", r"@\Fonts"),
+    ("help", r"@\Help", r"@\Help"),
+    ("programfiles", "Program Files", "Program Files (x86)"),
+    ("programfilesx86", "Program Files (x86)", "Program Files (x86)"),
+    ("commonfiles", r"Program Files\Common Files", r"Program Files (x86)\Common Files"),
+    ("commonfilesx86", r"Program Files (x86)\Common Files", r"Program Files (x86)\Common Files"),
+    ("programdata", "ProgramData", "ProgramData"),
+    ("public", r"Users\Public", r"Users\Public"),
+    ("userprofile", r"Users\Default", r"Users\Default"),
+    (
+        "startmenu",
+        r"ProgramData\Microsoft\Windows\Start Menu",
+        r"ProgramData\Microsoft\Windows\Start Menu",
+    ),
+    (
+        "startup",
+        r"ProgramData\Microsoft\Windows\Start Menu\Programs\Startup",
+        r"ProgramData\Microsoft\Windows\Start Menu\Programs\Startup",
+    ),
+    ("systemdrive", "", ""),
+];
+
+impl Target {
+    /// The target that an image is; `None` when it does not say its architecture.
+    ///
+    /// # Errors
+    /// When its SOFTWARE hive is damaged.
+    pub fn of(image: &mut Image, facts: &ImageFacts) -> Result<Option<Self>, ImageError> {
+        let Some(architecture) = facts.architecture else { return Ok(None) };
+        let key = RegistryPath::from_keys(
+            HiveId::Software,
+            ["Microsoft", "Windows NT", "CurrentVersion"].map(Name::from).into(),
+        );
+        let root = match image.registry_value(&key, &"SystemRoot".into()) {
+            Ok(value) => value.as_ref().and_then(Value::as_text),
+            Err(ImageError::NoHive { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let system_root = image.system_root();
+        let is_path = |text: &String| matches!(text.as_bytes(), [drive, b':', b'\\', _, ..] if drive.is_ascii_alphabetic());
+        let drive = if facts.windows_pe { "X:" } else { "C:" };
+        let running_root =
+            root.filter(is_path).unwrap_or_else(|| format!(r"{drive}\{system_root}"));
+        Ok(Some(Self { architecture, system_root, running_root }))
+    }
+
+    /// True for an image of 64 bits.
+    #[must_use]
+    pub fn is_64_bit(&self) -> bool {
+        matches!(self.architecture, Architecture::Amd64 | Architecture::Arm64 | Architecture::Ia64)
+    }
+
+    /// True when components of that architecture run in the image.
+    #[must_use]
+    pub fn takes(&self, architecture: &str) -> bool {
+        let architecture = architecture.to_ascii_lowercase();
+        match architecture.as_str() {
+            "" | "neutral" | "none" | "msil" => true,
+            "wow64" | "x86" if self.is_64_bit() => true,
+            other => other == self.architecture.name(),
+        }
+    }
+
+    /// True when a component of that architecture is a 32-bit one in a 64-bit image.
+    #[must_use]
+    pub fn redirects(&self, architecture: &str) -> bool {
+        self.is_64_bit()
+            && ["x86", "wow64"].iter().any(|other| architecture.eq_ignore_ascii_case(other))
+    }
+
+    /// Folders that macros name: they stay when they become empty.
+    pub(super) fn is_well_known(&self, path: &NtPath) -> bool {
+        RUNTIME.iter().flat_map(|(_, own, redirected)| [own, redirected]).any(|folder| {
+            let known = self.names(folder);
+            known.len() >= path.names().len()
+                && path.names().iter().zip(&known).all(|(one, other)| one.eq_ignore_case(other))
+        })
+    }
+
+    fn names(&self, folder: &str) -> Vec<Name> {
+        let name =
+            |name: &str| if name == "@" { self.system_root.clone() } else { Name::from(name) };
+        folder.split('\\').filter(|name| !name.is_empty()).map(name).collect()
+    }
+}
+
+impl<'a> Macros<'a> {
+    /// The macros of a component.
+    pub(super) fn new(target: &'a Target, manifest: &'a Manifest) -> Self {
+        let redirected = target.redirects(&manifest.identity.architecture);
+        Self { target, redirected, manifest }
+    }
+
+    /// True when the component's registry and folders are redirected.
+    pub(super) fn is_redirected(&self) -> bool {
+        self.redirected
+    }
+
+    /// A destination: the place in the image.
+    pub(super) fn path(&self, text: &str) -> Result<NtPath, String> {
+        let Some((name, rest)) = text.strip_prefix("$(").and_then(|rest| rest.split_once(')'))
+        else {
+            return Err(format!("the place `{text}` does not begin with a macro"));
+        };
+        let mut names = self.target.names(self.runtime(name)?);
+        for part in rest.split(['\\', '/']).filter(|part| !part.is_empty()) {
+            check_component(part).map_err(|error| format!("the place `{text}`: {error}"))?;
+            if part.contains("$(") {
+                return Err(format!("the place `{text}` has a macro in its middle"));
+            }
+            names.push(Name::from(part));
+        }
+        if names.is_empty() {
+            return Err(format!("the place `{text}` is the volume's root"));
+        }
+        Ok(NtPath::from_names(names))
+    }
+
+    /// A text with its macros in place.
+    pub(super) fn text(&self, text: &str) -> Result<String, String> {
+        let mut done = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find("$(") {
+            done.push_str(&rest[..start]);
+            let Some(length) = rest[start..].find(')') else {
+                return Err(format!("`{text}` has a macro without end"));
+            };
+            let name = &rest[start + 2..start + length];
+            done.push_str(&self.in_text(name)?);
+            rest = &rest[start + length + 1..];
+        }
+        done.push_str(rest);
+        Ok(done)
+    }
+
+    fn in_text(&self, name: &str) -> Result<String, String> {
+        let lower = name.to_ascii_lowercase();
+        let string =
+            lower.strip_prefix("string.").or_else(|| lower.strip_prefix("resourcestring."));
+        if let Some(id) = string {
+            return self.string(name, id);
+        }
+        let folder = self.runtime(name)?;
+        let root = &self.target.running_root;
+        let drive = root.get(..2).unwrap_or("C:");
+        Ok(match folder.strip_prefix('@') {
+            Some(below) => format!("{root}{below}"),
+            None if folder.is_empty() => drive.to_owned(),
+            None => format!(r"{drive}\{folder}"),
+        })
+    }
+
+    /// A string of the manifest's own table, when it has only one language.
+    fn string(&self, name: &str, id: &str) -> Result<String, String> {
+        let mut tables = self.manifest.strings.values();
+        let (Some(table), None) = (tables.next(), tables.next()) else {
+            return Err(format!(
+                "the macro `$({name})` and string tables in no or several languages"
+            ));
+        };
+        let found = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(id));
+        found
+            .map(|(_, text)| text.clone())
+            .ok_or_else(|| format!("the macro `$({name})` names no string of the manifest"))
+    }
+
+    fn runtime(&self, name: &str) -> Result<&'static str, String> {
+        let lower = name.to_ascii_lowercase();
+        let known = lower
+            .strip_prefix("runtime.")
+            .and_then(|name| RUNTIME.iter().find(|(known, _, _)| *known == name));
+        match known {
+            Some((_, _, redirected)) if self.redirected => Ok(redirected),
+            Some((_, own, _)) => Ok(own),
+            None => Err(format!("the macro `$({name})`")),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// The usual image.
+    pub(in crate::servicing::cbs) fn target() -> Target {
+        Target {
+            architecture: Architecture::Amd64,
+            system_root: "Windows".into(),
+            running_root: r"C:\Windows".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::target, *};
+    use crate::format::cbs::Identity;
+
+    fn manifest(architecture: &str) -> Manifest {
+        Manifest {
+            identity: Identity { architecture: architecture.to_owned(), ..Identity::default() },
+            deployment: false,
+            dependencies: Vec::new(),
+            files: Vec::new(),
+            directories: Vec::new(),
+            registry_keys: Vec::new(),
+            security: std::collections::BTreeMap::default(),
+            memberships: Vec::new(),
+            strings: [("en-us".to_owned(), [("Name".to_owned(), "The Name".to_owned())].into())]
+                .into(),
+            others: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn places_depend_on_the_architecture() {
+        let target = target();
+        for (architecture, text, place) in [
+            ("amd64", r"$(runtime.system32)\", r"\Windows\System32"),
+            ("wow64", r"$(runtime.System32)\x", r"\Windows\SysWOW64\x"),
+            ("x86", r"$(runtime.programFiles)\A B\", r"\Program Files (x86)\A B"),
+            ("amd64", r"$(runtime.userProfile)\AppData", r"\Users\Default\AppData"),
+            ("msil", r"$(runtime.windows)", r"\Windows"),
+        ] {
+            let manifest = manifest(architecture);
+            let macros = Macros::new(&target, &manifest);
+            assert_eq!(macros.path(text).unwrap().to_string(), place);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_or_leads_out_is_refused() {
+        let (target, manifest) = (target(), manifest("amd64"));
+        let macros = Macros::new(&target, &manifest);
+        for text in [
+            r"$(runtime.nowhere)\x",
+            r"$(build.nttree)\x",
+            r"C:\x",
+            "",
+            r"$(runtime.windows)\..\x",
+            r"$(runtime.windows)\a:b",
+            "$(runtime.systemdrive)",
+            r"$(runtime.windows)\$(runtime.windows)",
+        ] {
+            assert!(macros.path(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_get_the_running_systems_paths() {
+        let (target, manifest) = (target(), manifest("wow64"));
+        let macros = Macros::new(&target, &manifest);
+        for (text, expanded) in [
+            (
+                r"$(runtime.system32)\x.dll,$(runtime.windows)",
+                r"C:\Windows\SysWOW64\x.dll,C:\Windows",
+            ),
+            ("plain $ ( )", "plain $ ( )"),
+            ("$(string.name)!", "The Name!"),
+            (r"$(runtime.programData)\x", r"C:\ProgramData\x"),
+        ] {
+            assert_eq!(macros.text(text).unwrap(), expanded);
+        }
+        for text in
+            ["$(string.other)", "$(x", "$(@%SystemRoot%\\a.dll,-1)", "$(dependentAssembly.X.path)"]
+        {
+            assert!(macros.text(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn well_known_folders_and_those_above_them_stay() {
+        let target = target();
+        let known = |text: &str| target.is_well_known(&NtPath::parse(text).unwrap());
+        assert!(
+            known(r"\Windows\SysWOW64") && known(r"\Users") && known(r"\windows\system32\drivers")
+        );
+        assert!(!known(r"\Windows\System32\spp") && !known(r"\Program Files\X"));
+    }
+}
