@@ -20,8 +20,9 @@ use crate::{
 const CBS: &str = r"Microsoft\Windows\CurrentVersion\Component Based Servicing";
 const FEATURES: &str = "Contoso-Features~31bf3856ad364e35~amd64~~10.0.2.0";
 const OLD_FEATURES: &str = "Contoso-Features~31bf3856ad364e35~amd64~~10.0.1.0";
-const PARTS: &str = "Contoso-Parts~31bf3856ad364e35~amd64~~10.0.1.0";
-const GERMAN: &str = "Contoso-LanguagePack-Package~31bf3856ad364e35~amd64~de-DE~10.0.1.0";
+pub(crate) const PARTS: &str = "Contoso-Parts~31bf3856ad364e35~amd64~~10.0.1.0";
+pub(crate) const GERMAN: &str =
+    "Contoso-LanguagePack-Package~31bf3856ad364e35~amd64~de-DE~10.0.1.0";
 const TOOL: &str = "Contoso-Tool~31bf3856ad364e35~amd64~~10.0.1.0";
 const DAMAGED: &str = "Contoso-Damaged~31bf3856ad364e35~amd64~~10.0.1.0";
 
@@ -121,7 +122,7 @@ fn software() -> Vec<u8> {
     hive(&keys)
 }
 
-fn image() -> Image {
+pub(crate) fn image() -> Image {
     let mut image = Image::empty(BASE_TIME);
     let mut put = |place: &str, bytes: Vec<u8>| {
         image.put_bytes(&path(place), bytes, &NewNode::default()).unwrap();
@@ -266,7 +267,7 @@ fn pending_work_is_found() {
         found.into_iter().map(|work| work.place).collect()
     };
     let reboot = format!(r"HKLM\SOFTWARE\{CBS}\RebootPending");
-    assert_eq!(places(&mut image), [reboot.clone(), DAMAGED.to_owned()]);
+    assert_eq!(places(&mut image), [reboot, DAMAGED.to_owned()]);
     let pending = r"\Windows\WinSxS\pending.xml";
     image.put_bytes(&path(pending), b"<x/>".to_vec(), &NewNode::default()).unwrap();
     let first = places(&mut image).remove(0);
@@ -296,7 +297,7 @@ fn components_deployments_and_winners_are_read() {
     assert_eq!(winners.len(), 1);
     assert_eq!(winners[0].version(), Some(Version([10, 0, 1, 2])));
     let again = records::winner(&mut image, &winners[0].family).unwrap().unwrap();
-    assert_eq!(again.branches[0].2.len(), 2);
+    assert_eq!(again.branches[0].versions.len(), 2);
 }
 
 #[test]
@@ -325,7 +326,7 @@ fn an_image_without_a_component_store_has_nothing() {
 fn compressed_manifests_are_read_with_the_image_own_base() {
     let Some(folder) = support::shared_data("cbs") else { return };
     let mut image = image();
-    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let read = |name: &str| fs_err::read(folder.join(name)).unwrap();
     let form = "amd64_microsoft-windows-core_31bf3856ad364e35_10.0.26100.1_none_a943f5e781a44c5c";
     let stored = read(&format!("dcm/{form}.manifest"));
     let plain = read(&format!("dcm/{form}.manifest.xml"));
