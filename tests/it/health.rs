@@ -21,6 +21,7 @@ use transom::{
 };
 
 use crate::support::{
+    files_below, shared_data,
     dump::{difference, dump_image},
     oracle, temporary_folder, transom,
 };
@@ -578,4 +579,52 @@ fn what_an_image_does_not_have_is_counted_and_no_damage() {
     assert!(!report.notes.is_empty());
     image.remove(&path(r"\Windows\WinSxS\Manifests")).unwrap();
     assert_eq!(check(&mut image).verdict(), Verdict::NoStore);
+}
+
+/// The files of a real update, put where Windows keeps them: its catalogs name its packages and manifests, its manifests its files.
+#[test]
+fn a_real_update_in_the_store_is_healthy_and_a_changed_byte_is_seen() {
+    let Some(folder) = shared_data("cbs/msu/unpacked/inner") else { return };
+    let mut image = open(base(), 1);
+    let mut files = Vec::new();
+    let calc = |architecture: &str, hash: &str| {
+        let version = "31bf3856ad364e35_6.1.7602.20587_none";
+        let key_form = format!("{architecture}_microsoft-windows-calc_{version}_{hash}");
+        path(&format!(r"\Windows\WinSxS\{key_form}\calc.exe"))
+    };
+    for path in files_below(&folder) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let bytes = fs::read(&path).unwrap();
+        let place = match name.rsplit_once('.') {
+            Some((key_form, "manifest")) => layout::manifest(&image, key_form),
+            Some((id, "mum")) if id.contains('~') => layout::mum(&image, id),
+            Some((id, "cat")) if id.contains('~') => layout::mum_catalog(&image, id),
+            Some(("calc64", _)) => calc("amd64", "0a0b815b47d56775"),
+            Some(("calc32", _)) => calc("x86", "adece5d78f77f63f"),
+            _ => continue,
+        };
+        if name.ends_with(".cat") {
+            use sha2::Digest as _;
+            let hash = transom::base::digest::to_hex(&sha2::Sha256::digest(&bytes));
+            let place = layout::catalog(&image, &hash);
+            image.put_bytes(&place, bytes.clone(), &NewNode::default()).unwrap();
+        }
+        image.put_bytes(&place, bytes, &NewNode::default()).unwrap();
+        files.push(place);
+    }
+    assert!(files.len() > 10, "{files:?}");
+    let before = check(&mut open(base(), 1)).counts;
+    let report = check(&mut image);
+    assert_eq!(report.verdict(), Verdict::Healthy, "{:#?}", report.findings);
+    assert!(report.counts.manifests >= before.manifests + 5, "{:?}", report.counts);
+    assert!(report.counts.catalogs > before.catalogs);
+    let mut seen = 0;
+    for place in files.iter().filter(|place| place.to_string().ends_with(".manifest")) {
+        let bytes = bytes_of(&image, place);
+        flip(&mut image, place);
+        seen += usize::from(check(&mut image).findings.iter().any(|it| it.place == place.to_string()));
+        image.put_bytes(place, bytes, &NewNode::default()).unwrap();
+    }
+    assert_eq!(report.counts.files, before.files + 2);
+    assert!(seen >= 5, "{seen}");
 }

@@ -21,7 +21,7 @@ use crate::{
 
 use super::{
     health::{self, Finding, HealthReport, Mend, RepairState, Severity, What, digests, sha256},
-    layout, store,
+    layout, marks, store,
 };
 
 /// Passes over the store: what is mended lets more be seen. A manifest comes before its files, and these before their projections.
@@ -101,7 +101,9 @@ pub fn repair(
         }
     }
     if done.repaired.iter().any(|finding| finding.what == What::Registry) {
-        drop_index(image)?;
+        if image.has_hive(HiveId::Components) {
+            marks::drop_index(image)?;
+        }
     }
     Ok(done)
 }
@@ -135,18 +137,6 @@ pub fn find(content: &BlobRef, sources: &[Image]) -> Option<(Arc<Wim>, Blob)> {
         BlobLocation::Base(wim, blob) => digests(source, content).is_ok().then_some((wim, blob)),
         _ => None,
     })
-}
-
-/// The index of components is a cache that Windows makes anew; after a change of what it is made from it must go.
-fn drop_index(image: &mut Image) -> Result<(), ImageError> {
-    if !image.has_hive(HiveId::Components) {
-        return Ok(());
-    }
-    let index = layout::versioned_index();
-    for name in image.registry_subkeys(&index)? {
-        image.delete_key(&index.join(&name))?;
-    }
-    Ok(())
 }
 
 /// Whose file it is: the damaged image's or a source's.
