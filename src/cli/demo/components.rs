@@ -19,6 +19,7 @@ use crate::{
         cbs::{Identity, Version},
         hive::Value,
     },
+    servicing::cbs::flags,
 };
 
 const TOKEN: &str = "31bf3856ad364e35";
@@ -29,14 +30,6 @@ const DERIVED: &str = r"DerivedData\Components";
 /// Component Based Servicing in SOFTWARE, below the hive's root.
 const CBS: &str = r"Microsoft\Windows\CurrentVersion\Component Based Servicing";
 const WINNERS: &str = r"Microsoft\Windows\CurrentVersion\SideBySide\Winners";
-
-/// States of packages and updates: what is there without being in force, and what is in force.
-const STAGED: u32 = 0x40;
-const INSTALLED: u32 = 0x70;
-/// `CF` of a component: its manifest is stored. What else the bits mean is not publicly known.
-const COMPONENT_FLAGS: u32 = 0x40;
-/// The word of flags in `p!`, `s!` and `i!` values. Its meaning is not publicly known.
-const REFERENCE_FLAGS: u32 = 0;
 
 /// Where a file goes in Windows.
 #[derive(Debug, Clone, Copy)]
@@ -254,7 +247,7 @@ impl Store<'_> {
         for (update, deployment) in deployments {
             let on = update.feature.is_none_or(|(_, on, _)| on);
             self.register_deployment(&deployment, &thumbprint, &id, &update.name, on);
-            let state = Value::dword(update.name.as_str(), if on { INSTALLED } else { STAGED });
+            let state = Value::dword(update.name.as_str(), flags::update(on));
             self.software(format!(r"{CBS}\Packages\{id}\Updates"), state);
         }
     }
@@ -308,7 +301,8 @@ impl Store<'_> {
         }
         self.manifest(identity, manifest, deployment, members);
         let key = format!(r"{DERIVED}\{key_form}");
-        self.components(key, Value::dword(format!("f!{file}").as_str(), COMPONENT_FLAGS));
+        let staged = format!("f!{}", file.to_lowercase());
+        self.components(key, Value::dword(staged.as_str(), flags::STAGED_FILE));
     }
 
     /// Puts a manifest into the store, with the key of its component.
@@ -324,7 +318,7 @@ impl Store<'_> {
         for value in [
             Value::binary("identity", identity.identity_text()),
             Value::binary("S256H", Sha256::digest(&text).to_vec()),
-            Value::dword("CF", COMPONENT_FLAGS),
+            Value::dword("CF", flags::COMPONENT_FLAGS),
             Value::binary(format!("c!{deployment}").as_str(), Vec::new()),
         ] {
             self.components(key.clone(), value);
@@ -347,7 +341,7 @@ impl Store<'_> {
         self.components(key.clone(), Value::sz("CatalogThumbprint", thumbprint));
         let name = format!("{package}.{update}");
         let mut data = u32::try_from(name.len()).unwrap_or(0).to_le_bytes().to_vec();
-        data.extend_from_slice(&REFERENCE_FLAGS.to_le_bytes());
+        data.extend_from_slice(&flags::REFERENCE.to_le_bytes());
         data.extend_from_slice(name.as_bytes());
         for prefix in ["p!", "s!", "i!"] {
             if prefix != "i!" || installed {

@@ -13,7 +13,8 @@ use crate::{
 };
 
 use super::{
-    PreparedPackages, capability, features, first_boot, install, languages, prepare, remove, report,
+    PreparedPackages, capability, features, first_boot, install, languages, prepare, remove,
+    report,
     resolve::Resolver,
     source,
     spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject},
@@ -35,7 +36,9 @@ impl Examined<'_> {
     fn problems(&self, when: WhenNotNative) -> Vec<Problem> {
         let pe = self.world.facts.windows_pe;
         let mut all = self.findings.problems.clone();
-        all.extend(self.findings.not_native.iter().map(|problem| report::by_choice(problem, when, pe)));
+        all.extend(
+            self.findings.not_native.iter().map(|problem| report::by_choice(problem, when, pe)),
+        );
         all.dedup();
         all
     }
@@ -119,11 +122,15 @@ impl PackageSpec {
             }),
             _ => true,
         };
-        let prepared = prepared((self.kind(), source, self.when_not_native()), &wanted, inputs, blobs)?;
+        let prepared =
+            prepared((self.kind(), source, self.when_not_native()), &wanted, inputs, blobs)?;
         if prepared.folders.is_empty() {
             let cause = format!("nothing in it is the capability {}", self.name());
             let help = "names are as in `DISM /Get-Capabilities`: Name~~~language~version";
-            return Err(ServicingError::refused(self.kind(), Problem::error(&source.0, cause, help)));
+            return Err(ServicingError::refused(
+                self.kind(),
+                Problem::error(&source.0, cause, help),
+            ));
         }
         Ok(Some(prepared))
     }
@@ -171,12 +178,20 @@ impl PackageSpec {
         let (mut work, mut findings) = (Work::default(), Findings::default());
         match &self.action {
             PackageAction::Absent { identity, .. } => {
-                remove::work(&self.subject, identity.as_deref(), &mut world, &mut work, &mut findings)?;
+                remove::work(
+                    &self.subject,
+                    identity.as_deref(),
+                    &mut world,
+                    &mut work,
+                    &mut findings,
+                )?;
             }
             PackageAction::Present { allow_unsigned, .. } => {
                 if let Some(prepared) = prepared {
                     findings.problems.extend(untrusted(prepared, *allow_unsigned));
-                    findings.not_native.extend(prepared.folders.iter().flat_map(|folder| folder.not_native.clone()));
+                    findings.not_native.extend(
+                        prepared.folders.iter().flat_map(|folder| folder.not_native.clone()),
+                    );
                 }
                 self.present(prepared.is_some(), &mut world, &mut work, &mut findings)?;
             }
@@ -198,7 +213,8 @@ impl PackageSpec {
         if let PackageSubject::Language(tag) = &self.subject {
             self.language(tag, world, work, findings);
         }
-        let roots = if sourced { self.roots(world, findings) } else { self.staged(world, findings) };
+        let roots =
+            if sourced { self.roots(world, findings) } else { self.staged(world, findings) };
         let mut resolver = Resolver::new(world);
         for root in &roots {
             resolver.root(root)?;
@@ -216,7 +232,8 @@ impl PackageSpec {
         if chosen.is_empty() {
             work.languages_in.clear();
         } else if let PackageSubject::Package(_) = &self.subject
-            && let Some(pack) = chosen.iter().find(|package| package.mum.parents.is_empty() && brings(&package.mum))
+            && let Some(pack) =
+                chosen.iter().find(|package| package.mum.parents.is_empty() && brings(&package.mum))
         {
             let cause = format!("it is a language pack for {}", pack.identity.language);
             let help = format!("list it in [languages], as {}", pack.identity.language);
@@ -226,13 +243,7 @@ impl PackageSpec {
     }
 
     /// A language pack must be one for the language that the recipe names.
-    fn language(
-        &self,
-        tag: &str,
-        world: &mut World<'_>,
-        work: &mut Work,
-        findings: &mut Findings,
-    ) {
+    fn language(&self, tag: &str, world: &mut World<'_>, work: &mut Work, findings: &mut Findings) {
         let packs: Vec<(String, String)> = world
             .folders
             .iter()
@@ -292,7 +303,8 @@ impl PackageSpec {
         }
         // Neutral packages first: those in a language have them as parents.
         roots.sort_by_key(|id| {
-            crate::format::cbs::Identity::of_package_id(id).is_some_and(|identity| !identity.is_neutral())
+            crate::format::cbs::Identity::of_package_id(id)
+                .is_some_and(|identity| !identity.is_neutral())
         });
         roots
     }
@@ -300,11 +312,15 @@ impl PackageSpec {
     /// Ids of the staged packages of the image that are the capability.
     fn staged(&self, world: &World<'_>, findings: &mut Findings) -> Vec<String> {
         let Some(wanted) = capability::parse(self.name()) else { return Vec::new() };
-        let declares = |mum: &Mum| capability::role(&wanted, mum).is_some() && not_for_this(mum, world).is_none();
+        let declares = |mum: &Mum| {
+            capability::role(&wanted, mum).is_some() && not_for_this(mum, world).is_none()
+        };
         let found: Vec<(String, PackageState)> = world
             .installed
             .values()
-            .filter(|package| package.state.is_staged() && package.mum.as_ref().is_some_and(declares))
+            .filter(|package| {
+                package.state.is_staged() && package.mum.as_ref().is_some_and(declares)
+            })
             .map(|package| (package.id.clone(), package.state))
             .collect();
         if found.is_empty() {
@@ -406,12 +422,17 @@ fn untrusted(prepared: &PreparedPackages, allowed: bool) -> Vec<Problem> {
             .packages
             .iter()
             .filter(|package| matches!(package.trust, Trust::Test | Trust::Unsigned))
-            .map(|package| (package.id.as_str(), format!("({}): {}", package.trust.name(), package.reason)))
+            .map(|package| {
+                (package.id.as_str(), format!("({}): {}", package.trust.name(), package.reason))
+            })
             .collect();
         let item = folder.packages.first().map_or(folder.shown.as_str(), |package| &package.id);
         let stray = folder.manifests.iter().find(|manifest| manifest.catalogs.is_empty());
         if let (true, Some(stray)) = (bad.is_empty(), stray) {
-            bad.push((item, format!("completely: no catalog holds the hash of {}.manifest", stray.key_form)));
+            bad.push((
+                item,
+                format!("completely: no catalog holds the hash of {}.manifest", stray.key_form),
+            ));
         }
         let Some((id, why)) = bad.first() else { continue };
         let more = match bad.len() {
@@ -422,7 +443,8 @@ fn untrusted(prepared: &PreparedPackages, allowed: bool) -> Vec<Problem> {
         all.push(if allowed {
             Problem::warning(*id, cause, "it may have been changed by anybody")
         } else {
-            let help = "get the package from Microsoft again; `unsigned = \"allow\"` takes it as it is";
+            let help =
+                "get the package from Microsoft again; `unsigned = \"allow\"` takes it as it is";
             Problem::error(*id, cause, help)
         });
     }
@@ -460,13 +482,20 @@ fn missing_capabilities(
         let has = |mum: &Mum| {
             mum.capabilities.iter().any(|declared| capability::is_same(needed, &declared.identity))
         };
-        let there = world.installed.values().any(|package| {
-            package.state.is_installed() && package.mum.as_ref().is_some_and(has)
-        });
+        let there = world
+            .installed
+            .values()
+            .any(|package| package.state.is_installed() && package.mum.as_ref().is_some_and(has));
         if !there && !chosen.iter().any(|mum| has(mum)) {
-            let cause = format!("it needs the capability {}, which the image does not have (0x800f0912)", capability::name_of(needed));
-            findings.problems.push(Problem::error(world.name, cause, "add that one to [capabilities] too"));
+            let cause = format!(
+                "it needs the capability {}, which the image does not have (0x800f0912)",
+                capability::name_of(needed)
+            );
+            findings.problems.push(Problem::error(
+                world.name,
+                cause,
+                "add that one to [capabilities] too",
+            ));
         }
     }
 }
-

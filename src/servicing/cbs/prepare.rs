@@ -16,11 +16,7 @@ use crate::{
         cbs::{CbsError, Manifest, Mum, manifest::FileHash},
         dcm::{self, ManifestForm},
     },
-    servicing::{
-        ServicingError,
-        error::Problem,
-        inputs::BlobSink,
-    },
+    servicing::{ServicingError, error::Problem, inputs::BlobSink},
 };
 
 use super::{
@@ -113,7 +109,8 @@ impl<'a> Reading<'a> {
     fn read(&self, name: &str, file: &PackageFile) -> Result<Vec<u8>, ServicingError> {
         let size = file.content.size();
         if size > LARGEST {
-            let cause = format!("it has {size} bytes, more than the {LARGEST} that such a file may have");
+            let cause =
+                format!("it has {size} bytes, more than the {LARGEST} that such a file may have");
             return Err(self.refuse(name, cause, ""));
         }
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
@@ -135,7 +132,8 @@ impl<'a> Reading<'a> {
         self.files
             .iter()
             .filter(move |(path, _)| {
-                !path.contains('\\') && path.rsplit_once('.').is_some_and(|(_, found)| found == extension)
+                !path.contains('\\')
+                    && path.rsplit_once('.').is_some_and(|(_, found)| found == extension)
             })
             .map(|(path, file)| (path.as_str(), *file))
     }
@@ -163,7 +161,9 @@ impl<'a> Reading<'a> {
             }
             match ids.insert(id.to_lowercase(), name.clone()) {
                 None => packages.push((name, text, mum)),
-                Some(other) if packages.iter().any(|(known, same, _)| *known == other && *same == text) => {}
+                Some(other)
+                    if packages.iter().any(|(known, same, _)| *known == other && *same == text) => {
+                }
                 Some(other) => {
                     let cause = format!("{other} is another package of the same name and version");
                     return Err(self.refuse(&name, cause, "the package is damaged: get it again"));
@@ -192,12 +192,20 @@ impl<'a> Reading<'a> {
             (None, _) => {
                 let cause = "it holds no package (.mum)";
                 let help = "name the .cab, .msu or the folder that a package was expanded into";
-                Err(ServicingError::refused(self.operation, Problem::error(self.shown, cause, help)))
+                Err(ServicingError::refused(
+                    self.operation,
+                    Problem::error(self.shown, cause, help),
+                ))
             }
             (Some((_, (one, _, _))), Some((_, (other, _, _)))) => {
-                let cause = format!("it has no update.mum, and neither {one} nor {other} is inside the other");
+                let cause = format!(
+                    "it has no update.mum, and neither {one} nor {other} is inside the other"
+                );
                 let help = "give each package a folder of its own";
-                Err(ServicingError::refused(self.operation, Problem::error(self.shown, cause, help)))
+                Err(ServicingError::refused(
+                    self.operation,
+                    Problem::error(self.shown, cause, help),
+                ))
             }
         }
     }
@@ -217,13 +225,19 @@ impl<'a> Reading<'a> {
         let (trust, reason) = match &bytes {
             None => (Trust::Unsigned, "it has no catalog".to_owned()),
             Some(bytes) => match Catalog::parse(bytes) {
-                Err(error) => (Trust::Unsigned, format!("{catalog_name} is not a sound catalog: {error}")),
+                Err(error) => {
+                    (Trust::Unsigned, format!("{catalog_name} is not a sound catalog: {error}"))
+                }
                 Ok(found) => {
                     let verdict = if found.contains(&digests_of(text.as_bytes())) {
                         judged(&found)
                     } else {
                         let cause = format!("its catalog {catalog_name} does not hold its hash");
-                        return Err(self.refuse(name, cause, "the package was changed or is damaged: get it again"));
+                        return Err(self.refuse(
+                            name,
+                            cause,
+                            "the package was changed or is damaged: get it again",
+                        ));
                     };
                     catalog = Some(found);
                     verdict
@@ -253,7 +267,8 @@ impl<'a> Reading<'a> {
                 let form = manifest.identity.key_form();
                 let own = name.trim_end_matches(".manifest");
                 if own != form {
-                    let cause = format!("its identity has the key form {form}, its name is another");
+                    let cause =
+                        format!("its identity has the key form {form}, its name is another");
                     return Err(self.refuse(name, cause, "the package is damaged: get it again"));
                 }
                 Ok((form, (*file, text, manifest)))
@@ -267,7 +282,8 @@ impl<'a> Reading<'a> {
         let mut bytes = self.read(name, file)?;
         if dcm::form(&bytes) != ManifestForm::Plain {
             let plain = dcm::decode(&bytes, None).map_err(|error| {
-                let help = "packages hold plain manifests; this one was taken out of a running system";
+                let help =
+                    "packages hold plain manifests; this one was taken out of a running system";
                 self.refuse(name, format!("it is compressed: {error}"), help)
             })?;
             bytes = plain.into_owned();
@@ -312,8 +328,14 @@ impl<'a> Reading<'a> {
                 };
                 if !fits {
                     let name = names.join("\\");
-                    let cause = format!("the file {name} of {key_form} has the hash {is}, its manifest says {says}");
-                    return Err(self.refuse(path, cause, "the package was changed or is damaged: get it again"));
+                    let cause = format!(
+                        "the file {name} of {key_form} has the hash {is}, its manifest says {says}"
+                    );
+                    return Err(self.refuse(
+                        path,
+                        cause,
+                        "the package was changed or is damaged: get it again",
+                    ));
                 }
                 let content = blobs.put(&shown, file.content.as_ref(), &file.blake3)?;
                 Ok(PreparedPayload {
@@ -325,7 +347,8 @@ impl<'a> Reading<'a> {
             })
             .collect();
         let mut prepared = prepared.into_iter().collect::<Result<Vec<_>, _>>()?;
-        prepared.sort_by(|one, other| (&one.key_form, &one.path).cmp(&(&other.key_form, &other.path)));
+        prepared
+            .sort_by(|one, other| (&one.key_form, &one.path).cmp(&(&other.key_form, &other.path)));
         Ok(prepared)
     }
 }
@@ -333,8 +356,10 @@ impl<'a> Reading<'a> {
 /// What a catalog's signature is worth for a package: only Microsoft makes packages.
 fn judged(catalog: &Catalog) -> (Trust, String) {
     let verdict = catalog.verify();
-    if verdict.trust == Trust::Authenticode && !verdict.signer.to_lowercase().contains("microsoft") {
-        let reason = format!("{} signed it, and packages of Windows come from Microsoft", verdict.signer);
+    if verdict.trust == Trust::Authenticode && !verdict.signer.to_lowercase().contains("microsoft")
+    {
+        let reason =
+            format!("{} signed it, and packages of Windows come from Microsoft", verdict.signer);
         return (Trust::Test, reason);
     }
     (verdict.trust, verdict.reason)

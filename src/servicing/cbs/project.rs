@@ -91,9 +91,10 @@ fn items(effects: &Effects) -> impl Iterator<Item = Item> + '_ {
         .values
         .iter()
         .map(|value| value_item(&effects.keys[value.key].path, &value.value.name));
-    let members = effects.members.iter().map(|member| {
-        member_item(&effects.keys[member.key].path, &member.name, &member.member)
-    });
+    let members = effects
+        .members
+        .iter()
+        .map(|member| member_item(&effects.keys[member.key].path, &member.name, &member.member));
     paths.chain(keys).chain(values).chain(members)
 }
 
@@ -177,7 +178,9 @@ fn in_force(world: &mut World<'_>) -> Result<Vec<String>, ServicingError> {
         let value = world.image.registry_value(&all.join(&name), &"identity".into());
         let value = value.map_err(|error| world.failed(error))?;
         let text = value.and_then(|value| String::from_utf8(value.data).ok());
-        let Some(identity) = text.and_then(|text| Identity::of_identity_text(&text)) else { continue };
+        let Some(identity) = text.and_then(|text| Identity::of_identity_text(&text)) else {
+            continue;
+        };
         let form = identity.winners_key_form();
         let winner = match winners.get(&form) {
             Some(known) => *known,
@@ -231,9 +234,8 @@ fn withdraw(
         }
         // What somebody else has set since stays.
         let now = world.image.registry_value(key, &value.value.name)?;
-        let ours = now.is_some_and(|now| {
-            now.kind == value.value.kind && now.data == value.value.data
-        });
+        let ours =
+            now.is_some_and(|now| now.kind == value.value.kind && now.data == value.value.data);
         match owners.values.get(&item) {
             _ if !ours => {}
             Some(other) => world.image.set_value(key, other)?,
@@ -416,7 +418,11 @@ pub(super) fn missing_hives(entering: &[Projected], image: &Image) -> Vec<(Strin
             found.entry(key.path.hive()).or_insert_with(|| component.key_form.clone());
         }
     }
-    found.into_iter().filter(|(hive, _)| !image.has_hive(*hive)).map(|(hive, form)| (form, hive)).collect()
+    found
+        .into_iter()
+        .filter(|(hive, _)| !image.has_hive(*hive))
+        .map(|(hive, form)| (form, hive))
+        .collect()
 }
 
 /// What stands in the way of the links and folders of the components.
@@ -424,7 +430,8 @@ pub(super) fn blocked(entering: &[Projected], image: &Image) -> Vec<ImageError> 
     let mut found = Vec::new();
     for component in entering {
         let links = component.effects.links.iter().map(|link| (&link.path, true));
-        let folders = component.effects.directories.iter().map(|directory| (&directory.path, false));
+        let folders =
+            component.effects.directories.iter().map(|directory| (&directory.path, false));
         for (path, is_file) in links.chain(folders) {
             if let Err(error) = image.check_place(path) {
                 found.push(error);

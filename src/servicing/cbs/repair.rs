@@ -21,7 +21,7 @@ use crate::{
 
 use super::{
     health::{self, Finding, HealthReport, Mend, RepairState, Severity, What, digests, sha256},
-    layout, store,
+    layout, marks, store,
 };
 
 /// Passes over the store: what is mended lets more be seen. A manifest comes before its files, and these before their projections.
@@ -101,7 +101,9 @@ pub fn repair(
         }
     }
     if done.repaired.iter().any(|finding| finding.what == What::Registry) {
-        drop_index(image)?;
+        if image.has_hive(HiveId::Components) {
+            marks::drop_index(image)?;
+        }
     }
     Ok(done)
 }
@@ -112,21 +114,15 @@ fn is_to_be_mended(finding: &Finding) -> bool {
     finding.severity == Severity::Damage || matches!(what, Mend::Copy { .. } | Mend::Set { .. })
 }
 
-/// Finds content that cannot be read in the sources, by its SHA-1, and has the image use that. Only content that was read whole is used.
-pub fn supply(
+/// Finds content that cannot be read in the sources, by its SHA-1, and has the image use that.
+fn supply(
     image: &mut Image,
     unreadable: impl IntoIterator<Item = BlobRef>,
     sources: &[Image],
 ) -> Vec<(Arc<Wim>, Blob)> {
     let mut found = Vec::new();
     for content in unreadable {
-        let mut places = sources.iter().filter_map(|source| match source.location(&content) {
-            Some(BlobLocation::Base(wim, blob)) => {
-                digests(source, &content).is_ok().then_some((wim, blob))
-            }
-            _ => None,
-        });
-        if let Some((wim, blob)) = places.next() {
+        if let Some((wim, blob)) = find(&content, sources) {
             image.supply(content.sha1, BlobLocation::Base(Arc::clone(&wim), blob));
             found.push((wim, blob));
         }
@@ -134,16 +130,13 @@ pub fn supply(
     found
 }
 
-/// The index of components is a cache that Windows makes anew; after a change of what it is made from it must go.
-fn drop_index(image: &mut Image) -> Result<(), ImageError> {
-    if !image.has_hive(HiveId::Components) {
-        return Ok(());
-    }
-    let index = layout::versioned_index();
-    for name in image.registry_subkeys(&index)? {
-        image.delete_key(&index.join(&name))?;
-    }
-    Ok(())
+/// Where a source has content, by its SHA-1. It was read whole.
+#[must_use]
+pub fn find(content: &BlobRef, sources: &[Image]) -> Option<(Arc<Wim>, Blob)> {
+    sources.iter().find_map(|source| match source.location(content)? {
+        BlobLocation::Base(wim, blob) => digests(source, content).is_ok().then_some((wim, blob)),
+        _ => None,
+    })
 }
 
 /// Whose file it is: the damaged image's or a source's.
@@ -357,6 +350,17 @@ impl Room<'_> {
                 self.put(&path, mum.clone(), (*of_mum, mum_path))?;
                 let path = layout::mum_catalog(self.image, id);
                 self.put(&path, catalog_bytes.clone(), (*of_catalog, catalog_path))?;
+                // Its copy in CatRoot goes with it, where the source has one.
+                let path = layout::catroot(self.image, id);
+                if self.image.tree().lookup(&path).is_none()
+                    && self
+                        .at(*of_catalog)
+                        .tree()
+                        .lookup(&layout::catroot(self.at(*of_catalog), id))
+                        .is_some()
+                {
+                    self.put(&path, catalog_bytes.clone(), (*of_catalog, catalog_path))?;
+                }
                 return Ok(Some((*of_mum).max(*of_catalog).shown()));
             }
         }

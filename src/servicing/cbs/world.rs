@@ -58,7 +58,10 @@ pub(super) struct SourceFolder<'a> {
 }
 
 impl<'a> SourceFolder<'a> {
-    fn parse(operation: &'static str, prepared: &'a PreparedFolder) -> Result<Self, ServicingError> {
+    fn parse(
+        operation: &'static str,
+        prepared: &'a PreparedFolder,
+    ) -> Result<Self, ServicingError> {
         let damaged = |file: &str, error: crate::format::cbs::CbsError| {
             let item = format!("{}/{file}", prepared.shown);
             ServicingError::refused(operation, Problem::error(item, error.to_string(), ""))
@@ -194,7 +197,10 @@ impl<'a> World<'a> {
     }
 
     /// The manifest with that key form: of the image, else of the source.
-    pub(super) fn manifest(&mut self, key_form: &str) -> Result<Option<Arc<Manifest>>, ServicingError> {
+    pub(super) fn manifest(
+        &mut self,
+        key_form: &str,
+    ) -> Result<Option<Arc<Manifest>>, ServicingError> {
         if let Some(found) = self.source_manifest(key_form) {
             return Ok(Some(found));
         }
@@ -223,7 +229,11 @@ impl<'a> World<'a> {
                 Err(error) => {
                     let item = layout::manifest(self.image, key_form).to_string();
                     let cause = format!("{error}: the component store is damaged (0x80073712)");
-                    return Err(self.refuse(item, cause, "`transom verify` says what else is, and can repair it"));
+                    return Err(self.refuse(
+                        item,
+                        cause,
+                        "`transom verify` says what else is, and can repair it",
+                    ));
                 }
             },
         };
@@ -272,7 +282,10 @@ impl<'a> World<'a> {
                     let languages = self.languages.iter();
                     languages
                         .filter_map(|language| {
-                            self.find(&Identity { language: language.clone(), ..dependency.identity.clone() })
+                            self.find(&Identity {
+                                language: language.clone(),
+                                ..dependency.identity.clone()
+                            })
                         })
                         .collect()
                 } else if let Some(found) = self.find(&dependency.identity) {
@@ -282,7 +295,9 @@ impl<'a> World<'a> {
                 } else {
                     let name = &dependency.identity.name;
                     let version = dependency.identity.version;
-                    let cause = format!("{form} needs the component {name} {version}, which is neither in the source nor in the image (0x80073701)");
+                    let cause = format!(
+                        "{form} needs the component {name} {version}, which is neither in the source nor in the image (0x80073701)"
+                    );
                     return Err(self.refuse(package, cause, "get the complete package; the image's own store may be damaged: `transom verify` says so"));
                 };
                 queue.extend(next.into_iter().filter(|form| found.insert(form.clone())));
@@ -305,7 +320,10 @@ impl<'a> World<'a> {
     }
 
     /// Short key forms of the image's deployments that the component belongs to.
-    pub(super) fn deployments_of(&mut self, component: &str) -> Result<Vec<String>, ServicingError> {
+    pub(super) fn deployments_of(
+        &mut self,
+        component: &str,
+    ) -> Result<Vec<String>, ServicingError> {
         let key = layout::components().join(&Name::from(component));
         let values = self.image.registry_values(&key).map_err(|error| self.failed(error))?;
         let marks = values.iter().filter_map(|value| value.name.to_text());

@@ -5,11 +5,18 @@ use std::collections::BTreeMap;
 use crate::{
     base::{digest::Sha1, name::Name, ntpath::NtPath},
     format::{
-        cbs::{Identity, Manifest, manifest::File},
+        cbs::{
+            Identity, Manifest,
+            manifest::{File, FileHash},
+        },
         hive::Value,
     },
     image::{BlobRef, Image, ImageError, Watch},
-    servicing::cbs::{layout, store},
+    servicing::cbs::{
+        effects, layout,
+        macros::{Macros, Target},
+        store,
+    },
 };
 
 use super::{
@@ -27,7 +34,30 @@ pub(super) struct Component {
     /// It only lists components.
     pub(super) deployment: bool,
     /// Its files.
-    pub(super) files: Vec<File>,
+    pub(super) files: Vec<StoredFile>,
+}
+
+/// A file of a component.
+#[derive(Debug, Clone)]
+pub(super) struct StoredFile {
+    /// Names below the component's folder; `None`: they are no names of files.
+    pub(super) names: Option<Vec<String>>,
+    /// What it holds.
+    pub(super) hash: Option<FileHash>,
+    /// It may be changed where it is projected to.
+    pub(super) writeable: bool,
+    /// Places outside the store.
+    pub(super) projections: Vec<NtPath>,
+    /// Places that cannot be told.
+    pub(super) unknown_places: u32,
+}
+
+/// What manifests are compared with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hives<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) catalogs: &'a Catalogs,
+    pub(super) target: Option<&'a Target>,
 }
 
 /// What of the store can be believed.
@@ -49,8 +79,7 @@ struct Read {
 /// Reads and checks all manifests.
 pub(super) fn check(
     image: &Image,
-    registry: &Registry,
-    catalogs: &Catalogs,
+    Hives { registry, catalogs, target }: Hives<'_>,
     watch: Watch<'_>,
     report: &mut HealthReport,
 ) -> Result<Manifests, ImageError> {
@@ -69,9 +98,10 @@ pub(super) fn check(
     for (key_form, (_, content)) in &files {
         key_forms.entry(*content).or_default().push(key_form);
     }
+    let reader = store::Manifests::default();
     let read = content::each(image, key_forms.keys().copied(), watch, &|content| {
         // Files with the same content read the same whatever they are called.
-        read(image, key_forms[content][0])
+        read(image, &reader, key_forms[content][0], target)
     })?;
     let mut manifests = Manifests::default();
     for (key_form, (path, content)) in &files {
@@ -103,16 +133,45 @@ pub(super) fn check(
     Ok(manifests)
 }
 
-fn read(image: &Image, key_form: &str) -> Result<Read, String> {
-    let bytes = store::manifest(image, key_form).map_err(|error| content::text(&error))?;
+fn read(
+    image: &Image,
+    reader: &store::Manifests,
+    key_form: &str,
+    target: Option<&Target>,
+) -> Result<Read, String> {
+    let bytes = reader.read(image, key_form).map_err(|error| content::text(&error))?;
     let bytes = bytes.ok_or("it is not there")?;
-    let parsed =
-        Manifest::parse(&bytes).map_err(|error| error.to_string()).map(|manifest| Component {
-            identity: manifest.identity,
-            deployment: manifest.deployment,
-            files: manifest.files,
-        });
+    let parsed = Manifest::parse(&bytes).map_err(|error| error.to_string());
+    let parsed = parsed.map(|manifest| Component {
+        files: manifest.files.iter().map(|file| stored_file(file, &manifest, target)).collect(),
+        deployment: manifest.deployment,
+        identity: manifest.identity,
+    });
     Ok(Read { sha256: sha256(&bytes), sha1: Sha1::of(&bytes).0, parsed })
+}
+
+fn stored_file(file: &File, manifest: &Manifest, target: Option<&Target>) -> StoredFile {
+    let mut found = StoredFile {
+        names: effects::stored_names(file).ok(),
+        hash: file.hash.clone(),
+        writeable: file.writeable_type.as_deref().is_some_and(|kind| !kind.is_empty()),
+        projections: Vec::new(),
+        unknown_places: 0,
+    };
+    let Some(target) = target else { return found };
+    let macros = Macros::new(target, manifest);
+    let name = file.projected_name();
+    let main = file
+        .destination_path
+        .iter()
+        .map(|folder| format!("{}\\{name}", folder.trim_end_matches('\\')));
+    for place in main.chain(file.links.iter().cloned()) {
+        match macros.path(&place) {
+            Ok(path) => found.projections.push(path),
+            Err(_) => found.unknown_places += 1,
+        }
+    }
+    found
 }
 
 /// One manifest and what is known of it.

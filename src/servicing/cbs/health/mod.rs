@@ -15,7 +15,6 @@ mod deployments;
 mod manifests;
 mod packages;
 mod payload;
-mod places;
 mod registry;
 mod report;
 

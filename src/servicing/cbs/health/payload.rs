@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    base::{name::Name, ntpath::NtPath},
-    format::cbs::{
-        Version,
-        manifest::{File, FileHash},
+    base::{digest::Sha1, name::Name, ntpath::NtPath},
+    format::{
+        cbs::{Version, manifest::FileHash},
+        dcm,
     },
     image::{BlobRef, Image, ImageError, NodeId, Watch, tree::ATTRIBUTE_ENCRYPTED},
     servicing::cbs::layout,
@@ -14,8 +14,7 @@ use crate::{
 
 use super::{
     content::{self, Digests},
-    manifests::{Component, Manifests},
-    places,
+    manifests::{Component, Manifests, StoredFile},
     registry::{ComponentKey, Registry},
     report::{HealthReport, Mend, What, shown_hash},
 };
@@ -62,12 +61,12 @@ pub(super) fn check(
     let contents = jobs.iter().map(|job| job.content);
     let digests = content::each(image, contents, watch, &|it| content::digests(image, it))?;
     for job in jobs {
-        judge(&digests[&job.content], job, report);
+        judge(image, &digests[&job.content], job, report);
     }
     Ok(())
 }
 
-fn judge(found: &Result<Digests, String>, job: Job, report: &mut HealthReport) {
+fn judge(image: &Image, found: &Result<Digests, String>, job: Job, report: &mut HealthReport) {
     match job.what {
         What::Projection => report.counts.projections += 1,
         _ => report.counts.files += 1,
@@ -76,7 +75,8 @@ fn judge(found: &Result<Digests, String>, job: Job, report: &mut HealthReport) {
         Ok(found) => found,
         Err(why) => return report.unreadable(job.what, &job.path, job.content, why, job.mend),
     };
-    let is_right = found.is(&job.wanted);
+    let is_right = found.is(&job.wanted)
+        || (COMPRESSED.contains(&&found.magic) && unpacked_is(image, &job.content, &job.wanted));
     let expected = shown_hash(&job.wanted);
     if is_right && job.unlinked {
         let found = "a file of its own with the same content";
@@ -91,6 +91,15 @@ fn judge(found: &Result<Digests, String>, job: Job, report: &mut HealthReport) {
         };
         report.damaged(job.what, &job.path, (expected, found), job.mend);
     }
+}
+
+/// True when it is a compressed file of the store whose plain content is the wanted one.
+fn unpacked_is(image: &Image, content: &BlobRef, wanted: &FileHash) -> bool {
+    let Ok(stored) = image.read_blob(content) else { return false };
+    dcm::decode(&stored, None).is_ok_and(|plain| match wanted {
+        FileHash::Sha256(digest) => content::sha256(&plain) == *digest,
+        FileHash::Sha1(digest) => Sha1::of(&plain).0 == *digest,
+    })
 }
 
 /// A projection to look at once all of the store's files are known.
@@ -127,13 +136,22 @@ impl Survey<'_> {
         let folder = layout::component(self.image, key_form);
         self.deltas(&folder);
         for file in &component.files {
-            let Some(path) = places::below(folder.clone(), file.stored_name()) else {
+            let Some(names) = &file.names else {
                 self.report.skip("file with a strange name");
                 continue;
             };
-            let projections = self.projected(component, file);
-            self.stored_file(&folder, &path, file, key, state, &projections);
-            let Some(wanted) = file.hash.clone().filter(|_| !projections.is_empty()) else {
+            for _ in 0..file.unknown_places {
+                self.report.skip("projection to a place that is not known here");
+            }
+            let path =
+                names.iter().fold(folder.clone(), |path, name| path.join(name.as_str().into()));
+            let marks = key.map(|key| {
+                let whole = names.join("\\").to_lowercase();
+                let last = names.last().map(|name| name.to_lowercase()).unwrap_or_default();
+                (key, key.files.contains(&whole) || key.files.contains(&last), whole)
+            });
+            self.stored_file(&folder, &path, file, marks, state);
+            let Some(wanted) = file.hash.clone().filter(|_| !file.projections.is_empty()) else {
                 continue;
             };
             match (state.installed, state.wins) {
@@ -144,12 +162,11 @@ impl Survey<'_> {
                 }
                 _ => continue,
             }
-            let writeable = file.writeable_type.is_some();
-            self.projections.extend(projections.into_iter().map(|to| Projection {
+            self.projections.extend(file.projections.iter().map(|to| Projection {
                 store: path.clone(),
-                path: to,
+                path: to.clone(),
                 wanted: wanted.clone(),
-                writeable,
+                writeable: file.writeable,
             }));
         }
     }
@@ -167,52 +184,23 @@ impl Survey<'_> {
         state
     }
 
-    /// The places outside the store that a file goes to. Those that cannot be told are counted.
-    fn projected(&mut self, component: &Component, file: &File) -> Vec<NtPath> {
-        let word = |text: &str| component.identity.architecture.eq_ignore_ascii_case(text);
-        // The folder for 32-bit programs tells a 64-bit Windows.
-        let wow = NtPath::from_names(vec![self.image.system_root(), Name::from("SysWOW64")]);
-        let is_32 = word("wow64") || (word("x86") && self.image.tree().lookup(&wow).is_some());
-        let mut found = Vec::new();
-        if let Some(folder) = &file.destination_path {
-            let folder = places::resolve(self.image, folder, is_32);
-            found.push(folder.and_then(|folder| places::below(folder, file.projected_name())));
-        }
-        for link in &file.links {
-            let path = places::resolve(self.image, link, is_32);
-            let is_folder = link.ends_with('\\');
-            found.push(match is_folder {
-                true => path.and_then(|folder| places::below(folder, file.projected_name())),
-                false => path,
-            });
-        }
-        let known = found.into_iter().filter_map(|path| {
-            if path.is_none() {
-                self.report.skip("projection to a place that is not known here");
-            }
-            path
-        });
-        known.collect()
-    }
-
     fn stored_file(
         &mut self,
         folder: &NtPath,
         path: &NtPath,
-        file: &File,
-        key: Option<&ComponentKey>,
+        file: &StoredFile,
+        marks: Option<(&ComponentKey, bool, String)>,
         state: State,
-        projections: &[NtPath],
     ) {
-        let name = path.file_name().map(ToString::to_string).unwrap_or_default().to_lowercase();
-        let marked = key.is_some_and(|key| key.files.contains(&name));
+        let name = path.file_name().map(ToString::to_string).unwrap_or_default();
+        let marked = marks.as_ref().is_some_and(|(_, marked, _)| *marked);
         let Some(wanted) = file.hash.clone() else {
             return self.report.skip("file without a hash in its manifest");
         };
         let mend = Mend::Payload {
             path: path.clone(),
             wanted: wanted.clone(),
-            projections: projections.to_vec(),
+            projections: file.projections.clone(),
         };
         let Some(node) = self.image.tree().lookup(path) else {
             if DELTAS.iter().any(|delta| {
@@ -230,7 +218,7 @@ impl Survey<'_> {
             return;
         };
         self.stored.insert(self.image.tree().node(node).inode);
-        if let (Some(key), false, true) = (key, marked, self.registry.has_file_marks) {
+        if let (Some((key, false, name)), true) = (marks, self.registry.has_file_marks) {
             let path = layout::components().join(&Name::from(key.name.as_str()));
             let value = format!("f!{name}");
             let mend = Mend::Copy {
