@@ -21,9 +21,8 @@ use transom::{
 };
 
 use crate::support::{
-    files_below, shared_data,
     dump::{difference, dump_image},
-    oracle, temporary_folder, transom,
+    files_below, oracle, shared_data, temporary_folder, transom,
 };
 
 /// The pristine base, made once.
@@ -622,7 +621,8 @@ fn a_real_update_in_the_store_is_healthy_and_a_changed_byte_is_seen() {
     for place in files.iter().filter(|place| place.to_string().ends_with(".manifest")) {
         let bytes = bytes_of(&image, place);
         flip(&mut image, place);
-        seen += usize::from(check(&mut image).findings.iter().any(|it| it.place == place.to_string()));
+        seen +=
+            usize::from(check(&mut image).findings.iter().any(|it| it.place == place.to_string()));
         image.put_bytes(place, bytes, &NewNode::default()).unwrap();
     }
     assert_eq!(report.counts.files, before.files + 2);
