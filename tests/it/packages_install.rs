@@ -10,7 +10,7 @@ use transom::{
 
 use crate::{
     image_fixture::{MemoryInputs, path},
-    package_bench::{Bench, CBS, WINNERS, no_package, package},
+    package_bench::{Bench, WINNERS, no_package, package},
     package_fixture::{
         Component, Files, Package, VERSION, component_identity, files, foundation, inputs,
     },
