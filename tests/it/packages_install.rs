@@ -455,6 +455,17 @@ fn an_update_of_components_that_the_image_does_not_have_does_not_apply() {
 }
 
 #[test]
+fn a_manifest_that_differs_from_the_image_s_is_refused() {
+    let mut bench = Bench::new();
+    let (_, component, files) = tool_files(VERSION);
+    let place = format!(r"\Windows\WinSxS\Manifests\{}.manifest", component.key_form());
+    let other = component.text().replace("default", "changed").into_bytes();
+    bench.image.put_bytes(&path(&place), other, &transom::image::NewNode::default()).unwrap();
+    let refused = bench.refused(&package("tool"), &inputs(&[("tool", files)]));
+    assert!(refused.contains("another manifest") && refused.contains("0x80073712"), "{refused}");
+}
+
+#[test]
 fn an_image_with_unfinished_work_is_left_alone() {
     let mut bench = Bench::new();
     let pending = path(r"\Windows\WinSxS\pending.xml");

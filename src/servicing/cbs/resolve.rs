@@ -7,6 +7,9 @@
 //! - in force with its package in all other cases.
 //!
 //! A package inside another whose parents are not in the image is left out: that is how one update serves several editions (KB4528069).
+//! Updates of a language pack are in force with it, those of features that are off too: their resources do no harm, and are there when the feature is
+//! switched on.
+//!
 //! Known from real packages, `facts/manifests-keyforms-pa30.md` section 2; the order of these rules is our reading of them.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -181,7 +184,8 @@ impl<'w, 'a> Resolver<'w, 'a> {
         };
         let state = self.world.installed.get(&id.to_lowercase()).map(|package| package.state);
         let there = state.is_some_and(|state| match goal {
-            Goal::Installed => state.is_installed(),
+            // One that a newer version took over stays behind it.
+            Goal::Installed => state.is_installed() || state == PackageState::Superseded,
             Goal::Staged => state.is_staged(),
         });
         if there && origin.is_none() {
