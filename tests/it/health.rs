@@ -15,15 +15,21 @@ use transom::{
     },
     image::{Assembly, BlobOrder, Image, NewNode, RegistryPath, Watch},
     servicing::cbs::{
+        FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject,
         health::{self, HealthReport, Verdict, What},
         layout, repair,
     },
+    servicing::{InputId, Operation, WhenNotNative},
+};
+
+use crate::{
+    image_fixture::{MemoryInputs, MemoryStore},
+    package_fixture::{Component, Package, files, inputs},
 };
 
 use crate::support::{
-    files_below, shared_data,
     dump::{difference, dump_image},
-    oracle, temporary_folder, transom,
+    files_below, oracle, shared_data, temporary_folder, transom,
 };
 
 /// The pristine base, made once.
@@ -622,9 +628,82 @@ fn a_real_update_in_the_store_is_healthy_and_a_changed_byte_is_seen() {
     for place in files.iter().filter(|place| place.to_string().ends_with(".manifest")) {
         let bytes = bytes_of(&image, place);
         flip(&mut image, place);
-        seen += usize::from(check(&mut image).findings.iter().any(|it| it.place == place.to_string()));
+        seen +=
+            usize::from(check(&mut image).findings.iter().any(|it| it.place == place.to_string()));
         image.put_bytes(place, bytes, &NewNode::default()).unwrap();
     }
     assert_eq!(report.counts.files, before.files + 2);
     assert!(seen >= 5, "{seen}");
+}
+
+/// Does a step on the image, as a build does.
+fn apply(image: &mut Image, operation: &Operation, inputs: &MemoryInputs, store: &MemoryStore) {
+    let prepared = operation.prepare(inputs, store).unwrap();
+    operation.apply(&prepared, image).unwrap();
+}
+
+fn healthy(image: &mut Image) -> HealthReport {
+    let report = check(image);
+    assert_eq!(report.verdict(), Verdict::Healthy, "{:#?}", report.findings);
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+    report
+}
+
+/// What is installed and switched by us is healthy by the same check, in the demo's base.
+#[test]
+fn features_and_packages_that_come_and_go_leave_the_store_healthy() {
+    let store = Arc::new(MemoryStore::default());
+    let none = MemoryInputs::default();
+    let mut image = open(base(), 1);
+    image.set_stored_content(store.clone());
+    let before = healthy(&mut image).counts;
+    let feature = |name: &str, state| {
+        Operation::Feature(FeatureSpec {
+            name: name.to_owned(),
+            state,
+            all: true,
+            source: None,
+            allow_unsigned: true,
+            when_not_native: WhenNotNative::Refuse,
+        })
+    };
+    apply(&mut image, &feature("DemoTelnetServer", FeatureState::Enabled), &none, &store);
+    let on = healthy(&mut image).counts;
+    assert_eq!(on.projections, before.projections + 2);
+    for file in ["demotelnet.exe", "demotelnetserver.exe"] {
+        assert!(
+            image.tree().lookup(&path(&format!(r"\Windows\System32\{file}"))).is_some(),
+            "{file}"
+        );
+    }
+    for name in ["DemoTelnetServer", "DemoTelnet"] {
+        apply(&mut image, &feature(name, FeatureState::Disabled), &none, &store);
+    }
+    assert_eq!(healthy(&mut image).counts.projections, before.projections);
+
+    let tool = Component::new("Transom-Tool", "1.0.0.1").file(
+        "tool.txt",
+        r"$(runtime.programFiles)\Tool\",
+        "a tool",
+        "",
+    );
+    let deployment =
+        Component::deployment("Transom-Tool-Deployment", "1.0.0.1", "neutral", &[&tool]);
+    let package = Package::new("Transom-Tool-Package", "1.0.0.1").update("Tool", "", &deployment);
+    let inputs = inputs(&[("tool", files(&[&package], &[&tool, &deployment]))]);
+    let present = Operation::Package(PackageSpec {
+        subject: PackageSubject::Package("tool".to_owned()),
+        action: PackageAction::Present {
+            source: Some(InputId("tool".to_owned())),
+            allow_unsigned: true,
+            when_not_native: WhenNotNative::Refuse,
+        },
+    });
+    apply(&mut image, &present, &inputs, &store);
+    let with = healthy(&mut image).counts;
+    assert_eq!((with.packages, with.manifests), (before.packages + 1, before.manifests + 2));
+    flip(&mut image, &path(r"\Program Files\Tool\tool.txt"));
+    let damaged = check(&mut image);
+    assert_eq!(damaged.damage().count(), 1, "{:#?}", damaged.findings);
+    assert!(damaged.findings[0].place.ends_with(r"\tool.txt"));
 }
