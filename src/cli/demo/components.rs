@@ -4,6 +4,8 @@
 //! each deployment some components. Key forms, hashes, catalogs and the keys of COMPONENTS and SOFTWARE follow from that list, so the store is one
 //! that `transom verify` finds healthy and that packages can be installed into. The catalogs are not signed.
 
+use std::fmt::{self, Write as _};
+
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -249,6 +251,10 @@ impl Store<'_> {
             self.register_deployment(&deployment, &thumbprint, &id, &update.name, on);
             let state = Value::dword(update.name.as_str(), flags::update(on));
             self.software(format!(r"{CBS}\Packages\{id}\Updates"), state);
+            if update.feature.is_some() {
+                let key = format!(r"{CBS}\Notifications\OptionalFeatures\{}", update.name);
+                self.software(key, Value::dword("Selection", u32::from(on)));
+            }
         }
     }
 
@@ -265,11 +271,14 @@ impl Store<'_> {
         text.push_str("  <deployment xmlns=\"urn:schemas-microsoft-com:asm.v3\" />\r\n");
         for component in &update.components {
             let of_component = identity(&component.name);
-            text.push_str(&format!(
-                "  <dependency discoverable=\"yes\">\r\n    <dependentAssembly dependencyType=\"install\">\r\n      {}\r\n    \
+            add(
+                &mut text,
+                format_args!(
+                    "  <dependency discoverable=\"yes\">\r\n    <dependentAssembly dependencyType=\"install\">\r\n      {}\r\n    \
                  </dependentAssembly>\r\n  </dependency>\r\n",
-                element(&of_component)
-            ));
+                    element(&of_component)
+                ),
+            );
             self.component(component, &of_component, &short, installed, members);
         }
         text.push_str("</assembly>\r\n");
@@ -383,6 +392,10 @@ impl Store<'_> {
     }
 }
 
+fn add(text: &mut String, more: fmt::Arguments<'_>) {
+    text.write_fmt(more).expect("memory takes every text");
+}
+
 fn head(identity: &Identity) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\" standalone=\"yes\"?>\r\n\
@@ -414,31 +427,37 @@ fn component_manifest(component: &Component, identity: &Identity, content: &[u8]
         None => (String::new(), &[][..]),
     };
     let mut text = head(identity);
-    text.push_str(&format!("  <file name=\"{file}\"{destination} sourceName=\"{file}\">\r\n"));
+    add(&mut text, format_args!("  <file name=\"{file}\"{destination} sourceName=\"{file}\">\r\n"));
     for link in links {
-        text.push_str(&format!("    <link destination=\"{}{file}\" />\r\n", link.macro_path));
+        add(&mut text, format_args!("    <link destination=\"{}{file}\" />\r\n", link.macro_path));
     }
-    text.push_str(&format!(
-        "    <asmv2:hash xmlns:asmv2=\"urn:schemas-microsoft-com:asm.v2\" xmlns:dsig=\"http://www.w3.org/2000/09/xmldsig#\">\r\n      \
+    add(
+        &mut text,
+        format_args!(
+            "    <asmv2:hash xmlns:asmv2=\"urn:schemas-microsoft-com:asm.v2\" xmlns:dsig=\"http://www.w3.org/2000/09/xmldsig#\">\r\n      \
          <dsig:Transforms>\r\n        \
          <dsig:Transform Algorithm=\"urn:schemas-microsoft-com:HashTransforms.Identity\" />\r\n      \
          </dsig:Transforms>\r\n      \
          <dsig:DigestMethod Algorithm=\"http://www.w3.org/2000/09/xmldsig#sha256\" />\r\n      \
          <dsig:DigestValue>{}</dsig:DigestValue>\r\n    \
          </asmv2:hash>\r\n  </file>\r\n{}</assembly>\r\n",
-        base64(&Sha256::digest(content)),
-        component.more
-    ));
+            base64(&Sha256::digest(content)),
+            component.more
+        ),
+    );
     text
 }
 
 fn mum(package: &Package, of_package: &Identity) -> String {
     let mut text = head(of_package);
     let identifier = &package.name;
-    text.push_str(&format!(
-        "  <package identifier=\"{identifier}\" releaseType=\"{}\">\r\n",
-        package.release
-    ));
+    add(
+        &mut text,
+        format_args!(
+            "  <package identifier=\"{identifier}\" releaseType=\"{}\">\r\n",
+            package.release
+        ),
+    );
     for update in &package.updates {
         let shown = match update.feature {
             Some((shown, ..)) => {
@@ -446,33 +465,45 @@ fn mum(package: &Package, of_package: &Identity) -> String {
             }
             None => String::new(),
         };
-        text.push_str(&format!("    <update name=\"{}\"{shown}>\r\n", update.name));
+        add(&mut text, format_args!("    <update name=\"{}\"{shown}>\r\n", update.name));
         if let Some((_, on, parent)) = update.feature {
-            text.push_str(&format!(
-                "      <selectable disposition=\"staged\">\r\n        <detectNone default=\"{on}\" />\r\n      </selectable>\r\n"
-            ));
+            add(
+                &mut text,
+                format_args!(
+                    "      <selectable disposition=\"staged\">\r\n        <detectNone default=\"{on}\" />\r\n      </selectable>\r\n"
+                ),
+            );
             if let Some(parent) = parent {
-                text.push_str(&format!(
-                    "      <applicable disposition=\"staged\">\r\n        <detectUpdate>\r\n          <update name=\"{parent}\" />\r\n        \
+                add(
+                    &mut text,
+                    format_args!(
+                        "      <applicable disposition=\"staged\">\r\n        <detectUpdate>\r\n          <update name=\"{parent}\" />\r\n        \
                      </detectUpdate>\r\n      </applicable>\r\n"
-                ));
+                    ),
+                );
             }
         }
         for brought in &package.brings {
             let brought = Identity { version_scope: None, ..brought.clone() };
-            text.push_str(&format!(
-                "      <package contained=\"false\" integrate=\"hidden\">\r\n        {}\r\n      </package>\r\n",
-                element(&brought)
-            ));
+            add(
+                &mut text,
+                format_args!(
+                    "      <package contained=\"false\" integrate=\"hidden\">\r\n        {}\r\n      </package>\r\n",
+                    element(&brought)
+                ),
+            );
         }
         let deployment = match update.name.strip_prefix("Microsoft-Windows-") {
             Some(_) => format!("{}-Deployment", update.name),
             None => format!("Microsoft-Windows-{}-Deployment", update.name),
         };
-        text.push_str(&format!(
-            "      <component>\r\n        {}\r\n      </component>\r\n    </update>\r\n",
-            element(&identity(&deployment))
-        ));
+        add(
+            &mut text,
+            format_args!(
+                "      <component>\r\n        {}\r\n      </component>\r\n    </update>\r\n",
+                element(&identity(&deployment))
+            ),
+        );
     }
     text.push_str("  </package>\r\n</assembly>\r\n");
     text

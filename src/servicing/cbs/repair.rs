@@ -100,10 +100,9 @@ pub fn repair(
             done.lost.push(finding);
         }
     }
-    if done.repaired.iter().any(|finding| finding.what == What::Registry) {
-        if image.has_hive(HiveId::Components) {
-            marks::drop_index(image)?;
-        }
+    let registry = done.repaired.iter().any(|finding| finding.what == What::Registry);
+    if registry && image.has_hive(HiveId::Components) {
+        marks::drop_index(image)?;
     }
     Ok(done)
 }

@@ -1,6 +1,6 @@
 //! Reading many contents on all threads, each once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -14,10 +14,11 @@ use crate::{
     image::{BlobLocation, BlobRef, Image, ImageError, Watch},
 };
 
-use std::sync::Arc;
-
 /// Contents that are given out to the threads at a time; progress and cancellation are looked at between.
 const AT_ONCE: usize = 256;
+
+/// Where content lies in a WIM, if it does, and the content.
+type Placed = (Option<(Arc<Wim>, Blob)>, BlobRef);
 
 /// The digests of content, and how it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub(super) fn each<T: Send>(
     watch: Watch<'_>,
     work: &(dyn Fn(&BlobRef) -> T + Sync),
 ) -> Result<BTreeMap<BlobRef, T>, ImageError> {
-    let mut placed: Vec<(Option<(Arc<Wim>, Blob)>, BlobRef)> = contents
+    let mut placed: Vec<Placed> = contents
         .into_iter()
         .map(|content| match image.location(&content) {
             Some(BlobLocation::Base(wim, blob)) => (Some((wim, blob)), content),
@@ -114,7 +115,7 @@ pub(super) fn each<T: Send>(
 }
 
 /// Has what is solid of the first of these decoded once, for all of them; how many are ready, at least one.
-fn prepare(contents: &[(Option<(Arc<Wim>, Blob)>, BlobRef)]) -> usize {
+fn prepare(contents: &[Placed]) -> usize {
     let Some((Some((wim, _)), _)) = contents.first() else {
         let not_in_wim = contents.iter().take_while(|(location, _)| location.is_none()).count();
         return not_in_wim.max(1);

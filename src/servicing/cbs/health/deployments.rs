@@ -16,6 +16,9 @@ use super::{
     report::{HealthReport, Mend, What},
 };
 
+/// States of packages, by id in lower case.
+type States = BTreeMap<String, PackageState>;
+
 /// Checks the deployments; `mums` are the sound packages by id in lower case.
 pub(super) fn check(
     registry: &Registry,
@@ -24,6 +27,11 @@ pub(super) fn check(
     mums: &BTreeMap<String, Mum>,
     report: &mut HealthReport,
 ) {
+    let states: States = registry
+        .packages
+        .iter()
+        .filter_map(|(id, number)| Some((id.to_lowercase(), PackageState::of_number((*number)?))))
+        .collect();
     let staging_is_known = registry.deployments.values().any(|key| !key.staged.is_empty());
     for (short, key) in &registry.deployments {
         let path = layout::deployments().join(&Name::from(key.name.as_str()));
@@ -58,7 +66,7 @@ pub(super) fn check(
         }
         catalog(key, &path, registry, catalogs, report);
         if staging_is_known {
-            references(key, &path, registry, mums, report);
+            references(key, &path, &states, mums, report);
         }
     }
 }
@@ -97,7 +105,7 @@ fn catalog(
 fn references(
     key: &DeploymentKey,
     path: &RegistryPath,
-    registry: &Registry,
+    states: &States,
     mums: &BTreeMap<String, Mum>,
     report: &mut HealthReport,
 ) {
@@ -117,13 +125,11 @@ fn references(
         }
         let Some((package, update)) = reference else { continue };
         let id = package.to_lowercase();
-        let state = registry.packages.iter().find(|(known, _)| known.eq_ignore_ascii_case(&id));
-        let state = state.and_then(|(_, number)| *number).map(PackageState::of_number);
         let update = mums
             .get(&id)
             .and_then(|mum| mum.updates.iter().find(|it| it.name.eq_ignore_ascii_case(update)));
         let always = update.is_some_and(|it| it.selectable.is_none() && it.applicable.is_empty());
-        if always && state.is_some_and(PackageState::is_installed) {
+        if always && states.get(&id).is_some_and(|state| state.is_installed()) {
             missing("i", name);
         }
     }
