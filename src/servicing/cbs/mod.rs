@@ -17,6 +17,7 @@
 //! - [`inventory`]: what follows from that: features, capabilities, languages, pending work, the servicing stack
 //! - [`health`]: whether that is sound; [`repair`]: putting it right
 //! - [`relations`]: what packages say of one another, for their order
+//! - [`survey`]: what stands against a source by itself
 //! - [`dism`]: what DISM would be told; `first_boot`: what waits for the first boot
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
@@ -55,6 +56,7 @@ pub mod source;
 pub mod spec;
 mod stage;
 pub mod store;
+pub mod survey;
 mod wim;
 mod winners;
 mod work;
