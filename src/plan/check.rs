@@ -43,6 +43,27 @@ struct Checked {
     warnings: Vec<Problem>,
 }
 
+/// Compares the image with what the recipe expects of it.
+///
+/// # Errors
+/// When it is another one ([`PlanError::Refused`]), or cannot be read.
+pub(super) fn expectations(
+    recipe: &Recipe,
+    base: &PlannedBase,
+    image: &mut LazyImage<'_>,
+) -> Result<(), PlanError> {
+    if recipe.base.expect == Expect::default() {
+        return Ok(());
+    }
+    let facts = image.facts().map_err(|error| facts_error(recipe, error))?;
+    // What cannot be read is not "not known": the image may well be the expected one.
+    if let Some(warning) = facts.warnings.first() {
+        return Err(damaged_base(recipe, &io::Error::other(warning.clone())));
+    }
+    base_image::check_expectations(&recipe.base, &facts, base.wim.xml(), base.index)
+        .map_err(PlanError::Refused)
+}
+
 /// Asks every operation whether it suits the image as the steps before it leave it, and whether its inputs are what they must be. What is odd is
 /// returned, and each step is told whether it leaves something to the first boot.
 ///
@@ -53,7 +74,6 @@ struct Checked {
 /// All problems at once: [`PlanError::Inputs`] for inputs that are no good by themselves, [`PlanError::Refused`] for what does not suit the image.
 pub(super) fn steps(
     recipe: &Recipe,
-    base: &PlannedBase,
     steps: &mut [Step],
     inputs: &ResolvedInputs,
     packages: Packages,
@@ -61,23 +81,17 @@ pub(super) fn steps(
     store: &Store,
     options: &Options<'_>,
 ) -> Result<Vec<Finding>, PlanError> {
-    if recipe.base.expect != Expect::default() {
-        let facts = image.facts().map_err(|error| facts_error(recipe, error))?;
-        // What cannot be read is not "not known": the image may well be the expected one.
-        if let Some(warning) = facts.warnings.first() {
-            return Err(damaged_base(recipe, &io::Error::other(warning.clone())));
-        }
-        base_image::check_expectations(&recipe.base, &facts, base.wim.xml(), base.index)
-            .map_err(PlanError::Refused)?;
-    }
     if options.unchecked {
         return Ok(Vec::new());
     }
     let fresh = options.no_cache || options.control.rehash;
     let version = env!("CARGO_PKG_VERSION").as_bytes();
+    // What the image before a step depends on: the base, and every step before it that is rehearsed.
+    let mut before = image.identity();
     let mut rehearsal = Rehearsal {
         recipe,
         inputs,
+        store: (!fresh).then_some(store),
         image,
         prepared: packages.prepared,
         pending: Vec::new(),
@@ -85,8 +99,6 @@ pub(super) fn steps(
         failed: BTreeSet::new(),
         findings: Gathered::default(),
     };
-    // What the image before a step depends on: the base, and every step before it that is rehearsed.
-    let mut before = base.identity;
     for place in 0..steps.len() {
         let prepared_key = steps[place].parts.prepared_key();
         let key = key::key("transom check 4", &[&before.0, &prepared_key.0, version]);
@@ -103,7 +115,8 @@ pub(super) fn steps(
             for warning in known.warnings {
                 rehearsal.findings.add(&steps[place], warning);
             }
-            if is_rehearsed {
+            // What waits for the first boot changes nothing that another step looks at.
+            if is_rehearsed && !known.deferred {
                 rehearsal.pending.push(place);
             }
             continue;
@@ -123,6 +136,12 @@ fn facts_error(recipe: &Recipe, error: FactsError) -> PlanError {
         FactsError::Store(error) => PlanError::Store(error),
         FactsError::Image(error) => damaged_base(recipe, &error),
     }
+}
+
+/// Of what a build remembers of a prepared step: what is wanted here.
+#[derive(serde::Deserialize)]
+struct Built {
+    prepared: Prepared,
 }
 
 /// What the steps are told.
@@ -154,6 +173,8 @@ impl Gathered {
 struct Rehearsal<'a, 'b> {
     recipe: &'a Recipe,
     inputs: &'a ResolvedInputs,
+    /// Where a build may have left what it prepared; `None` when that is not believed.
+    store: Option<&'a Store>,
     image: &'a mut LazyImage<'b>,
     /// What was prepared already, by the entry's place in the recipe.
     prepared: BTreeMap<usize, Prepared>,
@@ -220,10 +241,18 @@ impl Rehearsal<'_, '_> {
         Ok((!refused).then_some((checked, facts.warnings.is_empty())))
     }
 
-    /// What the step's inputs hold: as it was prepared for its relations, else anew.
+    /// What the step's inputs hold: as it was prepared for its relations or by a build, else anew.
     fn prepare(&mut self, step: &Step) -> Result<Prepared, ServicingError> {
-        match self.prepared.remove(&(step.listed - 1)) {
-            Some(prepared) => Ok(prepared),
+        if let Some(prepared) = self.prepared.remove(&(step.listed - 1)) {
+            return Ok(prepared);
+        }
+        let built = self.store.filter(|_| step.operation.is_rehearsed()).and_then(|store| {
+            let key = step.parts.prepared_key();
+            // Whatever is wrong with the record, the inputs are there.
+            store.json::<Built>(RecordKind::Prepared, &key).ok().flatten()
+        });
+        match built {
+            Some(built) => Ok(built.prepared),
             None => prepare(&step.operation, self.inputs),
         }
     }

@@ -102,6 +102,7 @@ fn attempt(
     let fresh = options.no_cache || options.control.rehash;
     let mut image =
         LazyImage::new(&base.wim, base.index, base.identity, &options.limits, store, fresh);
+    check::expectations(recipe, &base, &mut image)?;
     let packages = packages::look(recipe, &inputs, &mut image, store, options)?;
     Findings::check(packages.contradictions(&recipe.entries)).map_err(PlanError::Refused)?;
     let mut warnings = packages.warnings(&recipe.entries);
@@ -109,7 +110,7 @@ fn attempt(
     let mut steps = order_steps(&recipe.entries, &vertices, &inputs)?;
     let identities = packages.identities(&recipe.entries);
     warnings.extend(check::steps(
-        recipe, &base, &mut steps, &inputs, packages, &mut image, store, options,
+        recipe, &mut steps, &inputs, packages, &mut image, store, options,
     )?);
     warnings.extend(output::warnings(recipe, &output));
     let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);

@@ -41,6 +41,8 @@ pub struct Packages {
     pub prepared: BTreeMap<usize, Prepared>,
     /// What the base image has; empty when the recipe has no packages.
     pub inventory: Inventory,
+    /// Sources that say nothing, of a plan that another tool will do: their steps stand where the recipe's section puts them.
+    pub unread: Vec<Finding>,
 }
 
 /// The parts of an entry's key.
@@ -87,7 +89,11 @@ pub(super) fn look(
             }
         }
     }
-    Findings::check(unusable).map_err(PlanError::Inputs)?;
+    if options.unchecked {
+        packages.unread = unusable;
+    } else {
+        Findings::check(unusable).map_err(PlanError::Inputs)?;
+    }
     packages.inventory = inventory(recipe, image, store, fresh)?;
     Ok(packages)
 }
@@ -293,7 +299,7 @@ impl Packages {
         })
     }
 
-    /// What is odd: two versions of one package.
+    /// What is odd: sources that could not be read, two versions of one package.
     #[must_use]
     pub fn warnings(&self, entries: &[Entry]) -> Vec<Finding> {
         let odd = |(older, id, (newer, newer_id)): (usize, &Identity, (usize, &Identity))| {
@@ -309,7 +315,7 @@ impl Packages {
             )
             .and(&entries[older].origin, "the older one")
         };
-        self.versions().map(odd).collect()
+        self.unread.iter().cloned().chain(self.versions().map(odd)).collect()
     }
 
     /// What cannot be: entries that contradict one another, and languages that come too late.

@@ -526,7 +526,10 @@ static WHEN_NOT_NATIVE: Shape = Shape::Choice {
     words: &[
         word("refuse", "refuse the build"),
         word("first-boot", "let Windows install it at the first boot"),
-        word("dism", "let DISM install it, on a Windows host"),
+        word(
+            "dism",
+            "let DISM install it, on a Windows host: this version does not call it and refuses the build by name; `transom plan --as dism` prints the commands",
+        ),
     ],
     other: None,
 };

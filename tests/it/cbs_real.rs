@@ -25,7 +25,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 }
 
 fn read(path: &Path) -> Vec<u8> {
-    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    fs_err::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn manifest(path: &Path) -> Manifest {
@@ -169,8 +169,11 @@ fn components_of_windows_11_have_their_names() {
     }
 }
 
-/// The keys and binary or text values of an export: last name of the key, value name, data.
-fn exported(path: &Path) -> Vec<(String, Vec<(String, Vec<u8>)>)> {
+/// A value's name and data.
+type Exported = (String, Vec<u8>);
+
+/// The keys of an export: the last name of each, and its values.
+fn exported(path: &Path) -> Vec<(String, Vec<Exported>)> {
     let entries =
         reg_text::parse(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let values = |entry: &RegEntry| match &entry.action {

@@ -201,9 +201,6 @@ impl Package {
 
 /// `selectable` of a feature that is off when nobody chose.
 pub(crate) const OFF: &str = "<selectable disposition=\"staged\"><detectNone default=\"false\"/></selectable>";
-/// `selectable` of a feature that is on when nobody chose.
-pub(crate) const ON: &str = "<selectable disposition=\"staged\"><detectNone default=\"true\"/></selectable>";
-
 /// `applicable` with another update.
 pub(crate) fn applicable(update: &str) -> String {
     format!("<applicable disposition=\"detect\"><detectUpdate><update name=\"{update}\"/></detectUpdate></applicable>")
@@ -267,7 +264,7 @@ pub(crate) fn image(folder: &Path, store: &Arc<MemoryStore>) -> Image {
     let foundation = foundation();
     let mum = format!(r"\Windows\servicing\Packages\{}.mum", foundation.id());
     image.put_bytes(&path(&mum), foundation.text().into_bytes(), &NewNode::default()).unwrap();
-    for place in [r"\Windows\WinSxS\Manifests", r"\Windows\WinSxS\Catalogs", r"\Windows\System32\CatRoot", r"\Windows\Fonts", r"\Windows\SysWOW64"] {
+    for place in [r"\Windows\WinSxS\Manifests", r"\Windows\WinSxS\Catalogs", r"\Windows\System32\CatRoot", r"\Windows\Fonts", r"\Windows\SysWOW64", r"\ProgramData"] {
         image.make_directory(&path(place), &NewNode::default()).unwrap();
     }
     let catroot = r"\Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";

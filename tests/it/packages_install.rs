@@ -242,7 +242,7 @@ fn a_package_is_staged_and_in_force() {
     assert_eq!(bench.text(r"HKCU\Software\Transom\Tool", "User").unwrap(), "new");
     let security = bench.image.key_security(&RegistryPath::parse(key).unwrap()).unwrap().unwrap();
     let security = transom::format::security::SecurityDescriptor::parse(&security).unwrap();
-    assert_eq!(transom::format::security::to_sddl(&security), "O:SYG:SYD:P(A;CI;KA;;;SY)(A;CI;KR;;;BU)");
+    assert_eq!(transom::format::security::to_sddl(&security), "O:SYG:SYD:P(A;CI;0xf003f;;;SY)(A;CI;0x20019;;;BU)");
     // The store's own keys.
     assert_eq!(bench.state_of(&tool), Some(0x70));
     let (family, base) = (component.identity.winners_key_form(), format!(r"{WINNERS}\{}", component.identity.winners_key_form()));
@@ -612,7 +612,7 @@ fn what_was_changed_is_refused_with_both_hashes() {
     let refused = bench.refused(&unsigned, &with("nothing", None));
     assert!(refused.contains("nobody vouches for it (unsigned)"), "{refused}");
     let missing = bench.refused(&package("tool"), &with("update.mum", None));
-    assert!(missing.contains("holds no package"), "{missing}");
+    assert!(missing.contains("there is no package in it"), "{missing}");
 }
 
 #[test]
@@ -631,6 +631,30 @@ fn what_is_not_understood_is_refused_by_name_and_nothing_is_touched() {
     }
     assert!(bench.run(&package("odd"), &inputs).is_err());
     assert_eq!(before, bench.state());
+}
+
+#[test]
+fn what_cannot_be_done_waits_for_the_first_boot() {
+    let mut bench = Bench::new();
+    let odd = Component::new("Transom-Odd", VERSION).with("<taskScheduler/>");
+    let deployment = Component::deployment("Transom-Odd-Deployment", VERSION, "neutral", &[&odd]);
+    let odd_package =
+        Package::new("Transom-Odd-Package", VERSION).update("U", "", &deployment);
+    let inputs = inputs(&[("odd", files(&[&odd_package], &[&odd, &deployment]))]);
+    let later = Operation::Package(PackageSpec {
+        subject: PackageSubject::Package("odd".to_owned()),
+        action: PackageAction::Present {
+            source: Some(InputId("odd".to_owned())),
+            allow_unsigned: true,
+            when_not_native: WhenNotNative::FirstBoot,
+        },
+    });
+    let problems = bench.problems(&later, &inputs);
+    assert!(problems.iter().all(|problem| problem.warning), "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.cause.contains("left to the first boot")), "{problems:?}");
+    bench.done(&later, &inputs);
+    assert!(bench.has(r"\Windows\Setup\Scripts\transom-packages\package-odd\update.mum"));
+    assert_eq!(bench.state_of(&odd_package), None);
 }
 
 #[test]

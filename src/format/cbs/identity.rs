@@ -401,7 +401,7 @@ mod tests {
         let back = Identity::of_package_id(id).unwrap();
         assert!(back.is_same_family(&package));
         assert_eq!(back.package_id(), id);
-        let mut german = back.clone();
+        let mut german = back;
         german.language = "de-DE".to_owned();
         assert!(!german.is_same_family(&package));
         let again = Identity::of_identity_text(&package.identity_text()).unwrap();

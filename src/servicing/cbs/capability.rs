@@ -50,14 +50,16 @@ pub(super) enum Role {
 
 /// What the package is to the capability; `None`: nothing.
 pub(super) fn role(wanted: &CapabilityIdentity, mum: &Mum) -> Option<Role> {
-    mum.capabilities.iter().find(|declared| is_same(wanted, &declared.identity)).and_then(|declared| {
-        let same_language = wanted.language.eq_ignore_ascii_case(&declared.identity.language);
-        if declared.satellite_of.is_empty() {
-            return same_language.then_some(Role::Main);
-        }
-        let main = same_language && !wanted.language.is_empty();
-        Some(if main { Role::Main } else { Role::Satellite })
-    })
+    mum.capabilities.iter().find(|declared| is_same(wanted, &declared.identity)).and_then(
+        |declared| {
+            let same_language = wanted.language.eq_ignore_ascii_case(&declared.identity.language);
+            if declared.satellite_of.is_empty() {
+                return same_language.then_some(Role::Main);
+            }
+            let main = same_language && !wanted.language.is_empty();
+            Some(if main { Role::Main } else { Role::Satellite })
+        },
+    )
 }
 
 #[cfg(test)]

@@ -84,7 +84,10 @@ const TABLE: &[(&str, Class)] = &[
         "registryKeys/registryKey/overridable/**",
         Class::Harmless("it says which values a maker of computers may change"),
     ),
-    ("trustInfo/security/accessControl/securityDescriptorDefinitions/securityDescriptorDefinition/@description", TEXT),
+    (
+        "trustInfo/security/accessControl/securityDescriptorDefinitions/securityDescriptorDefinition/@description",
+        TEXT,
+    ),
     ("trustInfo/security/requestedPrivileges", LOADER),
     ("trustInfo/security/requestedPrivileges/**", LOADER),
     ("dependency/dependentAssembly/assemblyIdentity/@buildType", BUILD),
@@ -100,9 +103,7 @@ pub fn class_of(path: &str) -> Class {
         let names: Vec<&str> = pattern.split('/').collect();
         let same = |(one, other): (&&str, &&str)| *one == "*" || one.eq_ignore_ascii_case(other);
         match names.split_last() {
-            Some((&"**", head)) => {
-                parts.len() > head.len() && head.iter().zip(&parts).all(same)
-            }
+            Some((&"**", head)) => parts.len() > head.len() && head.iter().zip(&parts).all(same),
             _ => names.len() == parts.len() && names.iter().zip(&parts).all(same),
         }
     };
@@ -154,7 +155,8 @@ fn language_pack(element: &Element) -> Option<UnknownElement> {
     };
     element.children.iter().find_map(|child| match child.name.as_str() {
         "sequence" => {
-            let full = child.attribute("type").is_some_and(|kind| kind.eq_ignore_ascii_case("full"));
+            let full =
+                child.attribute("type").is_some_and(|kind| kind.eq_ignore_ascii_case("full"));
             if full { None } else { unknown(child, "only full languages are done") }
         }
         "bilingualComponents" if child.children.is_empty() => None,

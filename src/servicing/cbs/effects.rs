@@ -212,7 +212,9 @@ fn file_effects(
     for link in &file.links {
         places.push(macros.path(link)?);
     }
-    effects.links.extend(places.into_iter().map(|path| LinkEffect { path, stored: stored.clone() }));
+    effects
+        .links
+        .extend(places.into_iter().map(|path| LinkEffect { path, stored: stored.clone() }));
     Ok(())
 }
 

@@ -122,8 +122,7 @@ fn all(world: &World<'_>) -> BTreeMap<String, String> {
 }
 
 /// Features that a feature needs.
-fn needs(feature: &str, mum: &Mum, world: &World<'_>) -> Vec<String> {
-    let known = all(world);
+fn needs(feature: &str, mum: &Mum, known: &BTreeMap<String, String>) -> Vec<String> {
     let update = mum.updates.iter().find(|update| update.name.eq_ignore_ascii_case(feature));
     update
         .into_iter()
@@ -141,6 +140,7 @@ pub(super) fn work(
     work: &mut Work,
     findings: &mut Findings,
 ) -> Result<(), ServicingError> {
+    world.read_mums()?;
     // A source may bring the package of the feature itself.
     let from_source = world.folders.iter().flat_map(|folder| &folder.packages).find(|mum| {
         mum.updates.iter().any(|update| {
@@ -210,11 +210,12 @@ fn switch_on(
     let mut order: Vec<(String, String)> = Vec::new();
     let mut queue = vec![(spec.name.clone(), id.to_owned(), mum.clone())];
     let mut off = BTreeSet::new();
+    let known = all(world);
     while let Some((feature, package, mum)) = queue.pop() {
         if order.iter().any(|(known, _)| known.eq_ignore_ascii_case(&feature)) {
             continue;
         }
-        for needed in needs(&feature, &mum, world) {
+        for needed in needs(&feature, &mum, &known) {
             if is_on_anywhere(&needed, world)? {
                 continue;
             }
@@ -404,12 +405,15 @@ fn brought_by_others(
 
 /// Features that are on and need this one.
 fn dependants(name: &str, world: &mut World<'_>) -> Result<Vec<String>, ServicingError> {
+    let known = all(world);
     let mut found = Vec::new();
-    for (feature, package) in all(world) {
-        let Some(mum) = world.installed.get(&package.to_lowercase()).and_then(|known| known.mum.clone()) else { continue };
-        let needs_it = needs(&feature, &mum, world).iter().any(|needed| needed.eq_ignore_ascii_case(name));
-        if needs_it && is_on_anywhere(&feature, world)? {
-            found.push(feature);
+    for (feature, package) in &known {
+        let mum = world.installed.get(&package.to_lowercase()).and_then(|known| known.mum.as_ref());
+        let needed = mum.map(|mum| needs(feature, mum, &known)).unwrap_or_default();
+        if needed.iter().any(|needed| needed.eq_ignore_ascii_case(name))
+            && is_on_anywhere(feature, world)?
+        {
+            found.push(feature.clone());
         }
     }
     Ok(found)

@@ -28,15 +28,25 @@ pub(super) fn install(
     for package in chosen {
         let mut unknown: Vec<(String, UnknownElement)> = Vec::new();
         if let Some((folder, place)) = package.origin
-            && !world.installed.get(&package.id.to_lowercase()).is_some_and(|known| known.state.is_staged())
+            && !world
+                .installed
+                .get(&package.id.to_lowercase())
+                .is_some_and(|known| known.state.is_staged())
         {
             work.packages_in.push((package.id.clone(), folder, place));
         }
         for update in &package.updates {
             for identity in &update.deployments {
                 let Some(form) = world.find(identity) else {
-                    let cause = format!("the deployment {} {} of its update {} is neither in the source nor in the image (0x800f0831)", identity.name, identity.version, update.name);
-                    findings.problems.push(Problem::error(&package.id, cause, "get the complete package"));
+                    let cause = format!(
+                        "the deployment {} {} of its update {} is neither in the source nor in the image (0x800f0831)",
+                        identity.name, identity.version, update.name
+                    );
+                    findings.problems.push(Problem::error(
+                        &package.id,
+                        cause,
+                        "get the complete package",
+                    ));
                     continue;
                 };
                 let Some(manifest) = world.manifest(&form)? else { continue };
@@ -64,7 +74,11 @@ pub(super) fn install(
                     key_form: form,
                     package: package.id.clone(),
                     update: update.name.clone(),
-                    goal: if update.goal == Goal::Installed { Mark::Installed } else { Mark::Staged },
+                    goal: if update.goal == Goal::Installed {
+                        Mark::Installed
+                    } else {
+                        Mark::Staged
+                    },
                     components,
                 });
             }
@@ -118,7 +132,9 @@ fn take_in(
                 1 => String::new(),
                 count => format!(" and {} more", count - 1),
             };
-            let cause = format!("the file {first}{more} of {form} is neither in the source nor in the image (0x800f081f)");
+            let cause = format!(
+                "the file {first}{more} of {form} is neither in the source nor in the image (0x800f081f)"
+            );
             let help = if there {
                 "its payload was removed from the image: give the source of the feature or package in the recipe"
             } else {
@@ -142,7 +158,8 @@ fn catalog_of(form: &str, package: &Chosen, world: &World<'_>) -> Option<String>
     let (place, _) = folder.manifests.get(form)?;
     let vouching = &folder.prepared.manifests[*place].catalogs;
     let own = package.origin.map(|(_, place)| place).filter(|place| vouching.contains(place));
-    let catalog = own.or_else(|| vouching.first().copied()).or(package.origin.map(|(_, place)| place))?;
+    let catalog =
+        own.or_else(|| vouching.first().copied()).or(package.origin.map(|(_, place)| place))?;
     folder.prepared.packages.get(catalog)?.catalog.as_deref().map(stage::catalog_name)
 }
 
@@ -181,7 +198,11 @@ fn change_of(package: &Chosen, world: &World<'_>) -> PackageChange {
         state,
         hidden: package.hidden,
         owners,
-        updates: package.updates.iter().map(|update| (update.name.clone(), installed(update))).collect(),
+        updates: package
+            .updates
+            .iter()
+            .map(|update| (update.name.clone(), installed(update)))
+            .collect(),
         features: package
             .updates
             .iter()

@@ -93,21 +93,7 @@ pub fn features(
 ) -> Result<Vec<InstalledFeature>, ImageError> {
     let states: BTreeMap<String, PackageState> =
         packages.iter().map(|package| (package.id.to_lowercase(), package.state)).collect();
-    let mut chosen: BTreeMap<String, (&InstalledPackage, &Mum, &Update)> = BTreeMap::new();
-    for package in packages.iter().filter(|package| package.state != PackageState::Absent) {
-        let Some(mum) = &package.mum else { continue };
-        for feature in mum.features() {
-            let place =
-                chosen.entry(feature.name.to_lowercase()).or_insert((package, mum, feature));
-            let rank = |package: &InstalledPackage| {
-                let state = package.state;
-                (state.is_installed(), state.is_staged(), package.identity.version)
-            };
-            if rank(package) > rank(place.0) {
-                *place = (package, mum, feature);
-            }
-        }
-    }
+    let chosen = chosen(packages);
     let mut found = Vec::new();
     for (package, mum, feature) in chosen.values() {
         let key =
@@ -123,26 +109,21 @@ pub fn features(
         if status == FeatureStatus::Disabled && !payload_is_there(feature, &states) {
             status = FeatureStatus::Removed;
         }
+        let is_known = |name: &&str| chosen.contains_key(&name.to_lowercase());
+        let mine = |update: &&Update| {
+            update.selectable.is_none()
+                && needed(update).any(|name| name.eq_ignore_ascii_case(&feature.name))
+        };
+        let parts = mum.updates.iter().filter(mine).map(|update| update.name.clone());
         found.push(InstalledFeature {
             name: feature.name.clone(),
             package: package.id.clone(),
             status,
             display_name: feature.display_name.clone(),
             description: feature.description.clone(),
-            parents: needed(feature)
-                .filter(|name| chosen.contains_key(&name.to_lowercase()))
-                .map(str::to_owned)
-                .collect(),
+            parents: needed(feature).filter(is_known).map(str::to_owned).collect(),
             dependants: Vec::new(),
-            parts: mum
-                .updates
-                .iter()
-                .filter(|update| update.selectable.is_none())
-                .filter(|update| {
-                    needed(update).any(|name| name.eq_ignore_ascii_case(&feature.name))
-                })
-                .map(|update| update.name.clone())
-                .collect(),
+            parts: parts.collect(),
             restart: feature.restart.clone().or_else(|| mum.restart.clone()),
             default,
         });
@@ -157,6 +138,26 @@ pub fn features(
         feature.dependants = mine.map(|(_, name)| name.clone()).collect();
     }
     Ok(found)
+}
+
+/// Every feature once, by name in lower case: that of the newest of the installed versions of its package, else of the staged ones.
+fn chosen(packages: &[InstalledPackage]) -> BTreeMap<String, (&InstalledPackage, &Mum, &Update)> {
+    let rank = |package: &InstalledPackage| {
+        let state = package.state;
+        (state.is_installed(), state.is_staged(), package.identity.version)
+    };
+    let mut chosen = BTreeMap::new();
+    for package in packages.iter().filter(|package| package.state != PackageState::Absent) {
+        let Some(mum) = &package.mum else { continue };
+        for feature in mum.features() {
+            let name = feature.name.to_lowercase();
+            let place = chosen.entry(name).or_insert((package, mum, feature));
+            if rank(package) > rank(place.0) {
+                *place = (package, mum, feature);
+            }
+        }
+    }
+    chosen
 }
 
 /// The names of updates that an update needs: those of `applicable/detectUpdate`.
@@ -434,8 +435,26 @@ pub fn pending(
     image: &mut Image,
 ) -> Result<Vec<PendingWork>, ImageError> {
     let mut found = Vec::new();
-    let mut note =
-        |place: String, what: &str| found.push(PendingWork { place, what: what.to_owned() });
+    pending_in_image(image, &mut |place, what| {
+        found.push(PendingWork { place, what: what.to_owned() });
+    })?;
+    for package in packages {
+        let what = match package.state {
+            PackageState::InstallPending => "will be installed by the next start of Windows",
+            PackageState::UninstallPending => "will be removed by the next start of Windows",
+            PackageState::PartiallyInstalled => "is installed in part",
+            _ => continue,
+        };
+        found.push(PendingWork { place: package.id.clone(), what: what.to_owned() });
+    }
+    Ok(found)
+}
+
+/// What files and keys say of pending work.
+fn pending_in_image(
+    image: &mut Image,
+    note: &mut dyn FnMut(String, &str),
+) -> Result<(), ImageError> {
     for (file, what) in [
         ("pending.xml", "operations that the next start of Windows will do"),
         ("reboot.xml", "operations that wait for a restart"),
@@ -484,19 +503,7 @@ pub fn pending(
             );
         }
     }
-    for package in packages {
-        match package.state {
-            PackageState::InstallPending => {
-                note(package.id.clone(), "will be installed by the next start of Windows")
-            }
-            PackageState::UninstallPending => {
-                note(package.id.clone(), "will be removed by the next start of Windows")
-            }
-            PackageState::PartiallyInstalled => note(package.id.clone(), "is installed in part"),
-            _ => {}
-        }
-    }
-    Ok(found)
+    Ok(())
 }
 
 /// The servicing stack of an image.

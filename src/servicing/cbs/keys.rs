@@ -13,10 +13,7 @@ use crate::{
     image::{Image, ImageError, RegistryPath},
 };
 
-use super::{
-    capability, flags, layout,
-    store::PackageState,
-};
+use super::{capability, flags, layout, store::PackageState};
 
 /// `InstallClient`.
 const CLIENT: &str = "Transom";
@@ -108,7 +105,11 @@ pub(super) fn mark_removed(feature: &str, image: &mut Image) -> Result<(), Image
 }
 
 /// Sets the state of a package that stays as it is otherwise.
-pub(super) fn set_state(id: &str, state: PackageState, image: &mut Image) -> Result<(), ImageError> {
+pub(super) fn set_state(
+    id: &str,
+    state: PackageState,
+    image: &mut Image,
+) -> Result<(), ImageError> {
     let value = Value::dword("CurrentState", flags::number_of(state));
     image.set_value(&key(&["Packages", id]), &value)
 }

@@ -82,8 +82,7 @@ impl Target {
             Err(error) => return Err(error),
         };
         let system_root = image.system_root();
-        let is_path =
-            |text: &String| matches!(text.as_bytes(), [drive, b':', b'\\', _, ..] if drive.is_ascii_alphabetic());
+        let is_path = |text: &String| matches!(text.as_bytes(), [drive, b':', b'\\', _, ..] if drive.is_ascii_alphabetic());
         let drive = if facts.windows_pe { "X:" } else { "C:" };
         let running_root =
             root.filter(is_path).unwrap_or_else(|| format!(r"{drive}\{system_root}"));
@@ -110,7 +109,8 @@ impl Target {
     /// True when a component of that architecture is a 32-bit one in a 64-bit image.
     #[must_use]
     pub fn redirects(&self, architecture: &str) -> bool {
-        self.is_64_bit() && ["x86", "wow64"].iter().any(|other| architecture.eq_ignore_ascii_case(other))
+        self.is_64_bit()
+            && ["x86", "wow64"].iter().any(|other| architecture.eq_ignore_ascii_case(other))
     }
 
     /// Folders that macros name: they stay when they become empty.
@@ -123,7 +123,8 @@ impl Target {
     }
 
     fn names(&self, folder: &str) -> Vec<Name> {
-        let name = |name: &str| if name == "@" { self.system_root.clone() } else { Name::from(name) };
+        let name =
+            |name: &str| if name == "@" { self.system_root.clone() } else { Name::from(name) };
         folder.split('\\').filter(|name| !name.is_empty()).map(name).collect()
     }
 }
@@ -142,7 +143,8 @@ impl<'a> Macros<'a> {
 
     /// A destination: the place in the image.
     pub(super) fn path(&self, text: &str) -> Result<NtPath, String> {
-        let Some((name, rest)) = text.strip_prefix("$(").and_then(|rest| rest.split_once(')')) else {
+        let Some((name, rest)) = text.strip_prefix("$(").and_then(|rest| rest.split_once(')'))
+        else {
             return Err(format!("the place `{text}` does not begin with a macro"));
         };
         let mut names = self.target.names(self.runtime(name)?);
@@ -178,7 +180,8 @@ impl<'a> Macros<'a> {
 
     fn in_text(&self, name: &str) -> Result<String, String> {
         let lower = name.to_ascii_lowercase();
-        let string = lower.strip_prefix("string.").or_else(|| lower.strip_prefix("resourcestring."));
+        let string =
+            lower.strip_prefix("string.").or_else(|| lower.strip_prefix("resourcestring."));
         if let Some(id) = string {
             return self.string(name, id);
         }
@@ -196,7 +199,9 @@ impl<'a> Macros<'a> {
     fn string(&self, name: &str, id: &str) -> Result<String, String> {
         let mut tables = self.manifest.strings.values();
         let (Some(table), None) = (tables.next(), tables.next()) else {
-            return Err(format!("the macro `$({name})` and string tables in no or several languages"));
+            return Err(format!(
+                "the macro `$({name})` and string tables in no or several languages"
+            ));
         };
         let found = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(id));
         found
@@ -246,7 +251,8 @@ mod tests {
             registry_keys: Vec::new(),
             security: std::collections::BTreeMap::default(),
             memberships: Vec::new(),
-            strings: [("en-us".to_owned(), [("Name".to_owned(), "The Name".to_owned())].into())].into(),
+            strings: [("en-us".to_owned(), [("Name".to_owned(), "The Name".to_owned())].into())]
+                .into(),
             others: Vec::new(),
         }
     }
@@ -290,14 +296,19 @@ mod tests {
         let (target, manifest) = (target(), manifest("wow64"));
         let macros = Macros::new(&target, &manifest);
         for (text, expanded) in [
-            (r"$(runtime.system32)\x.dll,$(runtime.windows)", r"C:\Windows\SysWOW64\x.dll,C:\Windows"),
+            (
+                r"$(runtime.system32)\x.dll,$(runtime.windows)",
+                r"C:\Windows\SysWOW64\x.dll,C:\Windows",
+            ),
             ("plain $ ( )", "plain $ ( )"),
             ("$(string.name)!", "The Name!"),
             (r"$(runtime.programData)\x", r"C:\ProgramData\x"),
         ] {
             assert_eq!(macros.text(text).unwrap(), expanded);
         }
-        for text in ["$(string.other)", "$(x", "$(@%SystemRoot%\\a.dll,-1)", "$(dependentAssembly.X.path)"] {
+        for text in
+            ["$(string.other)", "$(x", "$(@%SystemRoot%\\a.dll,-1)", "$(dependentAssembly.X.path)"]
+        {
             assert!(macros.text(text).is_err(), "{text}");
         }
     }
@@ -306,7 +317,9 @@ mod tests {
     fn well_known_folders_and_those_above_them_stay() {
         let target = target();
         let known = |text: &str| target.is_well_known(&NtPath::parse(text).unwrap());
-        assert!(known(r"\Windows\SysWOW64") && known(r"\Users") && known(r"\windows\system32\drivers"));
+        assert!(
+            known(r"\Windows\SysWOW64") && known(r"\Users") && known(r"\windows\system32\drivers")
+        );
         assert!(!known(r"\Windows\System32\spp") && !known(r"\Program Files\X"));
     }
 }

@@ -132,7 +132,8 @@ pub(super) fn write_deployment(
     if let Some(catalog) = thumbprint.and_then(|value| value.as_text()) {
         let place = layout::catalogs().join(&Name::from(catalog.as_str()));
         image.delete_value(&place, &mark)?;
-        let used = image.registry_values(&place)?.iter().any(|value| starts_with(&value.name, "c!"));
+        let used =
+            image.registry_values(&place)?.iter().any(|value| starts_with(&value.name, "c!"));
         if !used {
             image.delete_key(&place)?;
             image.remove(&layout::catalog(image, &catalog))?;

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use crate::{
     format::{catalog::Trust, cbs::Mum},
-    image::{Image, ImageFacts},
+    image::{Image, ImageError, ImageFacts},
     servicing::{
         error::{Problem, ServicingError},
-        inputs::{BlobSink, InputId, InputKind, Inputs},
+        inputs::{BlobSink, InputId, Inputs},
         not_native::WhenNotNative,
     },
 };
 
 use super::{
-    PreparedPackages, capability, features, install, languages,
-    prepare::{self, ExpandedFile, ExpandedFolder},
-    remove, report,
+    PreparedPackages, capability, features, first_boot, install, languages, prepare, remove,
+    report,
     resolve::Resolver,
+    source,
     spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject},
     store::PackageState,
     work::{Findings, Transition, Work},
@@ -36,24 +36,25 @@ impl Examined<'_> {
     fn problems(&self, when: WhenNotNative) -> Vec<Problem> {
         let pe = self.world.facts.windows_pe;
         let mut all = self.findings.problems.clone();
-        all.extend(self.findings.not_native.iter().map(|problem| report::by_choice(problem, when, pe)));
+        all.extend(
+            self.findings.not_native.iter().map(|problem| report::by_choice(problem, when, pe)),
+        );
         all.dedup();
         all
     }
 
-    fn apply(mut self, when: WhenNotNative) -> Result<(), ServicingError> {
+    /// Does it, or has `defer` leave it to the first boot.
+    fn apply(
+        mut self,
+        when: WhenNotNative,
+        defer: impl FnOnce(&mut Image) -> Result<(), ImageError>,
+    ) -> Result<(), ServicingError> {
         let refused = self.problems(when).into_iter().find(|problem| !problem.warning);
         if let Some(problem) = refused {
             return Err(ServicingError::refused(self.world.operation, problem));
         }
         if !self.findings.not_native.is_empty() {
-            // FIRST BOOT: `first_boot::defer` is called here once it has landed.
-            let problem = Problem::error(
-                self.world.name,
-                "it has to wait for the first boot, which is not prepared yet",
-                "",
-            );
-            return Err(ServicingError::refused(self.world.operation, problem));
+            return defer(self.world.image).map_err(|error| self.world.failed(error));
         }
         self.work.carry_out(&self.transition, &mut self.world)
     }
@@ -121,11 +122,15 @@ impl PackageSpec {
             }),
             _ => true,
         };
-        let prepared = prepared(self.kind(), source, &wanted, inputs, blobs)?;
+        let prepared =
+            prepared((self.kind(), source, self.when_not_native()), &wanted, inputs, blobs)?;
         if prepared.folders.is_empty() {
             let cause = format!("nothing in it is the capability {}", self.name());
             let help = "names are as in `DISM /Get-Capabilities`: Name~~~language~version";
-            return Err(ServicingError::refused(self.kind(), Problem::error(&source.0, cause, help)));
+            return Err(ServicingError::refused(
+                self.kind(),
+                Problem::error(&source.0, cause, help),
+            ));
         }
         Ok(Some(prepared))
     }
@@ -135,7 +140,8 @@ impl PackageSpec {
         prepared: Option<&PreparedPackages>,
         image: &mut Image,
     ) -> Result<(), ServicingError> {
-        self.examine(prepared, image)?.apply(self.when_not_native())
+        let defer = |image: &mut Image| first_boot::defer_package(self, prepared, image);
+        self.examine(prepared, image)?.apply(self.when_not_native(), defer)
     }
 
     /// What the source tells by itself: what `check` says of it.
@@ -172,12 +178,20 @@ impl PackageSpec {
         let (mut work, mut findings) = (Work::default(), Findings::default());
         match &self.action {
             PackageAction::Absent { identity, .. } => {
-                remove::work(&self.subject, identity.as_deref(), &mut world, &mut work, &mut findings)?;
+                remove::work(
+                    &self.subject,
+                    identity.as_deref(),
+                    &mut world,
+                    &mut work,
+                    &mut findings,
+                )?;
             }
             PackageAction::Present { allow_unsigned, .. } => {
                 if let Some(prepared) = prepared {
                     findings.problems.extend(untrusted(prepared, *allow_unsigned));
-                    findings.not_native.extend(prepared.folders.iter().flat_map(|folder| folder.not_native.clone()));
+                    findings.not_native.extend(
+                        prepared.folders.iter().flat_map(|folder| folder.not_native.clone()),
+                    );
                 }
                 self.present(prepared.is_some(), &mut world, &mut work, &mut findings)?;
             }
@@ -193,10 +207,14 @@ impl PackageSpec {
         work: &mut Work,
         findings: &mut Findings,
     ) -> Result<(), ServicingError> {
+        if let PackageSubject::Capability(_) = &self.subject {
+            world.read_mums()?;
+        }
         if let PackageSubject::Language(tag) = &self.subject {
             self.language(tag, world, work, findings);
         }
-        let roots = if sourced { self.roots(world, findings) } else { self.staged(world, findings) };
+        let roots =
+            if sourced { self.roots(world, findings) } else { self.staged(world, findings) };
         let mut resolver = Resolver::new(world);
         for root in &roots {
             resolver.root(root)?;
@@ -204,14 +222,18 @@ impl PackageSpec {
         let (chosen, problems, not_native) = resolver.finish();
         findings.problems.extend(problems);
         findings.not_native.extend(not_native);
-        install::install(&chosen, world, work, findings)?;
+        // What Windows will do itself need not be complete here.
+        if findings.not_native.is_empty() {
+            install::install(&chosen, world, work, findings)?;
+        }
         let brings = |mum: &Mum| {
             mum.release_type.eq_ignore_ascii_case("Language Pack") && !mum.identity.is_neutral()
         };
         if chosen.is_empty() {
             work.languages_in.clear();
         } else if let PackageSubject::Package(_) = &self.subject
-            && let Some(pack) = chosen.iter().find(|package| package.mum.parents.is_empty() && brings(&package.mum))
+            && let Some(pack) =
+                chosen.iter().find(|package| package.mum.parents.is_empty() && brings(&package.mum))
         {
             let cause = format!("it is a language pack for {}", pack.identity.language);
             let help = format!("list it in [languages], as {}", pack.identity.language);
@@ -221,13 +243,7 @@ impl PackageSpec {
     }
 
     /// A language pack must be one for the language that the recipe names.
-    fn language(
-        &self,
-        tag: &str,
-        world: &mut World<'_>,
-        work: &mut Work,
-        findings: &mut Findings,
-    ) {
+    fn language(&self, tag: &str, world: &mut World<'_>, work: &mut Work, findings: &mut Findings) {
         let packs: Vec<(String, String)> = world
             .folders
             .iter()
@@ -261,6 +277,17 @@ impl PackageSpec {
         for folder in &world.folders {
             let Some(mum) = folder.packages.first() else { continue };
             let id = mum.identity.package_id();
+            // A package of an update that another one brings comes with that one.
+            let inner = world
+                .folders
+                .iter()
+                .flat_map(|folder| &folder.packages)
+                .flat_map(|mum| &mum.updates)
+                .flat_map(|update| &update.packages)
+                .any(|inner| inner.identity.package_id().eq_ignore_ascii_case(&id));
+            if inner {
+                continue;
+            }
             if let Some(wanted) = &wanted
                 && capability::role(wanted, mum) == Some(capability::Role::Satellite)
                 && let Some(other) = not_for_this(mum, world)
@@ -276,7 +303,8 @@ impl PackageSpec {
         }
         // Neutral packages first: those in a language have them as parents.
         roots.sort_by_key(|id| {
-            crate::format::cbs::Identity::of_package_id(id).is_some_and(|identity| !identity.is_neutral())
+            crate::format::cbs::Identity::of_package_id(id)
+                .is_some_and(|identity| !identity.is_neutral())
         });
         roots
     }
@@ -284,11 +312,15 @@ impl PackageSpec {
     /// Ids of the staged packages of the image that are the capability.
     fn staged(&self, world: &World<'_>, findings: &mut Findings) -> Vec<String> {
         let Some(wanted) = capability::parse(self.name()) else { return Vec::new() };
-        let declares = |mum: &Mum| capability::role(&wanted, mum).is_some() && not_for_this(mum, world).is_none();
+        let declares = |mum: &Mum| {
+            capability::role(&wanted, mum).is_some() && not_for_this(mum, world).is_none()
+        };
         let found: Vec<(String, PackageState)> = world
             .installed
             .values()
-            .filter(|package| package.state.is_staged() && package.mum.as_ref().is_some_and(declares))
+            .filter(|package| {
+                package.state.is_staged() && package.mum.as_ref().is_some_and(declares)
+            })
             .map(|package| (package.id.clone(), package.state))
             .collect();
         if found.is_empty() {
@@ -321,7 +353,7 @@ impl FeatureSpec {
         blobs: &dyn BlobSink,
     ) -> Result<Option<PreparedPackages>, ServicingError> {
         let Some(source) = &self.source else { return Ok(None) };
-        prepared("feature", source, &|_| true, inputs, blobs).map(Some)
+        prepared(("feature", source, self.when_not_native), &|_| true, inputs, blobs).map(Some)
     }
 
     pub(in crate::servicing) fn apply(
@@ -329,7 +361,8 @@ impl FeatureSpec {
         prepared: Option<&PreparedPackages>,
         image: &mut Image,
     ) -> Result<(), ServicingError> {
-        self.examine(prepared, image)?.apply(self.when_not_native)
+        let defer = |image: &mut Image| first_boot::defer_feature(self, prepared, image);
+        self.examine(prepared, image)?.apply(self.when_not_native, defer)
     }
 
     /// What stands against it in this image; `prepared` is `None` without a source.
@@ -361,29 +394,24 @@ impl FeatureSpec {
     }
 }
 
-/// Reads, checks and stores a source.
+/// Reads, checks and stores a source: the packages that are `wanted`, and the source as it came when the first boot may need it.
 fn prepared(
-    operation: &'static str,
-    source: &InputId,
+    (operation, source, when): (&'static str, &InputId, WhenNotNative),
     wanted: &dyn Fn(&[&Mum]) -> bool,
     inputs: &dyn Inputs,
     blobs: &dyn BlobSink,
 ) -> Result<PreparedPackages, ServicingError> {
     let tree = inputs.input(source)?;
-    let files = tree.entries.iter().filter_map(|entry| match &entry.kind {
-        InputKind::Directory => None,
-        InputKind::File { blake3, content, .. } => Some(ExpandedFile {
-            path: entry.path.clone(),
-            content: Arc::clone(content),
-            blake3: *blake3,
-            time: None,
-        }),
-    });
-    let folder =
-        ExpandedFolder { shown: source.0.clone(), files: files.collect(), not_native: Vec::new() };
-    let folders = prepare::prepare(operation, folder, wanted, blobs)?;
-    // FIRST BOOT: `first_boot::originals` fills `originals` and `script` here once it has landed.
-    Ok(PreparedPackages { folders: folders.into_iter().collect(), originals: Vec::new(), script: None })
+    let expanded = source::open(source, &tree)?;
+    let mut folders = Vec::new();
+    for folder in &expanded.packages {
+        folders.extend(prepare::prepare(operation, folder, wanted, blobs)?);
+    }
+    let originals = match when {
+        WhenNotNative::FirstBoot => first_boot::originals(source, inputs, blobs)?,
+        WhenNotNative::Refuse | WhenNotNative::Dism => Vec::new(),
+    };
+    Ok(PreparedPackages { folders, originals, script: None })
 }
 
 /// Packages that nobody vouches for.
@@ -394,12 +422,17 @@ fn untrusted(prepared: &PreparedPackages, allowed: bool) -> Vec<Problem> {
             .packages
             .iter()
             .filter(|package| matches!(package.trust, Trust::Test | Trust::Unsigned))
-            .map(|package| (package.id.as_str(), format!("({}): {}", package.trust.name(), package.reason)))
+            .map(|package| {
+                (package.id.as_str(), format!("({}): {}", package.trust.name(), package.reason))
+            })
             .collect();
         let item = folder.packages.first().map_or(folder.shown.as_str(), |package| &package.id);
         let stray = folder.manifests.iter().find(|manifest| manifest.catalogs.is_empty());
         if let (true, Some(stray)) = (bad.is_empty(), stray) {
-            bad.push((item, format!("completely: no catalog holds the hash of {}.manifest", stray.key_form)));
+            bad.push((
+                item,
+                format!("completely: no catalog holds the hash of {}.manifest", stray.key_form),
+            ));
         }
         let Some((id, why)) = bad.first() else { continue };
         let more = match bad.len() {
@@ -410,7 +443,8 @@ fn untrusted(prepared: &PreparedPackages, allowed: bool) -> Vec<Problem> {
         all.push(if allowed {
             Problem::warning(*id, cause, "it may have been changed by anybody")
         } else {
-            let help = "get the package from Microsoft again; `unsigned = \"allow\"` takes it as it is";
+            let help =
+                "get the package from Microsoft again; `unsigned = \"allow\"` takes it as it is";
             Problem::error(*id, cause, help)
         });
     }
@@ -448,13 +482,20 @@ fn missing_capabilities(
         let has = |mum: &Mum| {
             mum.capabilities.iter().any(|declared| capability::is_same(needed, &declared.identity))
         };
-        let there = world.installed.values().any(|package| {
-            package.state.is_installed() && package.mum.as_ref().is_some_and(has)
-        });
+        let there = world
+            .installed
+            .values()
+            .any(|package| package.state.is_installed() && package.mum.as_ref().is_some_and(has));
         if !there && !chosen.iter().any(|mum| has(mum)) {
-            let cause = format!("it needs the capability {}, which the image does not have (0x800f0912)", capability::name_of(needed));
-            findings.problems.push(Problem::error(world.name, cause, "add that one to [capabilities] too"));
+            let cause = format!(
+                "it needs the capability {}, which the image does not have (0x800f0912)",
+                capability::name_of(needed)
+            );
+            findings.problems.push(Problem::error(
+                world.name,
+                cause,
+                "add that one to [capabilities] too",
+            ));
         }
     }
 }
-

@@ -48,7 +48,10 @@ pub(super) fn problems(mum: &Mum, id: &str, world: &mut World<'_>) -> Vec<Proble
     {
         problems.push(Problem::error(
             id,
-            format!("it needs the servicing stack {} or newer, the image has {stack} (0x800f0823)", installer.version),
+            format!(
+                "it needs the servicing stack {} or newer, the image has {stack} (0x800f0823)",
+                installer.version
+            ),
             "use newer media, or install the servicing stack with Windows' own tools first",
         ));
     }
@@ -86,8 +89,11 @@ fn is_there(parent: &Parent, world: &World<'_>, coming: &[Identity]) -> bool {
         state => state.is_installed(),
     };
     let matching = parent.identities.iter().any(|wanted| {
-        let fits = |found: &Identity| same_but_version(wanted, found) && compares(parent, wanted.version, found.version);
-        world.installed.values().any(|package| good(package) && fits(&package.identity)) || coming.iter().any(fits)
+        let fits = |found: &Identity| {
+            same_but_version(wanted, found) && compares(parent, wanted.version, found.version)
+        };
+        world.installed.values().any(|package| good(package) && fits(&package.identity))
+            || coming.iter().any(fits)
     });
     if parent.disposition.eq_ignore_ascii_case("absent") { !matching } else { matching }
 }
@@ -167,7 +173,11 @@ mod tests {
             (None, None, [6, 1, 7601, 17513], false),
             (Some("LT"), None, [6, 1, 7601, 17514], false),
         ] {
-            assert_eq!(compares(&parent(build, service), wanted, Version(found)), fits, "{found:?}");
+            assert_eq!(
+                compares(&parent(build, service), wanted, Version(found)),
+                fits,
+                "{found:?}"
+            );
         }
     }
 }

@@ -4,65 +4,34 @@
 //! components, a manifest for the files of its component. What is broken in that chain is an error here; what is not signed at all is left to the
 //! recipe's `unsigned`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    base::{
-        digest::{Blake3, to_hex},
-        filetime::FileTime,
-        read_at::ReadAt,
-    },
+    base::digest::to_hex,
     format::{
         catalog::{Catalog, FileDigests, Trust},
         cbs::{CbsError, Manifest, Mum, manifest::FileHash},
+        dcm::{self, ManifestForm},
     },
-    servicing::{
-        ServicingError,
-        error::Problem,
-        inputs::BlobSink,
-    },
+    servicing::{ServicingError, error::Problem, inputs::BlobSink},
 };
 
 use super::{
     effects,
     prepared::{PreparedFolder, PreparedManifest, PreparedPackage, PreparedPayload},
+    source::{PackageFile, PackageFolder},
 };
 
 /// Largest mum, catalog or manifest, in bytes. The largest known (a driver's manifest, the catalog of a cumulative update) have some megabytes.
 const LARGEST: u64 = 64 << 20;
 
-/// An expanded package, as a container gives it.
-#[derive(Debug)]
-pub(super) struct ExpandedFolder {
-    /// Where it came from, for messages.
-    pub shown: String,
-    /// Its files.
-    pub files: Vec<ExpandedFile>,
-    /// Why it cannot be installed natively, as far as the container tells.
-    pub not_native: Vec<Problem>,
-}
-
-/// A file of an expanded package.
-#[derive(Debug, Clone)]
-pub(super) struct ExpandedFile {
-    /// Names from the root of the package.
-    pub path: Vec<String>,
-    pub content: Arc<dyn ReadAt>,
-    pub blake3: Blake3,
-    /// When it was last written, by the container.
-    pub time: Option<FileTime>,
-}
-
 /// Checks a folder and puts its payload into the store. `None`: the folder does not hold what `wanted` looks for in its root package.
 pub(super) fn prepare(
     operation: &'static str,
-    folder: ExpandedFolder,
+    folder: &PackageFolder,
     wanted: &dyn Fn(&[&Mum]) -> bool,
     blobs: &dyn BlobSink,
 ) -> Result<Option<PreparedFolder>, ServicingError> {
@@ -99,12 +68,12 @@ pub(super) fn prepare(
         packages,
         manifests: prepared,
         payload,
-        not_native: folder.not_native,
+        not_native: folder.not_native.clone(),
     }))
 }
 
 /// Files by their path in lower case, with backslashes.
-fn by_path(files: &[ExpandedFile]) -> BTreeMap<String, &ExpandedFile> {
+fn by_path(files: &[PackageFile]) -> BTreeMap<String, &PackageFile> {
     files.iter().map(|file| (file.path.join("\\").to_lowercase(), file)).collect()
 }
 
@@ -121,11 +90,11 @@ fn digests_of(bytes: &[u8]) -> FileDigests {
 struct Reading<'a> {
     operation: &'static str,
     shown: &'a str,
-    files: BTreeMap<String, &'a ExpandedFile>,
+    files: BTreeMap<String, &'a PackageFile>,
 }
 
 /// By key form: file, text, manifest.
-type Manifests<'a> = BTreeMap<String, (&'a ExpandedFile, String, Manifest)>;
+type Manifests<'a> = BTreeMap<String, (&'a PackageFile, String, Manifest)>;
 
 impl<'a> Reading<'a> {
     fn refuse(&self, file: &str, cause: impl Into<String>, help: &str) -> ServicingError {
@@ -137,10 +106,11 @@ impl<'a> Reading<'a> {
         self.refuse(file, error.to_string(), "the package is damaged: get it again")
     }
 
-    fn read(&self, name: &str, file: &ExpandedFile) -> Result<Vec<u8>, ServicingError> {
+    fn read(&self, name: &str, file: &PackageFile) -> Result<Vec<u8>, ServicingError> {
         let size = file.content.size();
         if size > LARGEST {
-            let cause = format!("it has {size} bytes, more than the {LARGEST} that such a file may have");
+            let cause =
+                format!("it has {size} bytes, more than the {LARGEST} that such a file may have");
             return Err(self.refuse(name, cause, ""));
         }
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
@@ -150,7 +120,7 @@ impl<'a> Reading<'a> {
         Ok(bytes)
     }
 
-    fn text(&self, name: &str, file: &ExpandedFile) -> Result<String, ServicingError> {
+    fn text(&self, name: &str, file: &PackageFile) -> Result<String, ServicingError> {
         let bytes = self.read(name, file)?;
         String::from_utf8(bytes).map_err(|_| {
             self.refuse(name, "it is not text in UTF-8", "the package is damaged: get it again")
@@ -158,11 +128,12 @@ impl<'a> Reading<'a> {
     }
 
     /// Files at the root of the package with that extension: name in lower case, file.
-    fn at_root(&self, extension: &str) -> impl Iterator<Item = (&str, &'a ExpandedFile)> {
+    fn at_root(&self, extension: &str) -> impl Iterator<Item = (&str, &'a PackageFile)> {
         self.files
             .iter()
             .filter(move |(path, _)| {
-                !path.contains('\\') && path.rsplit_once('.').is_some_and(|(_, found)| found == extension)
+                !path.contains('\\')
+                    && path.rsplit_once('.').is_some_and(|(_, found)| found == extension)
             })
             .map(|(path, file)| (path.as_str(), *file))
     }
@@ -190,7 +161,9 @@ impl<'a> Reading<'a> {
             }
             match ids.insert(id.to_lowercase(), name.clone()) {
                 None => packages.push((name, text, mum)),
-                Some(other) if packages.iter().any(|(known, same, _)| *known == other && *same == text) => {}
+                Some(other)
+                    if packages.iter().any(|(known, same, _)| *known == other && *same == text) => {
+                }
                 Some(other) => {
                     let cause = format!("{other} is another package of the same name and version");
                     return Err(self.refuse(&name, cause, "the package is damaged: get it again"));
@@ -219,12 +192,20 @@ impl<'a> Reading<'a> {
             (None, _) => {
                 let cause = "it holds no package (.mum)";
                 let help = "name the .cab, .msu or the folder that a package was expanded into";
-                Err(ServicingError::refused(self.operation, Problem::error(self.shown, cause, help)))
+                Err(ServicingError::refused(
+                    self.operation,
+                    Problem::error(self.shown, cause, help),
+                ))
             }
             (Some((_, (one, _, _))), Some((_, (other, _, _)))) => {
-                let cause = format!("it has no update.mum, and neither {one} nor {other} is inside the other");
+                let cause = format!(
+                    "it has no update.mum, and neither {one} nor {other} is inside the other"
+                );
                 let help = "give each package a folder of its own";
-                Err(ServicingError::refused(self.operation, Problem::error(self.shown, cause, help)))
+                Err(ServicingError::refused(
+                    self.operation,
+                    Problem::error(self.shown, cause, help),
+                ))
             }
         }
     }
@@ -244,13 +225,19 @@ impl<'a> Reading<'a> {
         let (trust, reason) = match &bytes {
             None => (Trust::Unsigned, "it has no catalog".to_owned()),
             Some(bytes) => match Catalog::parse(bytes) {
-                Err(error) => (Trust::Unsigned, format!("{catalog_name} is not a sound catalog: {error}")),
+                Err(error) => {
+                    (Trust::Unsigned, format!("{catalog_name} is not a sound catalog: {error}"))
+                }
                 Ok(found) => {
                     let verdict = if found.contains(&digests_of(text.as_bytes())) {
                         judged(&found)
                     } else {
                         let cause = format!("its catalog {catalog_name} does not hold its hash");
-                        return Err(self.refuse(name, cause, "the package was changed or is damaged: get it again"));
+                        return Err(self.refuse(
+                            name,
+                            cause,
+                            "the package was changed or is damaged: get it again",
+                        ));
                     };
                     catalog = Some(found);
                     verdict
@@ -270,7 +257,7 @@ impl<'a> Reading<'a> {
     }
 
     fn manifests(&self) -> Result<Manifests<'a>, ServicingError> {
-        let files: Vec<(&str, &ExpandedFile)> = self.at_root("manifest").collect();
+        let files: Vec<(&str, &PackageFile)> = self.at_root("manifest").collect();
         let read: Vec<_> = files
             .par_iter()
             .map(|(name, file)| {
@@ -280,7 +267,8 @@ impl<'a> Reading<'a> {
                 let form = manifest.identity.key_form();
                 let own = name.trim_end_matches(".manifest");
                 if own != form {
-                    let cause = format!("its identity has the key form {form}, its name is another");
+                    let cause =
+                        format!("its identity has the key form {form}, its name is another");
                     return Err(self.refuse(name, cause, "the package is damaged: get it again"));
                 }
                 Ok((form, (*file, text, manifest)))
@@ -290,12 +278,15 @@ impl<'a> Reading<'a> {
         read.into_iter().collect()
     }
 
-    fn manifest_text(&self, name: &str, file: &ExpandedFile) -> Result<String, ServicingError> {
-        let bytes = self.read(name, file)?;
-        if let [b'D', b'C', kind @ (b'M' | b'N' | b'S' | b'D' | b'H' | b'X'), 1, ..] = bytes.as_slice() {
-            let cause = format!("it is compressed (DC{})", char::from(*kind));
-            let help = "packages hold plain manifests; this one was taken out of a running system";
-            return Err(self.refuse(name, cause, help));
+    fn manifest_text(&self, name: &str, file: &PackageFile) -> Result<String, ServicingError> {
+        let mut bytes = self.read(name, file)?;
+        if dcm::form(&bytes) != ManifestForm::Plain {
+            let plain = dcm::decode(&bytes, None).map_err(|error| {
+                let help =
+                    "packages hold plain manifests; this one was taken out of a running system";
+                self.refuse(name, format!("it is compressed: {error}"), help)
+            })?;
+            bytes = plain.into_owned();
         }
         String::from_utf8(bytes).map_err(|_| {
             self.refuse(name, "it is not text in UTF-8", "the package is damaged: get it again")
@@ -337,8 +328,14 @@ impl<'a> Reading<'a> {
                 };
                 if !fits {
                     let name = names.join("\\");
-                    let cause = format!("the file {name} of {key_form} has the hash {is}, its manifest says {says}");
-                    return Err(self.refuse(path, cause, "the package was changed or is damaged: get it again"));
+                    let cause = format!(
+                        "the file {name} of {key_form} has the hash {is}, its manifest says {says}"
+                    );
+                    return Err(self.refuse(
+                        path,
+                        cause,
+                        "the package was changed or is damaged: get it again",
+                    ));
                 }
                 let content = blobs.put(&shown, file.content.as_ref(), &file.blake3)?;
                 Ok(PreparedPayload {
@@ -350,7 +347,8 @@ impl<'a> Reading<'a> {
             })
             .collect();
         let mut prepared = prepared.into_iter().collect::<Result<Vec<_>, _>>()?;
-        prepared.sort_by(|one, other| (&one.key_form, &one.path).cmp(&(&other.key_form, &other.path)));
+        prepared
+            .sort_by(|one, other| (&one.key_form, &one.path).cmp(&(&other.key_form, &other.path)));
         Ok(prepared)
     }
 }
@@ -358,8 +356,10 @@ impl<'a> Reading<'a> {
 /// What a catalog's signature is worth for a package: only Microsoft makes packages.
 fn judged(catalog: &Catalog) -> (Trust, String) {
     let verdict = catalog.verify();
-    if verdict.trust == Trust::Authenticode && !verdict.signer.to_lowercase().contains("microsoft") {
-        let reason = format!("{} signed it, and packages of Windows come from Microsoft", verdict.signer);
+    if verdict.trust == Trust::Authenticode && !verdict.signer.to_lowercase().contains("microsoft")
+    {
+        let reason =
+            format!("{} signed it, and packages of Windows come from Microsoft", verdict.signer);
         return (Trust::Test, reason);
     }
     (verdict.trust, verdict.reason)

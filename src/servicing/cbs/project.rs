@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     effects::{Effects, LinkEffect, effects},
-    keys, layout, store,
+    keys, layout,
     winners::Family,
     world::World,
 };
@@ -91,9 +91,10 @@ fn items(effects: &Effects) -> impl Iterator<Item = Item> + '_ {
         .values
         .iter()
         .map(|value| value_item(&effects.keys[value.key].path, &value.value.name));
-    let members = effects.members.iter().map(|member| {
-        member_item(&effects.keys[member.key].path, &member.name, &member.member)
-    });
+    let members = effects
+        .members
+        .iter()
+        .map(|member| member_item(&effects.keys[member.key].path, &member.name, &member.member));
     paths.chain(keys).chain(values).chain(members)
 }
 
@@ -138,12 +139,12 @@ fn other_owners(
     world: &mut World<'_>,
 ) -> Result<Owners, ServicingError> {
     let in_force = in_force(world)?;
-    let (image, target) = (&*world.image, &world.target);
+    let (image, target, stored_manifests) = (&*world.image, &world.target, &world.stored);
     let found: Vec<Result<Option<(String, Effects)>, ImageError>> = in_force
         .par_iter()
         .filter(|key_form| !skipped.contains(*key_form))
         .map(|key_form| {
-            let Some(bytes) = store::manifest(image, key_form)? else { return Ok(None) };
+            let Some(bytes) = stored_manifests.read(image, key_form)? else { return Ok(None) };
             // One that cannot be read owns nothing that could be known; `verify` tells of it.
             let Ok(manifest) = Manifest::parse(&bytes) else { return Ok(None) };
             let (effects, _) = effects(&manifest, target);
@@ -177,7 +178,9 @@ fn in_force(world: &mut World<'_>) -> Result<Vec<String>, ServicingError> {
         let value = world.image.registry_value(&all.join(&name), &"identity".into());
         let value = value.map_err(|error| world.failed(error))?;
         let text = value.and_then(|value| String::from_utf8(value.data).ok());
-        let Some(identity) = text.and_then(|text| Identity::of_identity_text(&text)) else { continue };
+        let Some(identity) = text.and_then(|text| Identity::of_identity_text(&text)) else {
+            continue;
+        };
         let form = identity.winners_key_form();
         let winner = match winners.get(&form) {
             Some(known) => *known,
@@ -231,9 +234,8 @@ fn withdraw(
         }
         // What somebody else has set since stays.
         let now = world.image.registry_value(key, &value.value.name)?;
-        let ours = now.is_some_and(|now| {
-            now.kind == value.value.kind && now.data == value.value.data
-        });
+        let ours =
+            now.is_some_and(|now| now.kind == value.value.kind && now.data == value.value.data);
         match owners.values.get(&item) {
             _ if !ours => {}
             Some(other) => world.image.set_value(key, other)?,
@@ -265,12 +267,16 @@ fn is_ours(link: &LinkEffect, key_form: &str, image: &Image) -> bool {
         || tree.inode(here).data() == tree.inode(there).data()
 }
 
-/// Takes empty keys away, upwards: what was made for the component. Keys that others name, and those near the root of a hive, stay.
+/// Takes empty keys away, upwards: what was made for the component. Keys that others name stay.
 fn prune_keys(key: &RegistryPath, owners: &Owners, image: &mut Image) -> Result<(), ImageError> {
-    /// Levels that every hive has: `Microsoft\Windows`, `ControlSet001\Services`.
-    const KEPT: usize = 2;
+    // Levels that every hive has, empty or not: `Software` of a user, `Services` of a control set.
     let mut names = key.keys().to_vec();
-    let kept = if key.in_current_control_set() { 1 } else { KEPT };
+    let kept = match key.hive() {
+        HiveId::System if key.in_current_control_set() => 1,
+        HiveId::System => 2,
+        HiveId::NtUser | HiveId::Default => 1,
+        _ => 0,
+    };
     while names.len() > kept {
         let here = with_keys(key, &names);
         if owners.owned.contains(&key_item(&here)) || !image.registry_key_exists(&here)? {
@@ -412,7 +418,11 @@ pub(super) fn missing_hives(entering: &[Projected], image: &Image) -> Vec<(Strin
             found.entry(key.path.hive()).or_insert_with(|| component.key_form.clone());
         }
     }
-    found.into_iter().filter(|(hive, _)| !image.has_hive(*hive)).map(|(hive, form)| (form, hive)).collect()
+    found
+        .into_iter()
+        .filter(|(hive, _)| !image.has_hive(*hive))
+        .map(|(hive, form)| (form, hive))
+        .collect()
 }
 
 /// What stands in the way of the links and folders of the components.
@@ -420,7 +430,8 @@ pub(super) fn blocked(entering: &[Projected], image: &Image) -> Vec<ImageError> 
     let mut found = Vec::new();
     for component in entering {
         let links = component.effects.links.iter().map(|link| (&link.path, true));
-        let folders = component.effects.directories.iter().map(|directory| (&directory.path, false));
+        let folders =
+            component.effects.directories.iter().map(|directory| (&directory.path, false));
         for (path, is_file) in links.chain(folders) {
             if let Err(error) = image.check_place(path) {
                 found.push(error);

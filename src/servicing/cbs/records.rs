@@ -57,8 +57,19 @@ pub struct Winner {
     pub family: String,
     /// The branch that wins, as written: `10.0`.
     pub branch: Option<String>,
-    /// The branches: name, the version that wins in it, and the versions there with whether they are installed (`01`).
-    pub branches: Vec<(String, Option<Version>, Vec<(Version, bool)>)>,
+    /// The branches.
+    pub branches: Vec<Branch>,
+}
+
+/// The versions of a component that share major and minor number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// The key's name: `10.0`.
+    pub name: String,
+    /// The version that wins in it.
+    pub winner: Option<Version>,
+    /// The versions there, and whether each is installed (`01`).
+    pub versions: Vec<(Version, bool)>,
 }
 
 impl Winner {
@@ -66,7 +77,7 @@ impl Winner {
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         let branch = self.branch.as_deref()?;
-        self.branches.iter().find(|(name, _, _)| name == branch)?.1
+        self.branches.iter().find(|known| known.name == branch)?.winner
     }
 }
 
@@ -171,13 +182,13 @@ fn read_winner(image: &mut Image, family: &Name) -> Result<Winner, ImageError> {
     let mut branches = Vec::new();
     for name in image.registry_subkeys(&key)? {
         let below = key.join(&name);
-        let winning = default(image, &below)?.and_then(|text| Version::parse(&text));
+        let winner = default(image, &below)?.and_then(|text| Version::parse(&text));
         let version = |value: Value| {
             let version = Version::parse(&value.name.to_text()?)?;
             Some((version, value.data.first() == Some(&1)))
         };
         let versions = image.registry_values(&below)?.into_iter().filter_map(version).collect();
-        branches.push((name.to_string(), winning, versions));
+        branches.push(Branch { name: name.to_string(), winner, versions });
     }
     Ok(Winner { family: family.to_string(), branch, branches })
 }
@@ -215,13 +226,12 @@ mod tests {
     #[test]
     fn the_winner_is_that_of_the_winning_branch() {
         let version = Version([6, 1, 7602, 1]);
+        let branch =
+            |name: &str, winner| Branch { name: name.to_owned(), winner, versions: Vec::new() };
         let mut winner = Winner {
             family: "x".to_owned(),
             branch: Some("6.1".to_owned()),
-            branches: vec![
-                ("6.0".to_owned(), None, Vec::new()),
-                ("6.1".to_owned(), Some(version), Vec::new()),
-            ],
+            branches: vec![branch("6.0", None), branch("6.1", Some(version))],
         };
         assert_eq!(winner.version(), Some(version));
         winner.branch = None;

@@ -103,7 +103,9 @@ fn redirect(text: &str) -> String {
         || below == "wow6432node"
         || below.starts_with("wow6432node\\")
         || if classes {
-            !rest.first().is_some_and(|first| CLASSES_OF_EACH.contains(&first.to_lowercase().as_str()))
+            !rest
+                .first()
+                .is_some_and(|first| CLASSES_OF_EACH.contains(&first.to_lowercase().as_str()))
         } else {
             SHARED.iter().chain(&SHARED_TOO).any(|shared| {
                 below == *shared
@@ -195,15 +197,33 @@ mod tests {
     #[test]
     fn a_32_bit_component_writes_where_its_programs_read() {
         for (key, place) in [
-            (r"HKEY_LOCAL_MACHINE\SOFTWARE\Vendor\X", r"HKEY_LOCAL_MACHINE\SOFTWARE\Wow6432Node\Vendor\X"),
+            (
+                r"HKEY_LOCAL_MACHINE\SOFTWARE\Vendor\X",
+                r"HKEY_LOCAL_MACHINE\SOFTWARE\Wow6432Node\Vendor\X",
+            ),
             (r"HKEY_LOCAL_MACHINE\SOFTWARE\Policies\X", r"HKEY_LOCAL_MACHINE\SOFTWARE\Policies\X"),
-            (r"HKEY_LOCAL_MACHINE\SOFTWARE\PoliciesX", r"HKEY_LOCAL_MACHINE\SOFTWARE\Wow6432Node\PoliciesX"),
-            (r"HKEY_LOCAL_MACHINE\software\wow6432node\X", r"HKEY_LOCAL_MACHINE\software\wow6432node\X"),
-            (r"HKEY_LOCAL_MACHINE\System\CurrentControlSet\Services\X", r"HKEY_LOCAL_MACHINE\System\CurrentControlSet\Services\X"),
+            (
+                r"HKEY_LOCAL_MACHINE\SOFTWARE\PoliciesX",
+                r"HKEY_LOCAL_MACHINE\SOFTWARE\Wow6432Node\PoliciesX",
+            ),
+            (
+                r"HKEY_LOCAL_MACHINE\software\wow6432node\X",
+                r"HKEY_LOCAL_MACHINE\software\wow6432node\X",
+            ),
+            (
+                r"HKEY_LOCAL_MACHINE\System\CurrentControlSet\Services\X",
+                r"HKEY_LOCAL_MACHINE\System\CurrentControlSet\Services\X",
+            ),
             (r"HKEY_CLASSES_ROOT\CLSID\{1}", r"HKEY_CLASSES_ROOT\Wow6432Node\CLSID\{1}"),
             (r"HKEY_CLASSES_ROOT\.txt", r"HKEY_CLASSES_ROOT\.txt"),
-            (r"HKEY_LOCAL_MACHINE\SOFTWARE\Classes\Interface\{1}", r"HKEY_LOCAL_MACHINE\SOFTWARE\Classes\Wow6432Node\Interface\{1}"),
-            (r"HKEY_LOCAL_MACHINE\SOFTWARE\Classes\AppID\{1}", r"HKEY_LOCAL_MACHINE\SOFTWARE\Classes\AppID\{1}"),
+            (
+                r"HKEY_LOCAL_MACHINE\SOFTWARE\Classes\Interface\{1}",
+                r"HKEY_LOCAL_MACHINE\SOFTWARE\Classes\Wow6432Node\Interface\{1}",
+            ),
+            (
+                r"HKEY_LOCAL_MACHINE\SOFTWARE\Classes\AppID\{1}",
+                r"HKEY_LOCAL_MACHINE\SOFTWARE\Classes\AppID\{1}",
+            ),
             (r"HKEY_CURRENT_USER\Software\X", r"HKEY_CURRENT_USER\Software\X"),
             (r"HKEY_LOCAL_MACHINE\SOFTWARE", r"HKEY_LOCAL_MACHINE\SOFTWARE"),
         ] {
@@ -213,7 +233,8 @@ mod tests {
 
     #[test]
     fn lists_of_texts() {
-        let owned = |texts: &[&str]| Some(texts.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let owned =
+            |texts: &[&str]| Some(texts.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(list(r#""a","b c""#), owned(&["a", "b c"]));
         assert_eq!(list(r#" "a" , "say ""x""" "#), owned(&["a", r#"say "x""#]));
         assert_eq!(list(""), owned(&[]));

@@ -26,6 +26,7 @@ pub(super) fn work(
     work: &mut Work,
     findings: &mut Findings,
 ) -> Result<(), ServicingError> {
+    world.read_mums()?;
     let roots = match subject {
         PackageSubject::Package(name) => by_name(identity.unwrap_or(name), world),
         PackageSubject::Language(tag) => of_language(tag, world, work, findings),
@@ -47,7 +48,10 @@ pub(super) fn work(
     for id in &gone {
         let Some(package) = world.installed.get(id).cloned() else { continue };
         let Some(mum) = package.mum.clone() else {
-            let cause = package.mum_problem.clone().unwrap_or_else(|| "the image has no mum of it".to_owned());
+            let cause = package
+                .mum_problem
+                .clone()
+                .unwrap_or_else(|| "the image has no mum of it".to_owned());
             let help = "the component store is damaged (0x800f0831): `transom verify` says where, and can repair it";
             findings.problems.push(Problem::error(&package.id, cause, help));
             continue;
@@ -85,7 +89,8 @@ fn by_name(wanted: &str, world: &World<'_>) -> BTreeSet<String> {
         .installed
         .values()
         .filter(|package| {
-            package.id.eq_ignore_ascii_case(wanted) || package.identity.name.eq_ignore_ascii_case(wanted)
+            package.id.eq_ignore_ascii_case(wanted)
+                || package.identity.name.eq_ignore_ascii_case(wanted)
         })
         .map(|package| package.id.to_lowercase())
         .collect()
@@ -103,7 +108,11 @@ fn of_language(
     let default = world.facts.default_language.as_deref().unwrap_or_default();
     if default.eq_ignore_ascii_case(tag) || world.facts.languages.len() == 1 {
         let cause = "it is the language that the image starts in (0x800f0825)";
-        findings.problems.push(Problem::error(tag, cause, "add another language, and make it the default first"));
+        findings.problems.push(Problem::error(
+            tag,
+            cause,
+            "add another language, and make it the default first",
+        ));
         return BTreeSet::new();
     }
     work.languages_out.push(tag.to_owned());
@@ -145,7 +154,8 @@ fn with_inner(roots: &BTreeSet<String>, world: &World<'_>) -> BTreeSet<String> {
     loop {
         let before = gone.len();
         for package in world.installed.values() {
-            let owned_by_gone = package.owners.iter().any(|owner| gone.contains(&owner.to_lowercase()));
+            let owned_by_gone =
+                package.owners.iter().any(|owner| gone.contains(&owner.to_lowercase()));
             let others = package.owners.iter().any(|owner| {
                 !gone.contains(&owner.to_lowercase()) && !owner.eq_ignore_ascii_case(&package.id)
             });
@@ -183,13 +193,17 @@ fn refuse_needed(gone: &BTreeSet<String>, world: &World<'_>, findings: &mut Find
             let fits = |other: &InstalledPackage| {
                 parent.identities.iter().any(|wanted| same_but_version(wanted, &other.identity))
             };
-            let going: Vec<&InstalledPackage> =
-                gone.iter().filter_map(|id| world.installed.get(id)).filter(|other| fits(other)).collect();
-            let left = world.installed.values().filter(|other| other.id != package.id).any(|other| {
-                !gone.contains(&other.id.to_lowercase())
-                    && (other.state.is_installed() || other.state == PackageState::Superseded)
-                    && fits(other)
-            });
+            let going: Vec<&InstalledPackage> = gone
+                .iter()
+                .filter_map(|id| world.installed.get(id))
+                .filter(|other| fits(other))
+                .collect();
+            let left =
+                world.installed.values().filter(|other| other.id != package.id).any(|other| {
+                    !gone.contains(&other.id.to_lowercase())
+                        && (other.state.is_installed() || other.state == PackageState::Superseded)
+                        && fits(other)
+                });
             if let (Some(going), false) = (going.first(), left) {
                 let cause = format!("{} needs it", package.id);
                 let help = "remove that package too, before this one";
@@ -276,7 +290,9 @@ pub(super) fn leave(world: &mut World<'_>, work: &mut Work) -> Result<(), Servic
     let changes: Vec<(String, Vec<String>)> = work
         .deployments
         .iter()
-        .filter(|change| change.goal < Mark::Installed && shorts.contains(&change.identity.short_key_form()))
+        .filter(|change| {
+            change.goal < Mark::Installed && shorts.contains(&change.identity.short_key_form())
+        })
         .map(|change| (change.package.clone(), change.components.clone()))
         .collect();
     for (package, components) in changes {

@@ -13,10 +13,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     format::cbs::{Identity, Mum, mum::Update},
-    servicing::{
-        ServicingError,
-        error::Problem,
-    },
+    servicing::{ServicingError, error::Problem},
 };
 
 use super::{
@@ -129,14 +126,22 @@ impl<'w, 'a> Resolver<'w, 'a> {
                 return Ok(());
             }
             if newest.identity.version > mum.identity.version {
-                let cause = format!("the image has the newer {}; nothing is done", newest.identity.version);
-                self.problems.push(Problem::warning(id, cause, "take the entry out, or give the newer package"));
+                let cause =
+                    format!("the image has the newer {}; nothing is done", newest.identity.version);
+                self.problems.push(Problem::warning(
+                    id,
+                    cause,
+                    "take the entry out, or give the newer package",
+                ));
                 return Ok(());
             }
         }
         if let Visit::NotApplicable(missing) = self.visit(id, Goal::Installed, None, false, 0)? {
-            let cause = format!("it does not apply to this image, which does not have {missing} (0x800f081e)");
-            let help = "install what it needs first, or take a package made for this edition and version";
+            let cause = format!(
+                "it does not apply to this image, which does not have {missing} (0x800f081e)"
+            );
+            let help =
+                "install what it needs first, or take a package made for this edition and version";
             self.problems.push(Problem::error(id, cause, help));
         }
         Ok(())
@@ -157,7 +162,9 @@ impl<'w, 'a> Resolver<'w, 'a> {
     ) -> Result<Visit, ServicingError> {
         let Some((origin, mum)) = self.world.mum(id) else {
             let item = owner.unwrap_or(id);
-            let cause = format!("it brings {id}, which is neither in the source nor in the image (0x800f0831, 0x800f081f)");
+            let cause = format!(
+                "it brings {id}, which is neither in the source nor in the image (0x800f0831, 0x800f081f)"
+            );
             let help = "give the complete package; of a feature whose payload was removed, give the source in the recipe";
             self.problems.push(Problem::error(item, cause, help));
             return Ok(Visit::Taken);
@@ -205,7 +212,8 @@ impl<'w, 'a> Resolver<'w, 'a> {
             return Ok(());
         }
         self.judge(&mum, id, goal);
-        let id = self.world.installed.get(&key).map_or_else(|| id.to_owned(), |known| known.id.clone());
+        let id =
+            self.world.installed.get(&key).map_or_else(|| id.to_owned(), |known| known.id.clone());
         let chosen = Chosen {
             id: id.clone(),
             identity: mum.identity.clone(),
@@ -321,14 +329,18 @@ impl<'w, 'a> Resolver<'w, 'a> {
         package: Goal,
         depth: usize,
     ) -> Result<bool, ServicingError> {
-        let here = wanted.package.as_ref().is_none_or(|other| same_but_version(other, &mum.identity));
-        let update = mum.updates.iter().find(|update| update.name.eq_ignore_ascii_case(&wanted.name));
+        let here =
+            wanted.package.as_ref().is_none_or(|other| same_but_version(other, &mum.identity));
+        let update =
+            mum.updates.iter().find(|update| update.name.eq_ignore_ascii_case(&wanted.name));
         if let (true, Some(update)) = (here, update) {
             return Ok(self.goal_of(mum, id, update, package, depth + 1)? == Some(Goal::Installed));
         }
         if let Some(switched) = self.switched.get(&wanted.name.to_lowercase()) {
             return Ok(*switched);
         }
+        // Another package's update: those of the image have to be looked through.
+        self.world.read_mums()?;
         features::is_on_anywhere(&wanted.name, self.world)
     }
 }

@@ -30,16 +30,17 @@ pub(super) struct Descriptors(BTreeMap<String, Result<SecurityDescriptor, String
 impl Descriptors {
     /// Reads all that the manifest defines.
     pub(super) fn of(manifest: &Manifest) -> Self {
-        let read = |(name, definition): (&String, &crate::format::cbs::manifest::SecurityDefinition)| {
-            let hint = definition.operation_hint.as_deref();
-            let descriptor = match hint {
-                Some(other) if !other.eq_ignore_ascii_case("replace") => {
-                    Err(format!("operationHint=`{other}`"))
-                }
-                _ => parse_sddl(&definition.sddl).map_err(|error| error.to_string()),
+        let read =
+            |(name, definition): (&String, &crate::format::cbs::manifest::SecurityDefinition)| {
+                let hint = definition.operation_hint.as_deref();
+                let descriptor = match hint {
+                    Some(other) if !other.eq_ignore_ascii_case("replace") => {
+                        Err(format!("operationHint=`{other}`"))
+                    }
+                    _ => parse_sddl(&definition.sddl).map_err(|error| error.to_string()),
+                };
+                (name.to_lowercase(), descriptor)
             };
-            (name.to_lowercase(), descriptor)
-        };
         Self(manifest.security.iter().map(read).collect())
     }
 
@@ -67,7 +68,9 @@ impl Descriptors {
 
     /// Definitions that cannot be read: name and reason.
     pub(super) fn defects(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|(name, found)| Some((name.as_str(), found.as_ref().err()?.as_str())))
+        self.0
+            .iter()
+            .filter_map(|(name, found)| Some((name.as_str(), found.as_ref().err()?.as_str())))
     }
 }
 
@@ -127,6 +130,9 @@ mod tests {
     fn generic_rights_become_those_of_the_object_where_they_take_effect() {
         let file = text("D:P(A;;GRGX;;;BU)(A;OICIIO;GA;;;CO)(A;CI;GA;;;SY)", ObjectKind::File);
         assert_eq!(file, "D:P(A;;0x1200a9;;;BU)(A;OICIIO;GA;;;CO)(A;CI;FA;;;SY)");
-        assert_eq!(text("D:P(A;CI;GR;;;BU)(A;;GA;;;SY)", ObjectKind::Key), "D:P(A;CI;KR;;;BU)(A;;KA;;;SY)");
+        assert_eq!(
+            text("D:P(A;CI;GR;;;BU)(A;;GA;;;SY)", ObjectKind::Key),
+            "D:P(A;CI;KR;;;BU)(A;;KA;;;SY)"
+        );
     }
 }

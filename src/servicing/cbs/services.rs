@@ -44,7 +44,8 @@ pub(super) fn membership(
     let path = "memberships/categoryMembership";
     let unknown = |what: String| UnknownElement::new(path, membership.line, what);
     let kind = membership.type_name.as_str();
-    let services = membership.category.eq_ignore_ascii_case("Microsoft.Windows.Categories.Services");
+    let services =
+        membership.category.eq_ignore_ascii_case("Microsoft.Windows.Categories.Services");
     let general = membership.category.eq_ignore_ascii_case("Microsoft.Windows.Categories");
     if services && kind.eq_ignore_ascii_case("Service") {
         for (_, instance) in &membership.instances {
@@ -73,8 +74,11 @@ fn service_instance(
     effects: &mut Effects,
 ) -> Result<(), UnknownElement> {
     // Either the categoryInstance itself, or its typed child.
-    let children: Vec<&Element> =
-        if instance.name == "serviceData" { vec![instance] } else { instance.children.iter().collect() };
+    let children: Vec<&Element> = if instance.name == "serviceData" {
+        vec![instance]
+    } else {
+        instance.children.iter().collect()
+    };
     for child in children {
         if child.name != "serviceData" {
             let path = format!("memberships/categoryMembership/categoryInstance/{}", child.name);
@@ -86,9 +90,7 @@ fn service_instance(
         if name.is_empty() || name.contains(['\\', '/']) {
             return Err(unknown(format!("a service called `{name}`")));
         }
-        let key = effects
-            .key(&format!("{SERVICES}\\{name}"), None, macros)
-            .map_err(unknown)?;
+        let key = effects.key(&format!("{SERVICES}\\{name}"), None, macros).map_err(unknown)?;
         for (attribute, text) in &child.attributes {
             if let Some(value) = attribute_value(attribute, text).map_err(unknown)? {
                 effects.value(key, value, false);
@@ -101,7 +103,9 @@ fn service_instance(
                 UnknownElement::new(&path, below.line, what)
             };
             match below.name.as_str() {
-                "failureActions" => effects.value(key, failure_actions(below).map_err(unknown)?, false),
+                "failureActions" => {
+                    effects.value(key, failure_actions(below).map_err(unknown)?, false)
+                }
                 "serviceTrigger" => {
                     let values = trigger(below).map_err(unknown)?;
                     let place = format!("{SERVICES}\\{name}\\TriggerInfo\\{triggers}");
@@ -114,7 +118,8 @@ fn service_instance(
                 "securityDescriptor" => {
                     let named = below.attribute("name").unwrap_or_default().to_owned();
                     // The rights of services are their own; generic ones stay, as they do in real keys.
-                    let found = descriptors.find(&[(named, None)], ObjectKind::File).map_err(unknown)?;
+                    let found =
+                        descriptors.find(&[(named, None)], ObjectKind::File).map_err(unknown)?;
                     let Some(descriptor) = found else { continue };
                     let place = format!("{SERVICES}\\{name}\\Security");
                     let key = effects.key(&place, None, macros).map_err(unknown)?;
@@ -150,10 +155,9 @@ fn attribute_value(attribute: &str, text: &str) -> Result<Option<Value>, String>
             Ok(tag) => Ok(Some(Value::dword("Tag", tag))),
             Err(_) => Err(format!("tag=`{text}`")),
         },
-        "errorControl" => number(
-            "ErrorControl",
-            &[("ignore", 0), ("normal", 1), ("severe", 2), ("critical", 3)],
-        ),
+        "errorControl" => {
+            number("ErrorControl", &[("ignore", 0), ("normal", 1), ("severe", 2), ("critical", 3)])
+        }
         "start" => number(
             "Start",
             &[("boot", 0), ("system", 1), ("auto", 2), ("demand", 3), ("disabled", 4)],
@@ -169,7 +173,9 @@ fn attribute_value(attribute: &str, text: &str) -> Result<Option<Value>, String>
                 ("win32UserShareProcess", 0x60),
             ],
         ),
-        "sidType" => number("ServiceSidType", &[("none", 0), ("unrestricted", 1), ("restricted", 3)]),
+        "sidType" => {
+            number("ServiceSidType", &[("none", 0), ("unrestricted", 1), ("restricted", 3)])
+        }
         "launchProtected" => number(
             "LaunchProtected",
             &[("none", 0), ("windows", 1), ("windowsLight", 2), ("antimalwareLight", 3)],
@@ -198,8 +204,12 @@ fn failure_actions(element: &Element) -> Result<Value, String> {
             }
             let (mut kind, mut delay) = (None, 0_u32);
             for (name, text) in &action.attributes {
-                let known =
-                    [("none", 0_u32), ("restartService", 1), ("rebootMachine", 2), ("runCommand", 3)];
+                let known = [
+                    ("none", 0_u32),
+                    ("restartService", 1),
+                    ("rebootMachine", 2),
+                    ("runCommand", 3),
+                ];
                 match name.as_str() {
                     "type" => {
                         let found = known.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
@@ -230,8 +240,10 @@ fn trigger(element: &Element) -> Result<Vec<Value>, String> {
         "stop" => 2,
         other => return Err(format!("action=`{other}`")),
     };
-    if let Some((name, text)) =
-        element.attributes.iter().find(|(name, _)| !["type", "subtype", "action"].contains(&name.as_str()))
+    if let Some((name, text)) = element
+        .attributes
+        .iter()
+        .find(|(name, _)| !["type", "subtype", "action"].contains(&name.as_str()))
     {
         return Err(format!("the attribute {name}=`{text}`"));
     }
@@ -242,7 +254,8 @@ fn trigger(element: &Element) -> Result<Vec<Value>, String> {
     ];
     for (at, child) in element.children.iter().enumerate() {
         let data = child.attribute("value").and_then(from_hex);
-        let binary = child.attribute("type").is_some_and(|kind| kind.eq_ignore_ascii_case("binary"));
+        let binary =
+            child.attribute("type").is_some_and(|kind| kind.eq_ignore_ascii_case("binary"));
         match data {
             Some(data) if binary && child.name == "triggerData" && child.attributes.len() == 2 => {
                 values.push(Value::dword(format!("DataType{at}").as_str(), 1));
@@ -260,16 +273,20 @@ fn group_instance(
     macros: &Macros<'_>,
     effects: &mut Effects,
 ) -> Result<(), UnknownElement> {
-    let children: Vec<&Element> =
-        if instance.name == "serviceGroup" { vec![instance] } else { instance.children.iter().collect() };
+    let children: Vec<&Element> = if instance.name == "serviceGroup" {
+        vec![instance]
+    } else {
+        instance.children.iter().collect()
+    };
     for child in children {
         let unknown =
             |what: String| UnknownElement::new("memberships/../serviceGroup", child.line, what);
-        let first = match child.attribute("position").unwrap_or("last").to_ascii_lowercase().as_str() {
-            "first" => true,
-            "last" => false,
-            other => return Err(unknown(format!("position=`{other}`"))),
-        };
+        let first =
+            match child.attribute("position").unwrap_or("last").to_ascii_lowercase().as_str() {
+                "first" => true,
+                "last" => false,
+                other => return Err(unknown(format!("position=`{other}`"))),
+            };
         let other = child
             .attributes
             .iter()
@@ -282,12 +299,7 @@ fn group_instance(
             return Err(unknown(format!("the element {}", child.name)));
         }
         let key = effects.key(SVCHOST, None, macros).map_err(unknown)?;
-        effects.members.push(Member {
-            key,
-            name: group.into(),
-            member: service.to_owned(),
-            first,
-        });
+        effects.members.push(Member { key, name: group.into(), member: service.to_owned(), first });
     }
     Ok(())
 }
@@ -297,8 +309,10 @@ mod tests {
     use super::*;
 
     fn element(name: &str, attributes: &[(&str, &str)], children: Vec<Element>) -> Element {
-        let attributes =
-            attributes.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let attributes = attributes
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
         Element { name: name.to_owned(), attributes, children, line: 7, ..Element::default() }
     }
 
@@ -308,15 +322,19 @@ mod tests {
         let action = |kind| element("action", &[("delay", "10000"), ("type", kind)], vec![]);
         let actions = ["restartService", "restartService", "restartService", "none"].map(action);
         let actions = element("actions", &[], actions.into());
-        let value = failure_actions(&element("failureActions", &[("resetPeriod", "86400")], vec![actions])).unwrap();
+        let value =
+            failure_actions(&element("failureActions", &[("resetPeriod", "86400")], vec![actions]))
+                .unwrap();
         let expected = "80510100000000000000000004000000140000000100000010270000010000001027000001000000102700000000000010270000";
         assert_eq!(crate::base::digest::to_hex(&value.data), expected);
     }
 
     #[test]
     fn a_trigger_is_as_in_a_real_hive_and_others_are_refused() {
-        let data = element("triggerData", &[("type", "binary"), ("value", "7518BCA33E039513")], vec![]);
-        let start = [("action", "start"), ("subtype", "WNF_STATE_CHANGE"), ("type", "WnfStateEvent")];
+        let data =
+            element("triggerData", &[("type", "binary"), ("value", "7518BCA33E039513")], vec![]);
+        let start =
+            [("action", "start"), ("subtype", "WNF_STATE_CHANGE"), ("type", "WnfStateEvent")];
         let values = trigger(&element("serviceTrigger", &start, vec![data])).unwrap();
         let shown: Vec<String> = values
             .iter()
@@ -340,7 +358,9 @@ mod tests {
     fn words_that_are_not_known_are_refused() {
         assert_eq!(attribute_value("start", "Demand").unwrap(), Some(Value::dword("Start", 3)));
         assert_eq!(attribute_value("name", "x").unwrap(), None);
-        for (attribute, text) in [("start", "later"), ("type", "adapter"), ("tag", "x"), ("new", "1")] {
+        for (attribute, text) in
+            [("start", "later"), ("type", "adapter"), ("tag", "x"), ("new", "1")]
+        {
             assert!(attribute_value(attribute, text).is_err(), "{attribute}");
         }
     }

@@ -40,8 +40,11 @@ pub(super) fn package(
     image.put_bytes(&layout::mum(image, id), text, &dated(package.time))?;
     let Some(catalog) = &package.catalog else { return Ok(()) };
     let sha256 = catalog_name(catalog);
-    let places =
-        [layout::mum_catalog(image, id), layout::catroot(image, id), layout::catalog(image, &sha256)];
+    let places = [
+        layout::mum_catalog(image, id),
+        layout::catroot(image, id),
+        layout::catalog(image, &sha256),
+    ];
     for place in places {
         image.put_bytes(&place, catalog.clone(), &dated(package.time))?;
     }
@@ -54,13 +57,12 @@ pub(super) fn catalog_name(bytes: &[u8]) -> String {
 }
 
 /// Puts a component into the store.
-pub(super) fn component(
-    new: &NewComponent,
-    world: &mut World<'_>,
-) -> Result<(), ServicingError> {
+pub(super) fn component(new: &NewComponent, world: &mut World<'_>) -> Result<(), ServicingError> {
     let World { image, folders, operation, name, .. } = world;
     let Some(folder) = folders.get(new.folder) else { return Ok(()) };
-    let Some((place, manifest)) = folder.manifests.get(new.key_form.as_str()) else { return Ok(()) };
+    let Some((place, manifest)) = folder.manifests.get(new.key_form.as_str()) else {
+        return Ok(());
+    };
     let prepared = &folder.prepared.manifests[*place];
     write(new, prepared, manifest, folder, image)
         .map_err(|error| ServicingError::image(operation, name, error))
@@ -94,14 +96,14 @@ fn write(
         let found = payload.and_then(|payload| payload.get(&names.join("\\").to_lowercase()));
         let Some(found) = found else { continue };
         // What of a file is not understood does not matter while it is only staged.
-        let (attributes, security) =
-            effects::file_options(file, &descriptors).unwrap_or_default();
+        let (attributes, security) = effects::file_options(file, &descriptors).unwrap_or_default();
         let complete = |own: crate::format::security::SecurityDescriptor| {
             own.completed_by(creator.clone().unwrap_or_default()).to_bytes()
         };
         let options =
             NewNode { attributes, security: security.map(complete), last_write: found.time };
-        let path = names.iter().fold(root.clone(), |path, name| path.join(Name::from(name.as_str())));
+        let path =
+            names.iter().fold(root.clone(), |path, name| path.join(Name::from(name.as_str())));
         image.put_file(&path, found.content, &options)?;
     }
     if new.files_only {
@@ -126,7 +128,8 @@ pub(super) fn missing_files(
         if in_source {
             return false;
         }
-        let place = || names.iter().fold(root.clone(), |path, name| path.join(Name::from(name.as_str())));
+        let place =
+            || names.iter().fold(root.clone(), |path, name| path.join(Name::from(name.as_str())));
         !in_image || image.tree().lookup(&place()).is_none()
     };
     manifest

@@ -84,7 +84,11 @@ impl Family {
         }
         image.set_value(&key, &Value::sz("", &branch_name(best)))?;
         for (branch, versions) in &branches {
-            Self::write_branch(&key.join(&Name::from(branch_name(*branch).as_str())), versions, image)?;
+            Self::write_branch(
+                &key.join(&Name::from(branch_name(*branch).as_str())),
+                versions,
+                image,
+            )?;
         }
         Ok(())
     }
@@ -96,7 +100,9 @@ impl Family {
     ) -> Result<(), ImageError> {
         for value in image.registry_values(key)? {
             let version = value.name.to_text().and_then(|name| Version::parse(&name));
-            if version.is_some_and(|version| !versions.contains(&version)) && value.data.first() == Some(&1) {
+            if version.is_some_and(|version| !versions.contains(&version))
+                && value.data.first() == Some(&1)
+            {
                 image.delete_value(key, &value.name)?;
             }
         }
@@ -104,7 +110,10 @@ impl Family {
             image.set_value(key, &Value::sz("", &winner.to_string()))?;
         }
         for version in versions {
-            image.set_value(key, &Value::new(version.to_string().as_str(), ValueType::BINARY, [1]))?;
+            image.set_value(
+                key,
+                &Value::new(version.to_string().as_str(), ValueType::BINARY, [1]),
+            )?;
         }
         Ok(())
     }

@@ -14,8 +14,7 @@ use super::{
     classify,
     effects::UnknownElement,
     keys::{self, PackageChange},
-    languages,
-    layout,
+    languages, layout,
     marks::{self, DeploymentChange},
     project::{self, Projected},
     report, stage,
@@ -115,7 +114,9 @@ impl Work {
                 let form = identity.key_form();
                 let package = packages.get(form.as_str()).copied().unwrap_or(world.name).to_owned();
                 let Some(manifest) = world.manifest(&form)? else {
-                    let cause = format!("the image has no manifest of {form}, which is in force (0x800f0831)");
+                    let cause = format!(
+                        "the image has no manifest of {form}, which is in force (0x800f0831)"
+                    );
                     let help = "the component store is damaged: `transom verify` says where, and can repair it";
                     findings.problems.push(Problem::error(package, cause, help));
                     continue;
@@ -132,7 +133,10 @@ impl Work {
         let entering = &transition.entering;
         for (form, hive) in project::missing_hives(entering, world.image) {
             let item = packages.get(form.as_str()).copied().unwrap_or(world.name);
-            let cause = format!("{form} writes to {}, and the image has no {hive} hive", hive.registry_root());
+            let cause = format!(
+                "{form} writes to {}, and the image has no {hive} hive",
+                hive.registry_root()
+            );
             findings.problems.push(Problem::error(item, cause, "it cannot go into this image"));
         }
         for error in project::blocked(entering, world.image).into_iter().take(5) {
@@ -216,7 +220,10 @@ impl Work {
 }
 
 /// A deployment that has content of its own, which is not read.
-pub(super) fn unknown_of_deployment(manifest: &Arc<Manifest>, world: &World<'_>) -> Vec<UnknownElement> {
+pub(super) fn unknown_of_deployment(
+    manifest: &Arc<Manifest>,
+    world: &World<'_>,
+) -> Vec<UnknownElement> {
     let mut unknown = classify::unknown_elements(manifest, &world.target);
     let own = !manifest.files.is_empty()
         || !manifest.registry_keys.is_empty()

@@ -18,7 +18,7 @@ use super::{
     layout,
     macros::Target,
     prepared::{PreparedFolder, PreparedPackage, PreparedPackages, PreparedPayload},
-    store::{self, InstalledPackage},
+    store::{self, InstalledPackage, Manifests},
 };
 
 /// An image, a source, and what was read of both.
@@ -30,16 +30,20 @@ pub(super) struct World<'a> {
     pub image: &'a mut Image,
     pub facts: ImageFacts,
     pub target: Target,
-    /// What the image knows, by id in lower case.
+    /// What the image knows, by id in lower case; with mums once [`World::read_mums`] was called.
     pub installed: BTreeMap<String, InstalledPackage>,
     /// What the source holds.
     pub folders: Vec<SourceFolder<'a>>,
     /// Languages that are installed or come with this step, in lower case.
     pub languages: BTreeSet<String>,
+    /// Reads manifests of the image.
+    pub stored: Manifests,
     /// Manifests of the image by key form; `None` for those that are not there.
     manifests: BTreeMap<String, Option<Arc<Manifest>>>,
     /// Marks of deployments by short key form, as far as they were asked for.
     deployments: BTreeMap<String, bool>,
+    /// The mums of all packages were read.
+    has_mums: bool,
 }
 
 /// An expanded package of the source, parsed.
@@ -54,7 +58,10 @@ pub(super) struct SourceFolder<'a> {
 }
 
 impl<'a> SourceFolder<'a> {
-    fn parse(operation: &'static str, prepared: &'a PreparedFolder) -> Result<Self, ServicingError> {
+    fn parse(
+        operation: &'static str,
+        prepared: &'a PreparedFolder,
+    ) -> Result<Self, ServicingError> {
         let damaged = |file: &str, error: crate::format::cbs::CbsError| {
             let item = format!("{}/{file}", prepared.shown);
             ServicingError::refused(operation, Problem::error(item, error.to_string(), ""))
@@ -120,7 +127,8 @@ impl<'a> World<'a> {
                 return Err(ServicingError::refused(operation, Problem::error(name, cause, help)));
             }
         }
-        let installed = store::packages(image)
+        // Mums are read when they are asked for: a real image has some thousand.
+        let installed = store::package_keys(image)
             .map_err(failed)?
             .into_iter()
             .map(|package| (package.id.to_lowercase(), package))
@@ -140,8 +148,10 @@ impl<'a> World<'a> {
             installed,
             folders,
             languages,
+            stored: Manifests::default(),
             manifests: BTreeMap::new(),
             deployments: BTreeMap::new(),
+            has_mums: false,
         })
     }
 
@@ -167,13 +177,30 @@ impl<'a> World<'a> {
             Some((Some((at, place)), Arc::clone(&folder.packages[place])))
         });
         in_source.or_else(|| {
-            let mum = self.installed.get(&id.to_lowercase())?.mum.clone()?;
+            let known = self.installed.get(&id.to_lowercase())?;
+            let mum = match &known.mum {
+                Some(mum) => mum.clone(),
+                None => store::mum(self.image, &known.id).ok()??,
+            };
             Some((None, Arc::new(mum)))
         })
     }
 
+    /// Reads the mums of all packages of the image, once.
+    pub(super) fn read_mums(&mut self) -> Result<(), ServicingError> {
+        if std::mem::replace(&mut self.has_mums, true) {
+            return Ok(());
+        }
+        let all = store::packages(self.image).map_err(|error| self.failed(error))?;
+        self.installed = all.into_iter().map(|package| (package.id.to_lowercase(), package)).collect();
+        Ok(())
+    }
+
     /// The manifest with that key form: of the image, else of the source.
-    pub(super) fn manifest(&mut self, key_form: &str) -> Result<Option<Arc<Manifest>>, ServicingError> {
+    pub(super) fn manifest(
+        &mut self,
+        key_form: &str,
+    ) -> Result<Option<Arc<Manifest>>, ServicingError> {
         if let Some(found) = self.source_manifest(key_form) {
             return Ok(Some(found));
         }
@@ -193,7 +220,8 @@ impl<'a> World<'a> {
         if let Some(known) = self.manifests.get(key_form) {
             return Ok(known.clone());
         }
-        let bytes = store::manifest(self.image, key_form).map_err(|error| self.failed(error))?;
+        let bytes = self.stored.read(self.image, key_form);
+        let bytes = bytes.map_err(|error| self.failed(error))?;
         let found = match bytes {
             None => None,
             Some(bytes) => match Manifest::parse(&bytes) {
@@ -201,7 +229,11 @@ impl<'a> World<'a> {
                 Err(error) => {
                     let item = layout::manifest(self.image, key_form).to_string();
                     let cause = format!("{error}: the component store is damaged (0x80073712)");
-                    return Err(self.refuse(item, cause, "`transom verify` says what else is, and can repair it"));
+                    return Err(self.refuse(
+                        item,
+                        cause,
+                        "`transom verify` says what else is, and can repair it",
+                    ));
                 }
             },
         };
@@ -250,7 +282,10 @@ impl<'a> World<'a> {
                     let languages = self.languages.iter();
                     languages
                         .filter_map(|language| {
-                            self.find(&Identity { language: language.clone(), ..dependency.identity.clone() })
+                            self.find(&Identity {
+                                language: language.clone(),
+                                ..dependency.identity.clone()
+                            })
                         })
                         .collect()
                 } else if let Some(found) = self.find(&dependency.identity) {
@@ -260,7 +295,9 @@ impl<'a> World<'a> {
                 } else {
                     let name = &dependency.identity.name;
                     let version = dependency.identity.version;
-                    let cause = format!("{form} needs the component {name} {version}, which is neither in the source nor in the image (0x80073701)");
+                    let cause = format!(
+                        "{form} needs the component {name} {version}, which is neither in the source nor in the image (0x80073701)"
+                    );
                     return Err(self.refuse(package, cause, "get the complete package; the image's own store may be damaged: `transom verify` says so"));
                 };
                 queue.extend(next.into_iter().filter(|form| found.insert(form.clone())));
@@ -283,7 +320,10 @@ impl<'a> World<'a> {
     }
 
     /// Short key forms of the image's deployments that the component belongs to.
-    pub(super) fn deployments_of(&mut self, component: &str) -> Result<Vec<String>, ServicingError> {
+    pub(super) fn deployments_of(
+        &mut self,
+        component: &str,
+    ) -> Result<Vec<String>, ServicingError> {
         let key = layout::components().join(&Name::from(component));
         let values = self.image.registry_values(&key).map_err(|error| self.failed(error))?;
         let marks = values.iter().filter_map(|value| value.name.to_text());
