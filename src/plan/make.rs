@@ -109,9 +109,8 @@ fn attempt(
     let vertices = packages.vertices(&recipe.entries);
     let mut steps = order_steps(&recipe.entries, &vertices, &inputs)?;
     let identities = packages.identities(&recipe.entries);
-    warnings.extend(check::steps(
-        recipe, &mut steps, &inputs, packages, &mut image, store, options,
-    )?);
+    warnings
+        .extend(check::steps(recipe, &mut steps, &inputs, packages, &mut image, store, options)?);
     warnings.extend(output::warnings(recipe, &output));
     let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);
     let lock = lock(recipe, recipe_path, &base, &inputs, &identities, epoch)?;

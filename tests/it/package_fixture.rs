@@ -26,7 +26,12 @@ pub(crate) const TRUST: &str = r#"<trustInfo><security><accessControl><securityD
 </securityDescriptorDefinitions></accessControl></security></trustInfo>"#;
 
 /// `assemblyIdentity` of a component.
-pub(crate) fn component_identity(name: &str, version: &str, architecture: &str, language: &str) -> Identity {
+pub(crate) fn component_identity(
+    name: &str,
+    version: &str,
+    architecture: &str,
+    language: &str,
+) -> Identity {
     Identity {
         name: name.to_owned(),
         version: transom::format::cbs::Version::parse(version).unwrap(),
@@ -40,8 +45,10 @@ pub(crate) fn component_identity(name: &str, version: &str, architecture: &str, 
 
 /// An identity as XML.
 pub(crate) fn identity_xml(identity: &Identity) -> String {
-    let Identity { name, version, architecture, language, public_key_token, version_scope, .. } = identity;
-    let scope = version_scope.iter().map(|scope| format!(" versionScope=\"{scope}\"")).collect::<String>();
+    let Identity { name, version, architecture, language, public_key_token, version_scope, .. } =
+        identity;
+    let scope =
+        version_scope.iter().map(|scope| format!(" versionScope=\"{scope}\"")).collect::<String>();
     format!(
         "<assemblyIdentity name=\"{name}\" version=\"{version}\" processorArchitecture=\"{architecture}\" language=\"{language}\" buildType=\"release\" publicKeyToken=\"{public_key_token}\"{scope}/>"
     )
@@ -68,7 +75,13 @@ impl Component {
     }
 
     /// Adds a file; `inside` are elements of `file`.
-    pub(crate) fn file(mut self, name: &str, destination: &str, content: &str, inside: &str) -> Self {
+    pub(crate) fn file(
+        mut self,
+        name: &str,
+        destination: &str,
+        content: &str,
+        inside: &str,
+    ) -> Self {
         let hash = base64(&Sha256::digest(content.as_bytes()));
         write!(
             self.body,
@@ -87,7 +100,9 @@ impl Component {
 
     /// Adds a registry key; `values` are its elements.
     pub(crate) fn key(self, name: &str, values: &str) -> Self {
-        self.with(&format!("<registryKeys><registryKey keyName=\"{name}\">{values}</registryKey></registryKeys>"))
+        self.with(&format!(
+            "<registryKeys><registryKey keyName=\"{name}\">{values}</registryKey></registryKeys>"
+        ))
     }
 
     /// Resources in any language.
@@ -102,8 +117,14 @@ impl Component {
     }
 
     /// A deployment of components.
-    pub(crate) fn deployment(name: &str, version: &str, language: &str, components: &[&Component]) -> Self {
-        let mut deployment = Self::of(component_identity(name, version, "amd64", language)).with("<deployment/>");
+    pub(crate) fn deployment(
+        name: &str,
+        version: &str,
+        language: &str,
+        components: &[&Self],
+    ) -> Self {
+        let mut deployment =
+            Self::of(component_identity(name, version, "amd64", language)).with("<deployment/>");
         for component in components {
             deployment = deployment.with(&dependency(&component.identity, "install"));
         }
@@ -148,9 +169,16 @@ impl Package {
     }
 
     pub(crate) fn in_language(name: &str, version: &str, language: &str) -> Self {
-        let identity =
-            Identity { version_scope: None, ..component_identity(name, version, "amd64", language) };
-        Self { identity, release: "Feature Pack".to_owned(), attributes: String::new(), body: String::new() }
+        let identity = Identity {
+            version_scope: None,
+            ..component_identity(name, version, "amd64", language)
+        };
+        Self {
+            identity,
+            release: "Feature Pack".to_owned(),
+            attributes: String::new(),
+            body: String::new(),
+        }
     }
 
     pub(crate) fn release(mut self, release: &str) -> Self {
@@ -168,19 +196,23 @@ impl Package {
         self
     }
 
-    pub(crate) fn parent(self, parent: &Package) -> Self {
+    pub(crate) fn parent(self, parent: &Self) -> Self {
         let identity = identity_xml(&parent.identity);
-        self.with(&format!("<parent disposition=\"detect\" integrate=\"separate\">{identity}</parent>"))
+        self.with(&format!(
+            "<parent disposition=\"detect\" integrate=\"separate\">{identity}</parent>"
+        ))
     }
 
     /// An update that brings a deployment; `before` are its first elements.
     pub(crate) fn update(self, name: &str, before: &str, deployment: &Component) -> Self {
         let identity = identity_xml(&deployment.identity);
-        self.with(&format!("<update name=\"{name}\">{before}<component>{identity}</component></update>"))
+        self.with(&format!(
+            "<update name=\"{name}\">{before}<component>{identity}</component></update>"
+        ))
     }
 
     /// An update that brings a package.
-    pub(crate) fn inner(self, name: &str, before: &str, package: &Package) -> Self {
+    pub(crate) fn inner(self, name: &str, before: &str, package: &Self) -> Self {
         let identity = identity_xml(&package.identity);
         self.with(&format!("<update name=\"{name}\">{before}<package contained=\"true\" integrate=\"hidden\">{identity}</package></update>"))
     }
@@ -200,14 +232,20 @@ impl Package {
 }
 
 /// `selectable` of a feature that is off when nobody chose.
-pub(crate) const OFF: &str = "<selectable disposition=\"staged\"><detectNone default=\"false\"/></selectable>";
+pub(crate) const OFF: &str =
+    "<selectable disposition=\"staged\"><detectNone default=\"false\"/></selectable>";
 /// `applicable` with another update.
 pub(crate) fn applicable(update: &str) -> String {
-    format!("<applicable disposition=\"detect\"><detectUpdate><update name=\"{update}\"/></detectUpdate></applicable>")
+    format!(
+        "<applicable disposition=\"detect\"><detectUpdate><update name=\"{update}\"/></detectUpdate></applicable>"
+    )
 }
 
+/// Files of a folder: path, content.
+pub(crate) type Files = Vec<(String, Vec<u8>)>;
+
 /// The files of an expanded package: the first package is the root.
-pub(crate) fn files(packages: &[&Package], components: &[&Component]) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn files(packages: &[&Package], components: &[&Component]) -> Files {
     let mut files = vec![("/".to_owned(), Vec::new())];
     let member = |file: &str, bytes: &[u8]| NewMember {
         file: file.to_owned(),
@@ -237,8 +275,13 @@ pub(crate) fn files(packages: &[&Package], components: &[&Component]) -> Vec<(St
 }
 
 /// Expanded packages as inputs.
-pub(crate) fn inputs(folders: &[(&str, Vec<(String, Vec<u8>)>)]) -> MemoryInputs {
-    MemoryInputs(folders.iter().map(|(name, files)| ((*name).to_owned(), files.clone())).collect::<BTreeMap<_, _>>())
+pub(crate) fn inputs(folders: &[(&str, Files)]) -> MemoryInputs {
+    MemoryInputs(
+        folders
+            .iter()
+            .map(|(name, files)| ((*name).to_owned(), files.clone()))
+            .collect::<BTreeMap<_, _>>(),
+    )
 }
 
 /// The base that packages of the tests have as their parent.
@@ -253,7 +296,13 @@ pub(crate) fn image(folder: &Path, store: &Arc<MemoryStore>) -> Image {
     image.set_epoch(EPOCH);
     image.set_stored_content(store.clone());
     let components = hive(&[
-        ("", vec![Value::binary("StoreFormatVersion", b"0\0.\0000\0.\0000\0.\0006\0".as_slice())]),
+        (
+            "",
+            vec![Value::binary(
+                "StoreFormatVersion",
+                b"0\x00.\x000\x00.\x000\x00.\x006\x00".as_slice(),
+            )],
+        ),
         (r"CanonicalData\Catalogs", vec![]),
         (r"CanonicalData\Deployments", vec![]),
         (r"DerivedData\Components", vec![]),
@@ -262,9 +311,19 @@ pub(crate) fn image(folder: &Path, store: &Arc<MemoryStore>) -> Image {
     let place = HiveId::Components.path(&"Windows".into());
     image.put_bytes(&place, components, &NewNode::default()).unwrap();
     let foundation = foundation();
-    let mum = format!(r"\Windows\servicing\Packages\{}.mum", foundation.id());
-    image.put_bytes(&path(&mum), foundation.text().into_bytes(), &NewNode::default()).unwrap();
-    for place in [r"\Windows\WinSxS\Manifests", r"\Windows\WinSxS\Catalogs", r"\Windows\System32\CatRoot", r"\Windows\Fonts", r"\Windows\SysWOW64", r"\ProgramData"] {
+    for (name, bytes) in files(&[&foundation], &[]) {
+        let Some((_, extension)) = name.split_once('.') else { continue };
+        let place = format!(r"\Windows\servicing\Packages\{}.{extension}", foundation.id());
+        image.put_bytes(&path(&place), bytes, &NewNode::default()).unwrap();
+    }
+    for place in [
+        r"\Windows\WinSxS\Manifests",
+        r"\Windows\WinSxS\Catalogs",
+        r"\Windows\System32\CatRoot",
+        r"\Windows\Fonts",
+        r"\Windows\SysWOW64",
+        r"\ProgramData",
+    ] {
         image.make_directory(&path(place), &NewNode::default()).unwrap();
     }
     let catroot = r"\Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";

@@ -62,7 +62,10 @@ fn elements_of_real_manifests_that_are_not_understood_are_named() {
         found.dedup();
         let missing = names.iter().any(|name| !found.contains(name));
         if missing || names.is_empty() != found.is_empty() {
-            wrong.push(format!("{file}: {}", unknown.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")));
+            wrong.push(format!(
+                "{file}: {}",
+                unknown.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -76,11 +79,17 @@ fn a_real_driver_and_a_real_font() {
         let unknown = classify::unknown_elements(&Manifest::parse(&bytes).unwrap(), &target());
         unknown.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let font = unknown("amd64_microsoft-windows-font-truetype-gadugi_31bf3856ad364e35_10.0.26100.1_none_e1326a4c8dcc8ee1.manifest.xml");
+    let font = unknown(
+        "amd64_microsoft-windows-font-truetype-gadugi_31bf3856ad364e35_10.0.26100.1_none_e1326a4c8dcc8ee1.manifest.xml",
+    );
     assert_eq!(font, Vec::<String>::new());
-    let resources = unknown("amd64_multipoint-srcres.resources_31bf3856ad364e35_10.0.26100.1_en-us_6ab3ac0cf789ac3d.manifest.xml");
+    let resources = unknown(
+        "amd64_multipoint-srcres.resources_31bf3856ad364e35_10.0.26100.1_en-us_6ab3ac0cf789ac3d.manifest.xml",
+    );
     assert_eq!(resources, Vec::<String>::new());
-    let driver = unknown("amd64_dual_netvg63a.inf_31bf3856ad364e35_10.0.26100.1_none_9162a10543917fc7.manifest.xml");
+    let driver = unknown(
+        "amd64_dual_netvg63a.inf_31bf3856ad364e35_10.0.26100.1_none_9162a10543917fc7.manifest.xml",
+    );
     assert!(!driver.is_empty());
 }
 
@@ -114,7 +123,11 @@ fn a_real_update_is_unpacked_checked_and_does_not_apply() {
     let facts = image.facts();
     let problems = operation.check_prepared(&prepared, &mut image, &facts);
     let text: Vec<String> = problems.iter().map(|problem| problem.cause.clone()).collect();
-    assert!(text.iter().any(|cause| cause.contains("0x800f081e") && cause.contains("Microsoft-Windows-Client-Features-Package")), "{text:?}");
+    assert!(
+        text.iter().any(|cause| cause.contains("0x800f081e")
+            && cause.contains("Microsoft-Windows-Client-Features-Package")),
+        "{text:?}"
+    );
 }
 
 #[test]

@@ -209,7 +209,7 @@ mod tests {
                     .iter()
                     .enumerate()
                     .map(|(number, &(size, seed))| {
-                        let byte = |at: usize| ((at * at / (usize::from(seed) + 1)) >> 3) as u8;
+                        let byte = |at: usize| ((at * at / (usize::from(seed) + 1)) >> 3).to_le_bytes()[0];
                         member(&format!(r"folder\ä{number}.bin"), (0..size).map(byte).collect())
                     })
                     .collect();

@@ -36,7 +36,7 @@ impl DismCommand {
                 Self::RemoveEach(format!("/i /r /c:{}", quoted(&pattern)))
             }
             (PackageSubject::Package(_), PackageAction::Absent { identity, .. }) => {
-                match identity.as_deref().unwrap_or(spec.name()) {
+                match identity.as_deref().unwrap_or_else(|| spec.name()) {
                     id if id.contains('~') => {
                         Self::Call(format!("/Remove-Package /PackageName:{}", quoted(id)))
                     }

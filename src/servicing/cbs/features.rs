@@ -50,7 +50,8 @@ pub(super) fn is_on(
     if known.is_empty() {
         return Ok(None);
     }
-    let key = layout::cbs("Notifications").join(&"OptionalFeatures".into()).join(&Name::from(update));
+    let key =
+        layout::cbs("Notifications").join(&"OptionalFeatures".into()).join(&Name::from(update));
     let value = world.image.registry_value(&key, &"Selection".into());
     let value = value.map_err(|error| world.failed(error))?;
     Ok(value.and_then(|value| value.as_dword()).map(|number| number == 1))
@@ -60,10 +61,13 @@ pub(super) fn is_on(
 pub(super) fn is_on_anywhere(update: &str, world: &mut World<'_>) -> Result<bool, ServicingError> {
     let packages: Vec<InstalledPackage> = holders(update, world);
     for package in packages {
-        let Some(mum) = package.mum.as_ref().filter(|_| package.state.is_installed()) else { continue };
-        let selectable = mum.updates.iter().any(|known| {
-            known.name.eq_ignore_ascii_case(update) && known.selectable.is_some()
-        });
+        let Some(mum) = package.mum.as_ref().filter(|_| package.state.is_installed()) else {
+            continue;
+        };
+        let selectable = mum
+            .updates
+            .iter()
+            .any(|known| known.name.eq_ignore_ascii_case(update) && known.selectable.is_some());
         if is_on(mum, update, world)?.unwrap_or(!selectable) {
             return Ok(true);
         }
@@ -77,7 +81,8 @@ fn holders(update: &str, world: &World<'_>) -> Vec<InstalledPackage> {
         .installed
         .values()
         .filter(|package| {
-            let named = |known: &crate::format::cbs::mum::Update| known.name.eq_ignore_ascii_case(update);
+            let named =
+                |known: &crate::format::cbs::mum::Update| known.name.eq_ignore_ascii_case(update);
             package.state.is_staged()
                 && package.mum.as_ref().is_some_and(|mum| mum.updates.iter().any(named))
         })
@@ -107,9 +112,10 @@ fn spelling(feature: &str, mum: &Mum) -> String {
 
 /// All features of the image: name, its package.
 fn all(world: &World<'_>) -> BTreeMap<String, String> {
-    let staged = world.installed.values().filter(|package| {
-        package.state.is_staged() && package.state != PackageState::Superseded
-    });
+    let staged = world
+        .installed
+        .values()
+        .filter(|package| package.state.is_staged() && package.state != PackageState::Superseded);
     staged
         .filter_map(|package| Some((package, package.mum.as_ref()?)))
         .flat_map(|(package, mum)| {
@@ -150,7 +156,9 @@ pub(super) fn work(
     let from_source = from_source.map(|mum| (mum.identity.package_id(), mum.clone()));
     let Some(package) = owner(&spec.name, world) else {
         return match (spec.state, from_source) {
-            (FeatureState::Enabled, Some((id, mum))) => switch_on(spec, &id, &mum, world, work, findings),
+            (FeatureState::Enabled, Some((id, mum))) => {
+                switch_on(spec, &id, &mum, world, work, findings)
+            }
             (FeatureState::Enabled, None) => {
                 findings.problems.push(unknown(&spec.name, world));
                 Ok(())
@@ -165,8 +173,12 @@ pub(super) fn work(
     let Some(mum) = package.mum.clone() else { return Ok(()) };
     match spec.state {
         FeatureState::Enabled => switch_on(spec, &package.id, &mum, world, work, findings),
-        FeatureState::Disabled => switch_off(&spec.name, &package, &mum, false, world, work, findings),
-        FeatureState::Removed => switch_off(&spec.name, &package, &mum, true, world, work, findings),
+        FeatureState::Disabled => {
+            switch_off(&spec.name, &package, &mum, false, world, work, findings)
+        }
+        FeatureState::Removed => {
+            switch_off(&spec.name, &package, &mum, true, world, work, findings)
+        }
     }
 }
 
@@ -202,7 +214,8 @@ fn switch_on(
     work: &mut Work,
     findings: &mut Findings,
 ) -> Result<(), ServicingError> {
-    let staged_only = world.installed.get(&id.to_lowercase()).is_none_or(|known| !known.state.is_installed());
+    let staged_only =
+        world.installed.get(&id.to_lowercase()).is_none_or(|known| !known.state.is_installed());
     if !staged_only && is_on(mum, &spec.name, world)? == Some(true) {
         return Ok(());
     }
@@ -267,7 +280,11 @@ fn switch_off(
     let dependants = dependants(name, world)?;
     if !dependants.is_empty() {
         let cause = format!("features that are on need it: {}", dependants.join(", "));
-        findings.problems.push(Problem::error(name, cause, "disable them too; the recipe may list both"));
+        findings.problems.push(Problem::error(
+            name,
+            cause,
+            "disable them too; the recipe may list both",
+        ));
         return Ok(());
     }
     let on = package.state.is_installed() && is_on(mum, name, world)?.unwrap_or(false);
@@ -297,7 +314,9 @@ fn switch_off(
     while let Some(id) = queue.pop() {
         let Some(known) = world.installed.get(&id.to_lowercase()) else { continue };
         let others = known.owners.iter().any(|owner| {
-            !owner.eq_ignore_ascii_case(&package.id) && !owner.eq_ignore_ascii_case(&known.id) && !staged.contains(&owner.to_lowercase())
+            !owner.eq_ignore_ascii_case(&package.id)
+                && !owner.eq_ignore_ascii_case(&known.id)
+                && !staged.contains(&owner.to_lowercase())
         });
         let still = others || brought_by_others(mum, &names, &id, package, world)?;
         if still || known_permanent(world, &id) || !staged.insert(id.to_lowercase()) {
@@ -312,7 +331,10 @@ fn switch_off(
     let mut changes: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
     let mut components: BTreeSet<String> = BTreeSet::new();
     for (id, update_name) in &off {
-        let Some(mum) = world.installed.get(&id.to_lowercase()).and_then(|known| known.mum.clone()) else { continue };
+        let Some(mum) = world.installed.get(&id.to_lowercase()).and_then(|known| known.mum.clone())
+        else {
+            continue;
+        };
         changes.entry(id.clone()).or_default().push((update_name.clone(), false));
         for update in mum.updates.iter().filter(|update| update.name == *update_name) {
             for identity in &update.components {
@@ -343,7 +365,8 @@ fn switch_off(
             })
             .cloned()
             .collect();
-        let state = if staged.contains(&id.to_lowercase()) { PackageState::Staged } else { known.state };
+        let state =
+            if staged.contains(&id.to_lowercase()) { PackageState::Staged } else { known.state };
         work.packages.push(keys::PackageChange {
             id: known.id,
             mum: mum.into(),
@@ -369,7 +392,10 @@ fn switch_off(
 }
 
 fn known_permanent(world: &World<'_>, id: &str) -> bool {
-    world.installed.get(&id.to_lowercase()).is_some_and(|known| known.state == PackageState::Permanent)
+    world
+        .installed
+        .get(&id.to_lowercase())
+        .is_some_and(|known| known.state == PackageState::Permanent)
 }
 
 /// Ids of the packages that updates bring.
@@ -391,11 +417,14 @@ fn brought_by_others(
     world: &mut World<'_>,
 ) -> Result<bool, ServicingError> {
     for update in &mum.updates {
-        let brings = update.packages.iter().any(|inner| inner.identity.package_id().eq_ignore_ascii_case(id));
+        let brings = update
+            .packages
+            .iter()
+            .any(|inner| inner.identity.package_id().eq_ignore_ascii_case(id));
         if names.contains(&update.name) || !brings {
             continue;
         }
-        let on = is_on(mum, &update.name, world)?.unwrap_or(update.selectable.is_none());
+        let on = is_on(mum, &update.name, world)?.unwrap_or_else(|| update.selectable.is_none());
         if on && package.state.is_installed() {
             return Ok(true);
         }

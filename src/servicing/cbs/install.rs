@@ -126,22 +126,22 @@ fn take_in(
     let source = folder.map(|at| &world.folders[at]);
     let missing = stage::missing_files(form, &manifest, source, world.image);
     // A feature may be staged without its payload; it is missed when it is switched on.
-    if goal == Goal::Installed || !there {
-        if let Some(first) = missing.first() {
-            let more = match missing.len() {
-                1 => String::new(),
-                count => format!(" and {} more", count - 1),
-            };
-            let cause = format!(
-                "the file {first}{more} of {form} is neither in the source nor in the image (0x800f081f)"
-            );
-            let help = if there {
-                "its payload was removed from the image: give the source of the feature or package in the recipe"
-            } else {
-                "get the complete package; a package that brings changes only (express, PSF without its file) cannot be read"
-            };
-            findings.problems.push(Problem::error(&package.id, cause, help));
-        }
+    if (goal == Goal::Installed || !there)
+        && let Some(first) = missing.first()
+    {
+        let more = match missing.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let cause = format!(
+            "the file {first}{more} of {form} is neither in the source nor in the image (0x800f081f)"
+        );
+        let help = if there {
+            "its payload was removed from the image: give the source of the feature or package in the recipe"
+        } else {
+            "get the complete package; a package that brings changes only (express, PSF without its file) cannot be read"
+        };
+        findings.problems.push(Problem::error(&package.id, cause, help));
     }
     let Some(folder) = folder else { return Ok(()) };
     let lacking = stage::missing_files(form, &manifest, None, world.image);
@@ -152,15 +152,16 @@ fn take_in(
     Ok(())
 }
 
-/// SHA-256 of the catalog that vouches for a deployment: the package's own where it does, else the first that does.
-fn catalog_of(form: &str, package: &Chosen, world: &World<'_>) -> Option<String> {
-    let folder = world.folders.iter().find(|folder| folder.manifests.contains_key(form))?;
+/// The package whose catalog vouches for a deployment: the deployment's own package where it does, else the first that does.
+fn catalog_of(form: &str, package: &Chosen, world: &World<'_>) -> Option<(usize, usize)> {
+    let at = world.folders.iter().position(|folder| folder.manifests.contains_key(form))?;
+    let folder = &world.folders[at];
     let (place, _) = folder.manifests.get(form)?;
     let vouching = &folder.prepared.manifests[*place].catalogs;
-    let own = package.origin.map(|(_, place)| place).filter(|place| vouching.contains(place));
-    let catalog =
-        own.or_else(|| vouching.first().copied()).or(package.origin.map(|(_, place)| place))?;
-    folder.prepared.packages.get(catalog)?.catalog.as_deref().map(stage::catalog_name)
+    let own = package.origin.filter(|(folder, _)| *folder == at).map(|(_, place)| place);
+    let own_vouches = own.filter(|place| vouching.contains(place));
+    let found = own_vouches.or_else(|| vouching.first().copied()).or(own)?;
+    folder.prepared.packages.get(found)?.catalog.as_ref().map(|_| (at, found))
 }
 
 /// Older versions of a package that comes into force are superseded: staged, and ready to come back.

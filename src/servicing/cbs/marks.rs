@@ -14,10 +14,10 @@ use crate::{
         cbs::{Identity, Manifest},
         hive::{Value, ValueType},
     },
-    image::{Image, ImageError, RegistryPath},
+    image::{Image, ImageError, NewNode, RegistryPath},
 };
 
-use super::{flags, layout, world::starts_with};
+use super::{flags, layout, stage, world::starts_with};
 
 /// A deployment in a step.
 #[derive(Debug, Clone)]
@@ -31,8 +31,8 @@ pub(super) struct DeploymentChange {
     pub goal: Mark,
     /// Its components, by key form.
     pub components: Vec<String>,
-    /// SHA-256 of the catalog that vouches for it, when it comes with this step.
-    pub catalog: Option<String>,
+    /// The package of the source (folder, place) whose catalog vouches for it, when it comes with this step.
+    pub catalog: Option<(usize, usize)>,
 }
 
 /// How a package holds a deployment.
@@ -91,9 +91,10 @@ pub(super) fn remove_files(key_form: &str, image: &mut Image) -> Result<(), Imag
     Ok(())
 }
 
-/// Brings the marks of a deployment to what shall be. True when nobody holds it any more and its key is gone.
+/// Brings the marks of a deployment to what shall be; `catalog` vouches for it when it is new. True when nobody holds it any more and its key is gone.
 pub(super) fn write_deployment(
     change: &DeploymentChange,
+    catalog: Option<&[u8]>,
     image: &mut Image,
 ) -> Result<bool, ImageError> {
     let short = change.identity.short_key_form();
@@ -113,9 +114,14 @@ pub(super) fn write_deployment(
     if change.goal > Mark::Gone {
         let identity = change.identity.identity_text();
         image.set_value(&key, &Value::binary("appid", identity.into_bytes()))?;
-        if let Some(catalog) = &change.catalog {
-            image.set_value(&key, &Value::sz("CatalogThumbprint", catalog))?;
-            let catalog = layout::catalogs().join(&Name::from(catalog.as_str()));
+        if let Some(bytes) = catalog {
+            let name = stage::catalog_name(bytes);
+            let place = layout::catalog(image, &name);
+            if image.tree().lookup(&place).is_none() {
+                image.put_bytes(&place, bytes.to_vec(), &NewNode::default())?;
+            }
+            image.set_value(&key, &Value::sz("CatalogThumbprint", &name))?;
+            let catalog = layout::catalogs().join(&Name::from(name.as_str()));
             image.set_value(&catalog, &Value::new(mark.clone(), ValueType::BINARY, []))?;
         }
         for component in change.components.iter().chain([&change.key_form]) {

@@ -24,7 +24,7 @@ use super::{
 const STACK: &str = "Microsoft-Windows-ServicingStack";
 
 /// Why the package cannot be installed in the image, the parents left out.
-pub(super) fn problems(mum: &Mum, id: &str, world: &mut World<'_>) -> Vec<Problem> {
+pub(super) fn problems(mum: &Mum, id: &str, world: &World<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     if !world.target.takes(&mum.identity.architecture) {
         let (has, is) = (world.target.architecture, &mum.identity.architecture);

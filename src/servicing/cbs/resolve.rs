@@ -20,7 +20,7 @@ use super::{
     classify, features,
     parents::{self, same_but_version},
     store::PackageState,
-    world::World,
+    world::{Origin, World},
 };
 
 /// Packages inside packages, at most.
@@ -51,8 +51,7 @@ pub(super) struct Chosen {
     pub id: String,
     pub identity: Identity,
     pub mum: Arc<Mum>,
-    /// Folder of the source and place in it; `None` when only the image has it.
-    pub origin: Option<(usize, usize)>,
+    pub origin: Origin,
     pub goal: Goal,
     /// It came inside another and is not listed.
     pub hidden: bool,

@@ -21,6 +21,8 @@ pub(super) enum ObjectKind {
     File,
     /// Registry keys.
     Key,
+    /// Anything else: generic rights stay.
+    Other,
 }
 
 /// The descriptors of a manifest by name, in lower case; what cannot be read with the reason.
@@ -101,6 +103,7 @@ fn map(ace: &mut Ace, kind: ObjectKind) {
             (0x2000_0000, 0x0002_0019),
             (0x1000_0000, 0x000f_003f),
         ],
+        ObjectKind::Other => return,
     };
     // Labels, attributes and policies have other masks in this place.
     if !matches!(ace.kind, 0..=3) {

@@ -104,7 +104,7 @@ fn service_instance(
             };
             match below.name.as_str() {
                 "failureActions" => {
-                    effects.value(key, failure_actions(below).map_err(unknown)?, false)
+                    effects.value(key, failure_actions(below).map_err(unknown)?, false);
                 }
                 "serviceTrigger" => {
                     let values = trigger(below).map_err(unknown)?;
@@ -119,7 +119,7 @@ fn service_instance(
                     let named = below.attribute("name").unwrap_or_default().to_owned();
                     // The rights of services are their own; generic ones stay, as they do in real keys.
                     let found =
-                        descriptors.find(&[(named, None)], ObjectKind::File).map_err(unknown)?;
+                        descriptors.find(&[(named, None)], ObjectKind::Other).map_err(unknown)?;
                     let Some(descriptor) = found else { continue };
                     let place = format!("{SERVICES}\\{name}\\Security");
                     let key = effects.key(&place, None, macros).map_err(unknown)?;

@@ -173,7 +173,10 @@ impl Work {
     fn write_keys(&self, world: &mut World<'_>) -> Result<(), crate::image::ImageError> {
         let mut dropped: BTreeSet<&String> = BTreeSet::new();
         for deployment in &self.deployments {
-            if marks::write_deployment(deployment, world.image)? {
+            let catalog = deployment.catalog.and_then(|(folder, place)| {
+                world.folders.get(folder)?.prepared.packages.get(place)?.catalog.as_deref()
+            });
+            if marks::write_deployment(deployment, catalog, world.image)? {
                 dropped.extend(deployment.components.iter().chain([&deployment.key_form]));
             }
         }

@@ -21,6 +21,9 @@ use super::{
     store::{self, InstalledPackage, Manifests},
 };
 
+/// Where a package comes from: folder of the source and place in it; `None`: it is in the image alone.
+pub(super) type Origin = Option<(usize, usize)>;
+
 /// An image, a source, and what was read of both.
 pub(super) struct World<'a> {
     /// The kind of operation, for messages.
@@ -171,7 +174,7 @@ impl<'a> World<'a> {
     }
 
     /// The mum of a package: of the source (folder, place), or of the image.
-    pub(super) fn mum(&self, id: &str) -> Option<(Option<(usize, usize)>, Arc<Mum>)> {
+    pub(super) fn mum(&self, id: &str) -> Option<(Origin, Arc<Mum>)> {
         let in_source = self.folders.iter().enumerate().find_map(|(at, folder)| {
             let (place, _) = folder.package(id)?;
             Some((Some((at, place)), Arc::clone(&folder.packages[place])))
@@ -192,7 +195,8 @@ impl<'a> World<'a> {
             return Ok(());
         }
         let all = store::packages(self.image).map_err(|error| self.failed(error))?;
-        self.installed = all.into_iter().map(|package| (package.id.to_lowercase(), package)).collect();
+        self.installed =
+            all.into_iter().map(|package| (package.id.to_lowercase(), package)).collect();
         Ok(())
     }
 
