@@ -282,10 +282,14 @@ path = "out/removed.wim"
     }
     let image = |name: &str| output.with_file_name(format!("{name}.wim"));
     let (plain, removed) = (image("plain"), image("removed"));
+    // A file that has one name again keeps the number of the group that its names were.
+    let alone = |line: &str, path: &str| line.ends_with(&format!("-> linked with {path}"));
     let differing: Vec<String> =
         difference(&dump_image(&wimlib, &plain, 1), &dump_image(&wimlib, &removed, 1))
             .iter()
-            .map(|line| line.split(": ").next().unwrap_or(line).to_owned())
+            .map(|line| (line, line.split(": ").next().unwrap_or(line)))
+            .filter(|(line, path)| !alone(line, path.trim_start_matches("~ ")))
+            .map(|(_, path)| path.to_owned())
             .collect();
     // Hives keep the room of what was in them, so only their content is the same.
     let hive = |line: &String| HIVES.iter().any(|hive| *line == format!("~ {hive}"));
