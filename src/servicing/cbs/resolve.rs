@@ -212,10 +212,10 @@ impl<'w, 'a> Resolver<'w, 'a> {
         if there && origin.is_none() {
             return Ok(Visit::Taken);
         }
-        if goal == Goal::Installed {
-            if let Some(missing) = parents::missing_parent(&mum, self.world, &self.coming) {
-                return Ok(Visit::NotApplicable(missing));
-            }
+        if goal == Goal::Installed
+            && let Some(missing) = parents::missing_parent(&mum, self.world, &self.coming)
+        {
+            return Ok(Visit::NotApplicable(missing));
         }
         self.enter(id, goal, owner, hidden, depth)?;
         Ok(Visit::Taken)
@@ -335,7 +335,9 @@ impl<'w, 'a> Resolver<'w, 'a> {
             let (on_the_way, guessed) = std::mem::take(&mut self.on_the_way);
             if guessed && goal != guess {
                 // What was worked out from the wrong guess has to be worked out again.
-                self.goals.retain(|known, _| !on_the_way.contains(known));
+                for key in &on_the_way {
+                    self.goals.remove(key);
+                }
             }
         }
         self.goals.insert(key, goal);
