@@ -7,7 +7,7 @@ use crate::{
     format::{hive::HiveError, wim::WimError},
 };
 
-use super::{hives::HiveId, host::SidecarError};
+use super::{hives::HiveId, host::SidecarError, registry::RegistryPath};
 
 /// What can go wrong when an image is opened, read or edited.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum ImageError {
     /// Nothing is there.
     #[error("the image has no {0}")]
     NotFound(NtPath),
+    /// No registry key is there.
+    #[error("the image has no registry key {0}")]
+    NoKey(RegistryPath),
     /// A folder where a file is needed.
     #[error("{0} is a folder")]
     IsDirectory(NtPath),

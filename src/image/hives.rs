@@ -209,7 +209,8 @@ impl Image {
         descriptor: &[u8],
     ) -> Result<(), ImageError> {
         let old = self.read_key(path, |hive, key| hive.security(key).map(<[u8]>::to_vec))?;
-        if old.as_deref() == Some(descriptor) {
+        let Some(old) = old else { return Err(ImageError::NoKey(path.clone())) };
+        if old == descriptor {
             return Ok(());
         }
         let (hive, key) = self.resolve(path)?;
@@ -286,10 +287,14 @@ impl Image {
             Change::CreateKey { hive, key } => {
                 self.with_hive(*hive, |hive| hive.create_path(hive.root(), key, epoch).map(drop))
             }
-            Change::SetKeySecurity { hive, key, descriptor } => self.with_hive(*hive, |hive| {
-                let key = hive.create_path(hive.root(), key, epoch)?;
-                hive.set_security(key, descriptor)
-            }),
+            Change::SetKeySecurity { hive, key, descriptor } => {
+                let there = self.with_hive(*hive, |hive| match hive.find(hive.root(), key)? {
+                    Some(key) => hive.set_security(key, descriptor).map(|()| true),
+                    None => Ok(false),
+                })?;
+                let missing = || RegistryPath::from_keys(*hive, key.clone());
+                there.then_some(()).ok_or_else(|| ImageError::NoKey(missing()))
+            }
             Change::DeleteKey { hive, key } => {
                 self.with_hive(*hive, |hive| match hive.find(hive.root(), key)? {
                     Some(key) => hive.delete_key(key, epoch),

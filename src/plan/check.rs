@@ -195,6 +195,8 @@ impl Rehearsal<'_, '_> {
         place: usize,
         steps: &[Step],
     ) -> Result<Option<(Checked, bool)>, PlanError> {
+        // Of the base: they are remembered for it, so they are looked up before anything is done to the image.
+        let base_facts = self.image.facts().map_err(|error| facts_error(self.recipe, error))?;
         for pending in std::mem::take(&mut self.pending) {
             match self.prepare(&steps[pending]) {
                 Ok(prepared) => drop(self.apply(&steps[pending], &prepared)?),
@@ -208,7 +210,6 @@ impl Rehearsal<'_, '_> {
             self.failed.insert(step.number);
             return Ok(None);
         }
-        let base_facts = self.image.facts().map_err(|error| facts_error(self.recipe, error))?;
         let recipe = self.recipe;
         let applied = self.applied;
         let prepared = self.prepare(step);

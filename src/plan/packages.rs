@@ -26,7 +26,7 @@ use crate::{
         InputId, Operation, Prepared, ServicingError,
         cbs::{
             FeatureState, PackageAction, PackageSubject, Relations,
-            relations::{CUMULATIVE_UPDATE, Inventory, Need, Provided, is_same_name},
+            relations::{CUMULATIVE_UPDATE, Inventory, Need, PackagePhase, Provided, is_same_name},
         },
     },
     store::{RecordKind, Store},
@@ -109,7 +109,7 @@ fn relations(
 ) -> Result<Looked, PlanError> {
     let parts = key_parts(entry, inputs);
     let version = env!("CARGO_PKG_VERSION").as_bytes();
-    let key = key::key("transom package relations 1", &[&parts.prepared_key().0, version]);
+    let key = key::key("transom package relations 2", &[&parts.prepared_key().0, version]);
     if !fresh && let Some(known) = store.json::<Relations>(RecordKind::Check, &key)? {
         return Ok(Ok((Some(known), None)));
     }
@@ -210,6 +210,8 @@ impl Packages {
                         }
                     }
                 }
+                // Two stacks do not wait for each other.
+                Need::ServicingStack(_) if relations.phase == PackagePhase::ServicingStack => {}
                 Need::ServicingStack(version) => {
                     for (other, known) in self.known() {
                         if subjects::phase(known.phase) == Phase::ServicingStack {
@@ -288,10 +290,21 @@ impl Packages {
         })
     }
 
+    /// As [`Packages::roots`], without servicing stacks that come along with an update: the update decides where these stand.
+    fn leading(&self) -> impl Iterator<Item = (usize, &Identity)> {
+        self.roots().filter(|(place, identity)| {
+            let is_stack = identity.name.to_ascii_lowercase().contains("servicingstack");
+            let stands = self.relations[*place]
+                .as_ref()
+                .is_some_and(|known| known.phase == PackagePhase::ServicingStack);
+            !is_stack || stands
+        })
+    }
+
     /// Entries that bring two versions of one package: the older's place and identity, and the newer's.
     fn versions(&self) -> impl Iterator<Item = (usize, &Identity, (usize, &Identity))> {
-        self.roots().flat_map(move |(place, older)| {
-            self.roots()
+        self.leading().flat_map(move |(place, older)| {
+            self.leading()
                 .filter(move |(other, newer)| {
                     *other != place && older.is_same_family(newer) && older.version < newer.version
                 })
@@ -344,18 +357,24 @@ impl Packages {
         findings
     }
 
-    /// One package from two sources.
+    /// The same packages from two sources. That one source brings what another has among others (a servicing stack by itself and within an update) is right.
     fn duplicates(&self, entries: &[Entry]) -> Vec<Finding> {
-        let mut first: BTreeMap<String, usize> = BTreeMap::new();
+        let mut first: BTreeMap<Vec<String>, usize> = BTreeMap::new();
         let mut findings = Vec::new();
         let shelf = |place: usize| {
             // Sources of features and capabilities are shelves: that two hold one package means nothing.
             !matches!(&entries[place].operation, Operation::Package(spec) if !matches!(spec.subject, PackageSubject::Capability(_)))
         };
+        let mut brought: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for (place, identity) in self.roots().filter(|(place, _)| !shelf(*place)) {
-            let id = identity.package_id();
-            match first.get(&id.to_lowercase()) {
-                Some(other) if *other != place => findings.push(
+            brought.entry(place).or_default().push(identity.package_id());
+        }
+        for (place, ids) in brought {
+            let id = ids[0].clone();
+            let mut ids: Vec<String> = ids.iter().map(|id| id.to_lowercase()).collect();
+            ids.sort();
+            match first.get(&ids) {
+                Some(other) => findings.push(
                     Finding::at(
                         &entries[place].origin,
                         "plan::duplicate",
@@ -365,8 +384,8 @@ impl Packages {
                     )
                     .and(&entries[*other].origin, "it comes from here already"),
                 ),
-                _ => {
-                    first.insert(id.to_lowercase(), place);
+                None => {
+                    first.insert(ids, place);
                 }
             }
         }
@@ -491,8 +510,10 @@ impl Packages {
     /// Languages on top of an update: their files would stay at the first release.
     fn late_languages(&self, entries: &[Entry]) -> Vec<Finding> {
         let Some(update) = self.inventory.cumulative_update() else { return Vec::new() };
-        let renewed =
-            self.packages().any(|(_, known)| known.name.eq_ignore_ascii_case(CUMULATIVE_UPDATE));
+        // Windows does not go back to an older one.
+        let renewed = self.packages().any(|(_, known)| {
+            known.name.eq_ignore_ascii_case(CUMULATIVE_UPDATE) && known.version >= update.version
+        });
         if renewed {
             return Vec::new();
         }

@@ -43,6 +43,7 @@ mod packages_features;
 mod packages_install;
 mod packages_many;
 mod packages_real;
+mod packages_rules;
 mod pipeline_build;
 mod pipeline_cache;
 mod pipeline_forms;

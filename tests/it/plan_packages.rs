@@ -420,7 +420,12 @@ fn a_language_on_top_of_an_update_is_refused_unless_the_update_is_planned_again(
         "{refused:?}"
     );
     assert!(Case::new(text, &sources, Inventory::default()).refused().is_empty());
-    let update = [mum(&neutral("Package_for_RollupFix"), "Update", "")];
+    // An older one would not be applied.
+    let older = [mum(&neutral("Package_for_RollupFix"), "Update", "")];
+    let both: [(&str, &[String]); 2] = [("de-DE", &pack), ("cu", &older)];
+    let case = Case::new(&format!("packages.cu.source = 'c'\n{text}"), &both, updated());
+    assert_eq!(case.refused().len(), 1);
+    let update = [mum(&id("Package_for_RollupFix", "", "26100.1742.1.10"), "Update", "")];
     let both: [(&str, &[String]); 2] = [("de-DE", &pack), ("cu", &update)];
     let case = Case::new(&format!("packages.cu.source = 'c'\n{text}"), &both, updated());
     assert!(case.refused().is_empty());
@@ -428,4 +433,57 @@ fn a_language_on_top_of_an_update_is_refused_unless_the_update_is_planned_again(
     // A language that is there already is no news.
     let languages = vec!["de-de".to_owned()];
     assert!(Case::new(text, &sources, Inventory { languages, ..updated() }).refused().is_empty());
+}
+
+/// An element that says which servicing stack a package needs.
+fn needs_stack(version: &str) -> String {
+    format!(
+        r#"<installerAssembly name="Microsoft-Windows-ServicingStack" version="{version}" language="neutral" processorArchitecture="amd64" versionScope="nonSxS" publicKeyToken="{TOKEN}"/>"#
+    )
+}
+
+#[test]
+fn servicing_stacks_do_not_wait_for_each_other() {
+    let stack = |version: &str| {
+        [mum(&id("Package_for_ServicingStack", "", version), "Update", &needs_stack("1.0.0.1"))]
+    };
+    let (old, new) = (stack("1.0.0.2"), stack("1.0.0.3"));
+    let update = [mum(&neutral("Package_for_KB1"), "Update", &needs_stack("1.0.0.2"))];
+    let text = "packages.kb.source = 'k'\npackages.new.source = 'n'\npackages.old.source = 'o'";
+    let sources: [(&str, &[String]); 3] = [("kb", &update), ("new", &new), ("old", &old)];
+    let case = Case::new(text, &sources, Inventory::default());
+    assert_eq!(case.order(), ["old", "new", "kb"]);
+}
+
+#[test]
+fn a_servicing_stack_may_come_by_itself_and_within_an_update() {
+    let stack = |version: &str| {
+        mum(&id("Package_for_ServicingStack", "", version), "Update", &needs_stack("1.0.0.1"))
+    };
+    let update =
+        || mum(&neutral("Package_for_RollupFix"), "Security Update", &needs_stack("1.0.0.2"));
+    let text = "packages.cu.source = 'c'\npackages.stack.source = 's'";
+    // The same, an older one and a newer one than that in the update.
+    for (own, within) in [("1.0.0.2", "1.0.0.2"), ("1.0.0.2", "1.0.0.3"), ("1.0.0.3", "1.0.0.2")] {
+        let (own, both) = ([stack(own)], [update(), stack(within)]);
+        let sources: [(&str, &[String]); 2] = [("cu", &both), ("stack", &own)];
+        let case = Case::new(text, &sources, Inventory::default());
+        assert_eq!(case.refused(), Vec::<String>::new());
+        assert_eq!(case.order(), ["stack", "cu"]);
+    }
+}
+
+#[test]
+fn a_capability_is_known_by_each_of_its_names() {
+    let dependency = r#"<dependency><capabilityIdentity name="Base.Cap" version="0.0.1.0" language="neutral"/></dependency>"#;
+    let top = [mum(&neutral("Top"), "OnDemand Pack", &capability("Top.Cap", "", dependency))];
+    let base = [mum(&neutral("Bottom"), "OnDemand Pack", &capability("Base.Cap", "neutral", ""))];
+    for name in ["Base.Cap~~~~0.0.1.0", "Base.Cap~~~~1.0", "base.cap"] {
+        let text = format!(
+            "[capabilities]\n\"Top.Cap~~~~1.0\" = {{ source = 't' }}\n\"{name}\" = {{ source = 'b' }}"
+        );
+        let sources: [(&str, &[String]); 2] = [("Top.Cap~~~~1.0", &top), (name, &base)];
+        let case = Case::new(&text, &sources, Inventory::default());
+        assert_eq!(case.order(), [name, "Top.Cap~~~~1.0"]);
+    }
 }

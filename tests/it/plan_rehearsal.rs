@@ -274,3 +274,45 @@ fn what_is_not_native_is_refused_by_name_or_waits_for_the_first_boot_and_nothing
         "{command}"
     );
 }
+
+#[test]
+fn what_is_remembered_of_a_base_is_never_that_of_a_tried_image() {
+    let recipe = |service: &str| {
+        format!(
+            "[languages.de-DE]\nsource = \"languages/de-DE.cab\"\nunsigned = \"allow\"\n[services]\nWSearch = \"{service}\"\n"
+        )
+    };
+    let place = place(&recipe("manual"));
+    place.plan();
+    // The records that hold the facts of the base; they are forgotten, those of the steps are not.
+    let facts = || {
+        let all = walkdir(&place.path("."));
+        let holds = |path: &std::path::PathBuf| {
+            let bytes = fs_err::read(path).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            text.contains("\"system-root\"") && text.contains("\"default-language\"")
+        };
+        all.into_iter().filter(holds).collect::<Vec<_>>()
+    };
+    let known = facts();
+    assert!(!known.is_empty());
+    known.iter().for_each(|path| fs_err::remove_file(path).unwrap());
+    say(&place, &recipe("disabled"));
+    place.plan();
+    let known = facts();
+    assert!(!known.is_empty());
+    for path in known {
+        let text = String::from_utf8_lossy(&fs_err::read(path).unwrap()).into_owned();
+        assert!(!text.contains("de-DE"), "{text}");
+    }
+}
+
+/// All files below a folder.
+fn walkdir(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(walkdir(&path)) } else { found.push(path) }
+    }
+    found
+}

@@ -264,7 +264,7 @@ impl Mum {
 impl std::fmt::Display for CapabilityIdentity {
     /// As people write it: `Name~~~language~version`, the version with four numbers.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}~~~{}~{}", self.name, self.language, self.full_version())
+        write!(formatter, "{}~~~{}~{}", self.name, self.full_language(), self.full_version())
     }
 }
 
@@ -281,6 +281,12 @@ impl CapabilityIdentity {
         let mut full = vec!["0"; 4_usize.saturating_sub(numbers.len())];
         full.extend(numbers);
         full.join(".")
+    }
+
+    /// The language, nothing for `neutral`: some packages write that, people do not.
+    #[must_use]
+    pub fn full_language(&self) -> &str {
+        if self.language.eq_ignore_ascii_case("neutral") { "" } else { &self.language }
     }
 
     /// Reads what people write: `Name~~~language~version`; `None` when it is none.

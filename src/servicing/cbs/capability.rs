@@ -17,6 +17,12 @@ pub(super) fn is_same(wanted: &CapabilityIdentity, declared: &CapabilityIdentity
         && (wanted.version.is_empty() || wanted.full_version() == declared.full_version())
 }
 
+/// True when both are the same capability in the same language; a version that one leaves out does not matter.
+pub(super) fn is_same_in_language(one: &CapabilityIdentity, other: &CapabilityIdentity) -> bool {
+    (is_same(one, other) || is_same(other, one))
+        && one.full_language().eq_ignore_ascii_case(other.full_language())
+}
+
 /// What a package is to a capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -30,11 +36,12 @@ pub(super) enum Role {
 pub(super) fn role(wanted: &CapabilityIdentity, mum: &Mum) -> Option<Role> {
     mum.capabilities.iter().find(|declared| is_same(wanted, &declared.identity)).and_then(
         |declared| {
-            let same_language = wanted.language.eq_ignore_ascii_case(&declared.identity.language);
+            let same_language =
+                wanted.full_language().eq_ignore_ascii_case(declared.identity.full_language());
             if declared.satellite_of.is_empty() {
                 return same_language.then_some(Role::Main);
             }
-            let main = same_language && !wanted.language.is_empty();
+            let main = same_language && !wanted.full_language().is_empty();
             Some(if main { Role::Main } else { Role::Satellite })
         },
     )

@@ -20,7 +20,7 @@ use super::{
     spec::{FeatureSpec, FeatureState},
     store::{InstalledPackage, PackageState},
     work::{Findings, Work},
-    world::World,
+    world::{SourceFolder, World},
 };
 
 /// As similar as `strsim` says two names must be to be offered.
@@ -248,6 +248,7 @@ fn switch_on(
         findings.problems.push(Problem::error(&spec.name, cause, help));
         return Ok(());
     }
+    not_native_of_source(&spec.name, world, findings);
     let mut resolver = Resolver::new(world);
     for (feature, _) in &order {
         resolver.switched.insert(feature.to_lowercase(), true);
@@ -264,7 +265,41 @@ fn switch_on(
     let (chosen, problems, not_native) = resolver.finish();
     findings.problems.extend(problems);
     findings.not_native.extend(not_native);
+    // What Windows will do itself need not be complete here.
+    if !findings.not_native.is_empty() {
+        return Ok(());
+    }
     install::install(&chosen, world, work, findings)
+}
+
+/// What of the source cannot be read here: of the folder that has the feature, or of all where none says so.
+fn not_native_of_source(feature: &str, world: &World<'_>, findings: &mut Findings) {
+    let has = |folder: &&SourceFolder<'_>| {
+        let mut updates = folder.packages.iter().flat_map(|mum| &mum.updates);
+        updates.any(|update| update.name.eq_ignore_ascii_case(feature))
+    };
+    let any = world.folders.iter().any(|folder| has(&folder));
+    let concerned = world.folders.iter().filter(|folder| !any || has(folder));
+    findings.not_native.extend(concerned.flat_map(|folder| folder.prepared.not_native.clone()));
+}
+
+/// The feature, and updates of its package that are no features and are in force only with it.
+fn with_hidden(feature: &str, mum: &Mum) -> Vec<String> {
+    let mut names: Vec<String> = vec![spelling(feature, mum)];
+    loop {
+        let before = names.len();
+        for update in mum.updates.iter().filter(|update| update.selectable.is_none()) {
+            let mut needed = update.applicable.iter().flat_map(|condition| &condition.updates);
+            let follows =
+                needed.any(|one| names.iter().any(|name| one.name.eq_ignore_ascii_case(name)));
+            if follows && !names.contains(&update.name) {
+                names.push(update.name.clone());
+            }
+        }
+        if names.len() == before {
+            return names;
+        }
+    }
 }
 
 /// Takes a feature out of force: its updates, those that depend on it, and packages that nothing else brings.
@@ -292,20 +327,7 @@ fn switch_off(
         return Ok(());
     }
     let spelled = spelling(name, mum);
-    // The feature, and updates of its package that are in force only with it.
-    let names: Vec<String> = mum
-        .updates
-        .iter()
-        .filter(|update| {
-            update.name.eq_ignore_ascii_case(name)
-                || update
-                    .applicable
-                    .iter()
-                    .flat_map(|condition| &condition.updates)
-                    .any(|wanted| wanted.name.eq_ignore_ascii_case(name))
-        })
-        .map(|update| update.name.clone())
-        .collect();
+    let names = with_hidden(name, mum);
     let mut off: BTreeSet<(String, String)> =
         names.iter().map(|update| (package.id.clone(), update.clone())).collect();
     // Packages that only those updates bring go to staged, with all in them.
@@ -379,10 +401,11 @@ fn switch_off(
         });
     }
     if payload {
-        // What is in force all the same keeps its files.
+        // What others have staged or in force keeps its files.
+        let marks: BTreeSet<String> =
+            off.iter().map(|(id, update)| layout::reference(id, update)).collect();
         for component in components {
-            let leaves = work.leaving.contains_key(&component);
-            if leaves || !world.component_is_installed(&component, &BTreeSet::new())? {
+            if !world.is_held(&component, &marks)? {
                 work.emptied.push(component);
             }
         }

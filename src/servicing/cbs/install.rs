@@ -1,6 +1,6 @@
 //! Installing: from what was chosen to the work that has to be done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::servicing::{ServicingError, error::Problem};
 
@@ -24,7 +24,8 @@ pub(super) fn install(
     work: &mut Work,
     findings: &mut Findings,
 ) -> Result<(), ServicingError> {
-    let mut seen: BTreeSet<String> = BTreeSet::new();
+    // How far the components went that were taken in.
+    let mut seen: BTreeMap<String, Goal> = BTreeMap::new();
     for package in chosen {
         let mut unknown: Vec<(String, UnknownElement)> = Vec::new();
         if let Some((folder, place)) = package.origin
@@ -59,8 +60,11 @@ pub(super) fn install(
                     Err(error) => return Err(error),
                 };
                 for component in components.iter().chain([&form]) {
-                    if seen.insert(component.clone()) {
-                        take_in(component, package, update.goal, world, work, findings)?;
+                    let known = seen.get(component).copied();
+                    if known < Some(update.goal) {
+                        let first = known.is_none();
+                        take_in((component, first), package, update.goal, world, work, findings)?;
+                        seen.insert(component.clone(), update.goal);
                     }
                 }
                 if update.goal == Goal::Installed {
@@ -111,9 +115,9 @@ fn enter(
     Ok(())
 }
 
-/// What of a component has to go into the image's store.
+/// What of a component has to go into the image's store; `first`: it was not taken in for a lower goal.
 fn take_in(
-    form: &str,
+    (form, first): (&str, bool),
     package: &Chosen,
     goal: Goal,
     world: &mut World<'_>,
@@ -153,7 +157,7 @@ fn take_in(
         };
         findings.problems.push(Problem::error(&package.id, cause, help));
     }
-    let Some(folder) = folder else { return Ok(()) };
+    let Some(folder) = folder.filter(|_| first) else { return Ok(()) };
     let lacking = stage::missing_files(form, &manifest, None, world.image);
     if !there || !lacking.is_empty() {
         let key_form = form.to_owned();

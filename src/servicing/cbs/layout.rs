@@ -99,6 +99,12 @@ pub fn deployments() -> RegistryPath {
     key(HiveId::Components, r"CanonicalData\Deployments")
 }
 
+/// How an update of a package is called where it holds a deployment, in lower case: `cbs_<package id>.<update>`; `p!`, `s!` or `i!` stands before it.
+#[must_use]
+pub fn reference(package: &str, update: &str) -> String {
+    format!("CBS_{package}.{update}").to_lowercase()
+}
+
 /// `HKLM\COMPONENTS\CanonicalData\Catalogs`: a key for each catalog, by its SHA-256.
 #[must_use]
 pub fn catalogs() -> RegistryPath {

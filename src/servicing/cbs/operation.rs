@@ -117,21 +117,37 @@ impl PackageSpec {
         let PackageAction::Present { source: Some(source), .. } = &self.action else {
             return Ok(None);
         };
+        // Of what is not wanted: the last one.
+        let other = std::cell::RefCell::new(None);
         let wanted = |mums: &[&Mum]| match &self.subject {
             PackageSubject::Capability(name) => capability::parse(name).is_some_and(|wanted| {
                 mums.iter().any(|mum| capability::role(&wanted, mum).is_some())
             }),
-            _ => true,
+            PackageSubject::Language(tag) => {
+                let Some(root) = mums.first().map(|mum| &mum.identity) else { return false };
+                let fits = root.is_neutral() || root.language.eq_ignore_ascii_case(tag);
+                if !fits {
+                    other.replace(Some((root.package_id(), root.language.clone())));
+                }
+                fits
+            }
+            PackageSubject::Package(_) => true,
         };
         let prepared =
             prepared((self.kind(), source, self.when_not_native()), &wanted, inputs, blobs)?;
         if prepared.folders.is_empty() {
-            let cause = format!("nothing in it is the capability {}", self.name());
-            let help = "names are as in `DISM /Get-Capabilities`: Name~~~language~version";
-            return Err(ServicingError::refused(
-                self.kind(),
-                Problem::error(&source.0, cause, help),
-            ));
+            let (cause, help) = match other.take() {
+                Some((id, language)) => (
+                    format!("{id} is for {language}, not for {}", self.name()),
+                    "name the source of this language",
+                ),
+                None => (
+                    format!("nothing in it is the {} {}", self.kind(), self.name()),
+                    "names are as in `DISM /Get-Capabilities`: Name~~~language~version",
+                ),
+            };
+            let problem = Problem::error(&source.0, cause, help);
+            return Err(ServicingError::refused(self.kind(), problem));
         }
         Ok(Some(prepared))
     }
@@ -218,6 +234,7 @@ impl PackageSpec {
         let roots =
             if sourced { self.roots(world, findings) } else { self.staged(world, findings) };
         let mut resolver = Resolver::new(world);
+        resolver.at_first_boot = self.when_not_native() == WhenNotNative::FirstBoot;
         for root in &roots {
             resolver.root(root)?;
         }
@@ -436,6 +453,14 @@ fn untrusted(prepared: &PreparedPackages, allowed: bool) -> Vec<Problem> {
                 item,
                 format!("completely: no catalog holds the hash of {}.manifest", stray.key_form),
             ));
+        }
+        // Windows keeps a catalog beside each package, and calls the store damaged without it.
+        if let Some(bare) = folder.packages.iter().find(|package| package.catalog.is_none()) {
+            let cause =
+                "it has no catalog (.cat), and Windows keeps no package without one (0x800f0831)";
+            let help = "get the complete package; for one of your own, `makecat` of the Windows SDK makes a catalog";
+            all.push(Problem::error(&bare.id, cause, help));
+            continue;
         }
         let Some((id, why)) = bad.first() else { continue };
         let more = match bad.len() {

@@ -6,6 +6,8 @@
 //! `buildCompare=EQ serviceCompare=EQ|GE`) it is read thus: `distributionCompare` the minor number, `buildCompare` the build, `serviceCompare` and
 //! `revisionCompare` the revision. This is a guess.
 
+use std::collections::BTreeMap;
+
 use crate::{
     format::cbs::{
         Identity, Mum, Version,
@@ -62,15 +64,19 @@ pub(super) fn problems(
 }
 
 /// The first parent that the package does not find, for a person; `None` when all are there.
-pub(super) fn missing_parent(mum: &Mum, world: &World<'_>, coming: &[&Identity]) -> Option<String> {
+pub(super) fn missing_parent(
+    mum: &Mum,
+    world: &World<'_>,
+    coming: &BTreeMap<String, Vec<Identity>>,
+) -> Option<String> {
     mum.parents.iter().find(|parent| !is_there(parent, world, coming)).map(|parent| {
         let names: Vec<String> = parent.identities.iter().map(Identity::package_id).collect();
         names.join(" or ")
     })
 }
 
-/// `coming`: packages that this step installs before.
-fn is_there(parent: &Parent, world: &World<'_>, coming: &[&Identity]) -> bool {
+/// `coming`: packages that this step installs before, by name in lower case.
+fn is_there(parent: &Parent, world: &World<'_>, coming: &BTreeMap<String, Vec<Identity>>) -> bool {
     if parent.identities.is_empty() {
         return true;
     }
@@ -85,7 +91,7 @@ fn is_there(parent: &Parent, world: &World<'_>, coming: &[&Identity]) -> bool {
             same_but_version(wanted, found) && compares(parent, wanted.version, found.version)
         };
         world.installed.values().any(|package| good(package) && fits(&package.identity))
-            || coming.iter().any(|found| fits(found))
+            || coming.get(&wanted.name.to_lowercase()).into_iter().flatten().any(&fits)
     });
     if parent.disposition.eq_ignore_ascii_case("absent") { !matching } else { matching }
 }

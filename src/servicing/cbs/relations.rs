@@ -10,7 +10,8 @@ use crate::{
 };
 
 use super::{
-    FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject, PreparedPackages, store,
+    FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject, PreparedPackages,
+    capability, store,
 };
 
 /// What a step brings and needs.
@@ -26,7 +27,7 @@ pub struct Relations {
 }
 
 /// Something that a step brings.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provided {
     /// A package; `root`: one that the source is about, not a part of another.
@@ -45,7 +46,7 @@ pub enum Provided {
 }
 
 /// Something that must be there before a step.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Need {
     /// One of these packages.
@@ -133,11 +134,12 @@ fn of_package(spec: &PackageSpec, mut folders: Folders) -> Relations {
         PackageSubject::Language(_) => Some(PackagePhase::Language),
         PackageSubject::Capability(name) => {
             // A source of capabilities is a shelf: what this entry takes from it is what declares its name.
-            let wanted = CapabilityIdentity::parse(name);
-            let declares = |mums: &Vec<Mum>| {
-                declared(mums)
-                    .any(|known| wanted.as_ref().is_some_and(|wanted| is_same(known, wanted)))
+            let wanted = capability::parse(name);
+            let is_it = |known: &CapabilityIdentity| {
+                let wanted = wanted.as_ref();
+                wanted.is_some_and(|wanted| capability::is_same_in_language(wanted, known))
             };
+            let declares = |mums: &Vec<Mum>| declared(mums).any(is_it);
             if folders.iter().any(declares) {
                 folders.retain(declares);
             }
@@ -196,61 +198,67 @@ fn declared(mums: &[Mum]) -> impl Iterator<Item = &CapabilityIdentity> {
 
 /// What the packages bring, and what they need that they do not bring themselves.
 fn gather(folders: &Folders) -> (Vec<Provided>, Vec<Need>) {
-    let mut provides = Vec::new();
-    let mut needs = Vec::new();
+    let mut provides = Gathered::default();
+    let mut needs = Gathered::default();
     for mums in folders {
         for (place, mum) in mums.iter().enumerate() {
             let identity = mum.identity.clone();
-            add(&mut provides, Provided::Package { identity, root: place == 0 });
+            provides.add(Provided::Package { identity, root: place == 0 });
             for feature in mum.features() {
-                add(&mut provides, Provided::Feature(feature.name.clone()));
+                provides.add(Provided::Feature(feature.name.clone()));
             }
             for capability in &mum.capabilities {
-                add(&mut provides, Provided::Capability(capability.identity.to_string()));
+                provides.add(Provided::Capability(capability.identity.to_string()));
             }
             if is_language_pack(mum) {
-                add(&mut provides, Provided::Language(mum.identity.language.clone()));
+                provides.add(Provided::Language(mum.identity.language.clone()));
             }
         }
     }
     let all: Vec<&Mum> = folders.iter().flatten().collect();
     let stack =
         all.iter().filter_map(|mum| mum.installer.as_ref()).map(|stack| stack.version).max();
-    needs.extend(stack.filter(|version| *version != Version::default()).map(Need::ServicingStack));
+    let stack = stack.filter(|version| *version != Version::default());
+    stack.map(Need::ServicingStack).into_iter().for_each(|need| needs.add(need));
+    let mut families: BTreeMap<String, Vec<&Identity>> = BTreeMap::new();
+    for mum in &all {
+        families.entry(mum.identity.name.to_lowercase()).or_default().push(&mum.identity);
+    }
     for mum in &all {
         for parent in &mum.parents {
             let wants = ["", "detect", "staged"];
-            let brought = parent
-                .identities
-                .iter()
-                .any(|wanted| all.iter().any(|mum| wanted.is_same_family(&mum.identity)));
+            let brought = parent.identities.iter().any(|wanted| {
+                let mut same = families.get(&wanted.name.to_lowercase()).into_iter().flatten();
+                same.any(|known| wanted.is_same_family(known))
+            });
             if brought || !wants.iter().any(|word| parent.disposition.eq_ignore_ascii_case(word)) {
                 continue;
             }
             let any = parent.identities.clone();
-            add(&mut needs, Need::Parent { of: mum.identity.package_id(), any });
+            needs.add(Need::Parent { of: mum.identity.package_id(), any });
         }
         for capability in &mum.capabilities {
             for needed in &capability.dependencies {
-                add(&mut needs, Need::Capability(needed.to_string()));
+                needs.add(Need::Capability(needed.to_string()));
             }
             for (kind, value) in &capability.satellite_of {
                 if kind.eq_ignore_ascii_case("language") && value != "*" {
-                    add(&mut needs, Need::Language(value.clone()));
+                    needs.add(Need::Language(value.clone()));
                     let neutral = CapabilityIdentity {
                         language: String::new(),
                         ..capability.identity.clone()
                     };
                     if neutral != capability.identity {
-                        add(&mut needs, Need::Capability(neutral.to_string()));
+                        needs.add(Need::Capability(neutral.to_string()));
                     }
                 }
             }
         }
         if !mum.identity.is_neutral() && mum.identity.language != "*" && !is_language_pack(mum) {
-            add(&mut needs, Need::Language(mum.identity.language.clone()));
+            needs.add(Need::Language(mum.identity.language.clone()));
         }
     }
+    let (provides, mut needs) = (provides.list, needs.list);
     let brings = |need: &Need| match need {
         Need::Capability(name) => provides
             .iter()
@@ -262,6 +270,26 @@ fn gather(folders: &Folders) -> (Vec<Provided>, Vec<Need>) {
     };
     needs.retain(|need| !brings(need));
     (provides, needs)
+}
+
+/// A list without anything twice.
+struct Gathered<T> {
+    list: Vec<T>,
+    known: BTreeSet<T>,
+}
+
+impl<T> Default for Gathered<T> {
+    fn default() -> Self {
+        Self { list: Vec::new(), known: BTreeSet::new() }
+    }
+}
+
+impl<T: Clone + Ord> Gathered<T> {
+    fn add(&mut self, item: T) {
+        if self.known.insert(item.clone()) {
+            self.list.push(item);
+        }
+    }
 }
 
 fn add<T: PartialEq>(list: &mut Vec<T>, item: T) {
@@ -319,17 +347,10 @@ fn capability_phase(name: &str) -> PackagePhase {
 /// True when both name one capability: letter case does not matter, nor does a version that one leaves out.
 #[must_use]
 pub fn is_same_name(one: &str, other: &str) -> bool {
-    match (CapabilityIdentity::parse(one), CapabilityIdentity::parse(other)) {
-        (Some(one), Some(other)) => is_same(&one, &other),
+    match (capability::parse(one), capability::parse(other)) {
+        (Some(one), Some(other)) => capability::is_same_in_language(&one, &other),
         _ => one.eq_ignore_ascii_case(other),
     }
-}
-
-fn is_same(one: &CapabilityIdentity, other: &CapabilityIdentity) -> bool {
-    let no_version = one.version.is_empty() || other.version.is_empty();
-    one.name.eq_ignore_ascii_case(&other.name)
-        && one.language.eq_ignore_ascii_case(&other.language)
-        && (no_version || one.full_version() == other.full_version())
 }
 
 /// What the base image has, as far as ordering needs it.

@@ -12,6 +12,7 @@ use super::{
     keys::PackageChange,
     marks::{DeploymentChange, Mark},
     parents::same_but_version,
+    report,
     spec::PackageSubject,
     store::{InstalledPackage, PackageState},
     work::{Findings, Work},
@@ -43,6 +44,14 @@ pub(super) fn work(
     refuse_permanent(&gone, world, findings);
     refuse_needed(&gone, world, findings);
     if !findings.problems.is_empty() {
+        return Ok(());
+    }
+    let mums = gone.iter().filter_map(|id| world.installed.get(id));
+    findings.not_native.extend(
+        mums.filter_map(|known| report::never_removed_natively(known.mum.as_ref()?, &known.id)),
+    );
+    // What Windows will do itself need not be worked out here.
+    if !findings.not_native.is_empty() {
         return Ok(());
     }
     for id in &gone {
@@ -274,7 +283,7 @@ pub(super) fn leave(world: &mut World<'_>, work: &mut Work) -> Result<(), Servic
     let mut held: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for change in work.deployments.iter().filter(|change| change.goal < Mark::Installed) {
         let short = change.identity.short_key_form();
-        let mark = format!("i!CBS_{}.{}", change.package, change.update).to_lowercase();
+        let mark = format!("i!{}", super::layout::reference(&change.package, &change.update));
         held.entry(short).or_default().insert(mark);
     }
     for (short, marks) in held {

@@ -21,7 +21,8 @@ use crate::{
 
 use super::{
     health::{self, Finding, HealthReport, Mend, RepairState, Severity, What, digests, sha256},
-    layout, marks, store,
+    layout, marks,
+    store::Manifests,
 };
 
 /// Passes over the store: what is mended lets more be seen. A manifest comes before its files, and these before their projections.
@@ -85,7 +86,8 @@ pub fn repair(
         ..RepairReport::default()
     };
     let supplied: BTreeSet<Sha1> = done.supplied.iter().map(|(_, blob)| blob.sha1).collect();
-    let mut room = Room { image, report, sources, catalogs: BTreeMap::new() };
+    let manifests = sources.iter().map(|_| Manifests::default()).collect();
+    let mut room = Room { image, report, sources, manifests, catalogs: BTreeMap::new() };
     for finding in report.findings.iter().filter(|finding| is_to_be_mended(finding)) {
         let from = match &finding.mend {
             Mend::Same(content) => supplied.contains(&content.sha1).then(|| "a source".to_owned()),
@@ -159,6 +161,8 @@ struct Room<'a> {
     image: &'a mut Image,
     report: &'a HealthReport,
     sources: &'a mut [Image],
+    /// Reads the manifests of each source.
+    manifests: Vec<Manifests>,
     /// The catalogs of an image by hash, made when first asked for.
     catalogs: BTreeMap<Whose, BTreeMap<[u8; 32], NtPath>>,
 }
@@ -223,8 +227,9 @@ impl Room<'_> {
         key_form: &str,
         wanted: Option<&[u8; 32]>,
     ) -> Result<Option<String>, ImageError> {
-        for whose in self.sources() {
-            let Ok(Some(bytes)) = store::manifest(self.at(whose), key_form) else { continue };
+        for (index, manifests) in self.manifests.iter().enumerate() {
+            let whose = Whose::Source(index);
+            let Ok(Some(bytes)) = manifests.read(self.at(whose), key_form) else { continue };
             let hash = sha256(&bytes);
             let vouched = self.report.vouched.names(&hash, &Sha1::of(&bytes).0);
             if vouched || wanted == Some(&hash) {

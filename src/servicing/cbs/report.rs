@@ -37,19 +37,35 @@ fn native(id: &str, mut listed: Vec<String>) -> Option<Problem> {
     Some(Problem::error(id, cause, ""))
 }
 
+/// A cumulative update, by its name.
+pub(super) fn is_cumulative(mum: &Mum) -> bool {
+    mum.identity.name.to_lowercase().starts_with("package_for_rollupfix")
+}
+
 /// Packages that are never installed natively, whatever they hold.
 pub(super) fn never_native(mum: &Mum, id: &str) -> Option<Problem> {
+    let what = never(mum)?;
+    Some(Problem::error(id, format!("it cannot be installed natively: {what}"), ""))
+}
+
+/// Packages that are never removed natively either.
+pub(super) fn never_removed_natively(mum: &Mum, id: &str) -> Option<Problem> {
+    let what = never(mum)?;
+    Some(Problem::error(id, format!("it cannot be removed natively: {what}"), ""))
+}
+
+/// What a package is that is never dealt with natively.
+fn never(mum: &Mum) -> Option<&'static str> {
     let name = mum.identity.name.to_lowercase();
-    let what = if mum.self_update || name.starts_with("package_for_servicingstack") {
+    Some(if mum.self_update || name.starts_with("package_for_servicingstack") {
         "it is a servicing stack, and a wrong one would end all servicing of the image"
-    } else if name.starts_with("package_for_rollupfix") {
+    } else if is_cumulative(mum) {
         "it is a cumulative update, which chooses among ten thousand components by rules that nobody has described"
     } else if mum.release_type.eq_ignore_ascii_case("Product") {
         "it is an edition of Windows"
     } else {
         return None;
-    };
-    Some(Problem::error(id, format!("it cannot be installed natively: {what}"), ""))
+    })
 }
 
 /// What a problem of that kind means for the recipe's choice.
@@ -65,7 +81,7 @@ pub(super) fn by_choice(problem: &Problem, when: WhenNotNative, windows_pe: bool
         WhenNotNative::Refuse => with(
             false,
             cause,
-            "with `when-not-native = \"first-boot\"` Windows installs it when it starts first",
+            "with `when-not-native = \"first-boot\"` Windows does it when it starts first",
         ),
         WhenNotNative::Dism => with(
             false,

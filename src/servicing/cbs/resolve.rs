@@ -12,7 +12,10 @@
 //!
 //! Known from real packages, `facts/manifests-keyforms-pa30.md` section 2; the order of these rules is our reading of them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     format::cbs::{Identity, Mum, mum::Update},
@@ -22,6 +25,7 @@ use crate::{
 use super::{
     classify, features,
     parents::{self, same_but_version},
+    report,
     store::PackageState,
     world::{Origin, World},
 };
@@ -87,12 +91,20 @@ pub(super) struct Resolver<'w, 'a> {
     pub world: &'w mut World<'a>,
     /// Features that this step switches, by name in lower case.
     pub switched: BTreeMap<String, bool>,
+    /// What cannot be done natively is left to the first boot.
+    pub at_first_boot: bool,
     /// By id in lower case.
     chosen: BTreeMap<String, Chosen>,
+    /// Identities of what was chosen, by name in lower case.
+    coming: BTreeMap<String, Vec<Identity>>,
     /// Ids in lower case, those inside before those around them.
     order: Vec<String>,
     /// How far updates go: id in lower case, name in lower case, how far their package goes.
     goals: BTreeMap<(String, String, Goal), Option<Goal>>,
+    /// Those of `goals` that are being worked out and are a guess until then.
+    open: BTreeSet<(String, String, Goal)>,
+    /// Those that were worked out on the way to one, and whether a guess went into any.
+    on_the_way: (Vec<(String, String, Goal)>, bool),
     /// What stands against it.
     pub problems: Vec<Problem>,
     /// What cannot be done natively.
@@ -104,6 +116,10 @@ impl<'w, 'a> Resolver<'w, 'a> {
         Self {
             world,
             switched: BTreeMap::new(),
+            at_first_boot: false,
+            coming: BTreeMap::new(),
+            open: BTreeSet::new(),
+            on_the_way: (Vec::new(), false),
             chosen: BTreeMap::new(),
             order: Vec::new(),
             goals: BTreeMap::new(),
@@ -126,6 +142,11 @@ impl<'w, 'a> Resolver<'w, 'a> {
         });
         if let Some(newest) = installed.max_by_key(|package| package.identity.version) {
             if newest.identity.version == mum.identity.version {
+                // Windows applies it again: to languages and features that came after it.
+                if self.at_first_boot && report::is_cumulative(&mum) {
+                    self.not_native.extend(report::never_native(&mum, id));
+                    return Ok(());
+                }
                 let cause = "the image has it already; nothing is done";
                 self.problems.push(Problem::warning(id, cause, ""));
                 return Ok(());
@@ -191,12 +212,10 @@ impl<'w, 'a> Resolver<'w, 'a> {
         if there && origin.is_none() {
             return Ok(Visit::Taken);
         }
-        if goal == Goal::Installed {
-            let coming: Vec<&Identity> =
-                self.chosen.values().map(|chosen| &chosen.identity).collect();
-            if let Some(missing) = parents::missing_parent(&mum, self.world, &coming) {
-                return Ok(Visit::NotApplicable(missing));
-            }
+        if goal == Goal::Installed
+            && let Some(missing) = parents::missing_parent(&mum, self.world, &self.coming)
+        {
+            return Ok(Visit::NotApplicable(missing));
         }
         self.enter(id, goal, owner, hidden, depth)?;
         Ok(Visit::Taken)
@@ -241,7 +260,11 @@ impl<'w, 'a> Resolver<'w, 'a> {
         let first = !self.chosen.contains_key(&key);
         let chosen = match self.chosen.remove(&key) {
             Some(known) => Chosen { owners: known.owners, hidden: known.hidden, ..chosen },
-            None => chosen,
+            None => {
+                let name = chosen.identity.name.to_lowercase();
+                self.coming.entry(name).or_default().push(chosen.identity.clone());
+                chosen
+            }
         };
         self.chosen.insert(key.clone(), chosen);
         let mut updates = Vec::new();
@@ -278,10 +301,8 @@ impl<'w, 'a> Resolver<'w, 'a> {
             return Ok(());
         }
         let unknown = classify::unknown_in_package(mum);
-        if let Some(problem) = super::report::unknown_in_package(id, &unknown) {
-            self.not_native.push(problem);
-        }
-        self.not_native.extend(super::report::never_native(mum, id));
+        self.not_native.extend(report::unknown_in_package(id, &unknown));
+        self.not_native.extend(report::never_native(mum, id));
         Ok(())
     }
 
@@ -296,14 +317,29 @@ impl<'w, 'a> Resolver<'w, 'a> {
     ) -> Result<Option<Goal>, ServicingError> {
         let key = (id.to_lowercase(), update.name.to_lowercase(), package);
         if let Some(known) = self.goals.get(&key) {
+            self.on_the_way.1 |= self.open.contains(&key);
             return Ok(*known);
         }
         if depth > DEEPEST {
             return Ok(Some(Goal::Staged));
         }
         // Updates that wait for one another come to nothing.
-        self.goals.insert(key.clone(), Some(Goal::Staged));
+        let guess = Some(Goal::Staged);
+        self.goals.insert(key.clone(), guess);
+        self.open.insert(key.clone());
         let goal = self.work_out(mum, id, update, package, depth)?;
+        self.open.remove(&key);
+        if depth > 0 {
+            self.on_the_way.0.push(key.clone());
+        } else {
+            let (on_the_way, guessed) = std::mem::take(&mut self.on_the_way);
+            if guessed && goal != guess {
+                // What was worked out from the wrong guess has to be worked out again.
+                for key in &on_the_way {
+                    self.goals.remove(key);
+                }
+            }
+        }
         self.goals.insert(key, goal);
         Ok(goal)
     }

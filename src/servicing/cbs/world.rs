@@ -360,6 +360,27 @@ impl<'a> World<'a> {
         Ok(marks.filter_map(|name| name.strip_prefix("c!").map(str::to_owned)).collect())
     }
 
+    /// True when an update of a package has the component staged or in force, those of `but` (as [`layout::reference`] has them) left out.
+    pub(super) fn is_held(
+        &mut self,
+        component: &str,
+        but: &BTreeSet<String>,
+    ) -> Result<bool, ServicingError> {
+        for short in self.deployments_of(component)? {
+            let key = layout::deployments().join(&Name::from(short.as_str()));
+            let values = self.image.registry_values(&key).map_err(|error| self.failed(error))?;
+            let held = values.iter().filter_map(|value| value.name.to_text()).any(|name| {
+                let name = name.to_lowercase();
+                let reference = name.strip_prefix("s!").or_else(|| name.strip_prefix("i!"));
+                reference.is_some_and(|reference| !but.contains(reference))
+            });
+            if held {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// True when the component belongs to a deployment that is installed, those of `but` left out.
     pub(super) fn component_is_installed(
         &mut self,
