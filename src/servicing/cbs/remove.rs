@@ -217,7 +217,7 @@ fn refuse_needed(gone: &BTreeSet<String>, world: &World<'_>, findings: &mut Find
             if !left {
                 let cause = format!("{} needs it", package.id);
                 let help = "remove that package too, before this one";
-                findings.problems.push(Problem::error(&going.id, cause, help));
+                findings.missing(world.late, Problem::error(&going.id, cause, help));
             }
         }
     }
