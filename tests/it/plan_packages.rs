@@ -101,6 +101,7 @@ fn prepared(mums: &[String]) -> Prepared {
         folders: mums.iter().map(folder).collect(),
         originals: Vec::new(),
         script: None,
+        skipped: Vec::new(),
     })
 }
 

@@ -326,7 +326,7 @@ mod tests {
     }
 
     fn packages(originals: Vec<PreparedOriginal>) -> PreparedPackages {
-        PreparedPackages { folders: Vec::new(), originals, script: None }
+        PreparedPackages { folders: Vec::new(), originals, script: None, skipped: Vec::new() }
     }
 
     fn paths(image: &Image) -> Vec<String> {

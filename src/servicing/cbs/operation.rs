@@ -402,7 +402,9 @@ fn prepared(
     blobs: &dyn BlobSink,
 ) -> Result<PreparedPackages, ServicingError> {
     let tree = inputs.input(source)?;
-    let expanded = source::open(source, &tree)?;
+    // Everything of other sources is asked for.
+    let filter = (operation == "capability").then_some(wanted);
+    let expanded = source::open_wanted(source, &tree, filter)?;
     let mut folders = Vec::new();
     for folder in &expanded.packages {
         folders.extend(prepare::prepare(operation, folder, wanted, blobs)?);
@@ -411,7 +413,9 @@ fn prepared(
         WhenNotNative::FirstBoot => first_boot::originals(source, inputs, blobs)?,
         WhenNotNative::Refuse | WhenNotNative::Dism => Vec::new(),
     };
-    Ok(PreparedPackages { folders, originals, script: None })
+    let skipped =
+        expanded.skipped.into_iter().map(|(shown, reason)| (shown, reason.to_owned())).collect();
+    Ok(PreparedPackages { folders, originals, script: None, skipped })
 }
 
 /// Packages that nobody vouches for.

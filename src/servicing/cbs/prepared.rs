@@ -13,6 +13,9 @@ pub struct PreparedPackages {
     pub originals: Vec<PreparedOriginal>,
     /// The command file of the first boot; only with [`PreparedPackages::originals`].
     pub script: Option<StoredBlob>,
+    /// Files of the source that are no packages, and why they were left.
+    #[serde(default)]
+    pub skipped: Vec<(String, String)>,
 }
 
 /// A file of a source as it came.

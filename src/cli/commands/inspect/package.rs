@@ -64,8 +64,19 @@ struct Report {
     folders: Vec<FolderReport>,
     /// What stands against installing it without Windows.
     not_native: Vec<Problem>,
+    /// What is to be known before it is installed: that nobody vouches for it.
+    warnings: Vec<Problem>,
+    /// Files that are no packages.
+    left: Vec<Left>,
     /// What the image of --into says.
     image: Option<ImageReport>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Left {
+    file: String,
+    reason: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -139,9 +150,15 @@ pub(crate) fn run(arguments: &InspectPackageArguments, context: &Context) -> Res
             Some(ImageReport { applies, problems })
         }
     };
+    let (warnings, not_native) =
+        operation.defects(&prepared).into_iter().partition(|problem| problem.warning);
+    let left =
+        |(file, reason): &(String, String)| Left { file: file.clone(), reason: reason.clone() };
     let report = Report {
         folders: packages.folders.iter().map(folder_report).collect(),
-        not_native: operation.defects(&prepared),
+        not_native,
+        warnings,
+        left: packages.skipped.iter().map(left).collect(),
         image,
     };
     if arguments.json { context.printer.json(&report) } else { print(&report, context) }
@@ -190,12 +207,15 @@ fn print(report: &Report, context: &Context) -> Result<(), Failure> {
         }
         out.line("")?;
     }
+    for Left { file, reason } in &report.left {
+        out.line(format_args!("Left out: {file}: {reason}"))?;
+    }
     if report.not_native.is_empty() {
         out.line("Transom can install it natively")?;
     } else {
         out.line("Transom cannot install it natively")?;
     }
-    for problem in &report.not_native {
+    for problem in report.not_native.iter().chain(&report.warnings) {
         line(&mut out, problem)?;
     }
     if let Some(image) = &report.image {
