@@ -425,7 +425,7 @@ mod tests {
         let files = open_cabinet("packages", "a.cab", &content, &mut spool).unwrap();
         for (number, file) in (0..40u8).zip(&files) {
             assert_eq!(file.path, [number.to_string()]);
-            assert_eq!(file.blake3, Blake3::of(&[number; 50_000]));
+            assert_eq!(file.blake3, Blake3::of(&vec![number; 50_000]));
         }
         let some = open_members("packages", "a.cab", &content, &mut spool, &|path| path == ["7"]);
         assert_eq!((files.len(), some.unwrap().len()), (40, 1));

@@ -238,8 +238,8 @@ fn features_capabilities_and_languages_follow_from_packages_and_hives() {
     let capabilities = inventory::capabilities(&packages, &mut image).unwrap();
     let states: Vec<_> = capabilities.iter().map(|c| (c.id.as_str(), c.status)).collect();
     let expected = [
-        ("Contoso.Tool~~~~1.0", CapabilityStatus::Staged),
-        ("Other.Tool~~~~1.0", CapabilityStatus::NotPresent),
+        ("Contoso.Tool~~~~0.0.1.0", CapabilityStatus::Staged),
+        ("Other.Tool~~~~0.0.1.0", CapabilityStatus::NotPresent),
     ];
     assert_eq!(states, expected);
     assert_eq!(capabilities[0].packages, [TOOL]);

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use crate::{
     cbs_store::{GERMAN, PARTS, image},
     image_fixture::save,
-    support::{temporary_folder, transom},
+    support::{shared_data, temporary_folder, transom},
 };
+
+const MSU: &str = "cbs/msu/windows6.1-kb4528069-x64_b00bef3c3a13b8bc65bfaea63426386dbb54c336.msu";
 
 /// Standard output of a run that ends with `code`, and what it wrote to standard error.
 fn run(home: &Path, code: i32, arguments: &[&str]) -> (String, String) {
@@ -92,4 +94,44 @@ fn one_view_at_a_time() {
             ["inspect", "image", "a.wim"].iter().chain(views).copied().collect();
         run(home.path(), 2, &arguments);
     }
+}
+
+#[test]
+fn a_package_tells_what_it_is_and_whether_an_image_takes_it() {
+    let home = temporary_folder();
+    let home = home.path();
+    run(home, 0, &["demo", "d", "--quiet"]);
+    let into = ["--into", "d/media/install.wim", "--index", "1"];
+    let inspect = |source: &str| -> Value {
+        let arguments: Vec<&str> =
+            ["inspect", "package", source, "--json"].into_iter().chain(into).collect();
+        serde_json::from_str(&run(home, 0, &arguments).0).unwrap()
+    };
+    let runtime = inspect("d/packages/contoso-runtime.msu");
+    assert_eq!((&runtime["native"], &runtime["image"]["applies"]), (&json!(true), &json!(true)));
+    let package = &runtime["folders"][0]["packages"][0];
+    assert_eq!(package["id"], "Contoso-Runtime-Package~31bf3856ad364e35~amd64~~1.0.0.0");
+    assert_eq!(package["manifest"]["release-type"], "Update");
+    let tools = inspect("d/packages/contoso-tools.cab");
+    assert_eq!((&tools["native"], &tools["image"]["applies"]), (&json!(true), &json!(false)));
+    let problems = tools["image"]["problems"].to_string();
+    assert!(problems.contains("Contoso-Runtime-Package"), "{problems}");
+    let arguments = ["inspect", "package", "d/packages/contoso-tools.cab"];
+    let (text, _) = run(home, 0, &arguments.into_iter().chain(into).collect::<Vec<_>>());
+    assert!(text.contains("Transom can install it natively\n"), "{text}");
+    assert!(text.contains("It cannot be installed in the image\n"), "{text}");
+}
+
+#[test]
+fn a_real_update_says_what_is_not_understood() {
+    let Some(update) = shared_data(MSU) else { return };
+    let home = temporary_folder();
+    let (text, _) =
+        run(home.path(), 0, &["inspect", "package", update.to_str().unwrap(), "--json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["native"], false);
+    assert_eq!(report["folders"][0]["packages"].as_array().unwrap().len(), 5);
+    let unknown = report["not-understood"].to_string();
+    assert!(unknown.contains("ExtendedSecurityUpdatesAI"), "{unknown}");
+    assert!(report["not-native"].to_string().contains("calc.exe"), "{text}");
 }

@@ -406,6 +406,76 @@ fn what_is_not_understood_is_refused_by_name_and_nothing_is_touched() {
 }
 
 #[test]
+fn an_update_of_components_that_the_image_does_not_have_does_not_apply() {
+    let mut bench = Bench::new();
+    let fix = Component::new("Transom-Tool", "10.0.26100.2000").file(
+        "tool.exe",
+        r"$(runtime.system32)\",
+        "fixed",
+        "",
+    );
+    let deployment = Component::deployment("Fix-Deployment", "10.0.26100.2000", "neutral", &[&fix]);
+    let condition = format!(
+        "<applicable disposition=\"staged\"><updateComponent elevate=\"revision\">{}</updateComponent></applicable>",
+        crate::package_fixture::identity_xml(&fix.identity)
+    );
+    // Updates that wait for one another come to nothing, and to an end.
+    let around = |one: &str, other: &str| {
+        format!(
+            "<update name=\"{one}\"><applicable disposition=\"detect\"><detectUpdate><update name=\"{other}\"/></detectUpdate></applicable></update>"
+        )
+    };
+    let update = Package::new("Transom-Fix-Package", "1.0.0.1").release("Update").update(
+        "Fix_LDR",
+        &condition,
+        &deployment,
+    );
+    let circle = Package::new("Transom-Circle-Package", "1.0.0.1")
+        .with(&around("A", "B"))
+        .with(&around("B", "A"));
+    let (_, _, tool) = tool_files(VERSION);
+    let inputs = inputs(&[
+        ("fix", files(&[&update], &[&fix, &deployment])),
+        ("tool", tool),
+        ("circle", files(&[&circle], &[])),
+    ]);
+    let refused = bench.refused(&package("fix"), &inputs);
+    assert!(
+        refused.contains("nothing in it applies") && refused.contains("0x800f081e"),
+        "{refused}"
+    );
+    bench.done(&package("circle"), &inputs);
+    bench.done(&package("tool"), &inputs);
+    bench.done(&package("fix"), &inputs);
+    assert_eq!(bench.content(r"\Windows\System32\tool.exe"), "fixed");
+    assert!(!bench.has(r"\Program Files\Tool"));
+    bench.done(&no_package(&update.id()), &inputs);
+    assert_eq!(bench.content(r"\Windows\System32\tool.exe"), format!("the tool {VERSION}"));
+    assert!(bench.has(r"\Program Files\Tool\tool.exe"));
+}
+
+#[test]
+fn a_manifest_that_differs_from_the_image_s_is_refused() {
+    let mut bench = Bench::new();
+    let (_, component, files) = tool_files(VERSION);
+    let place = format!(r"\Windows\WinSxS\Manifests\{}.manifest", component.key_form());
+    let other = component.text().replace("default", "changed").into_bytes();
+    bench.image.put_bytes(&path(&place), other, &transom::image::NewNode::default()).unwrap();
+    let refused = bench.refused(&package("tool"), &inputs(&[("tool", files)]));
+    assert!(refused.contains("another manifest") && refused.contains("0x80073712"), "{refused}");
+}
+
+#[test]
+fn an_image_with_unfinished_work_is_left_alone() {
+    let mut bench = Bench::new();
+    let pending = path(r"\Windows\WinSxS\pending.xml");
+    bench.image.put_bytes(&pending, b"<x/>".to_vec(), &transom::image::NewNode::default()).unwrap();
+    let (_, _, tool) = tool_files(VERSION);
+    let refused = bench.refused(&package("tool"), &inputs(&[("tool", tool)]));
+    assert!(refused.contains("pending.xml"), "{refused}");
+}
+
+#[test]
 fn what_cannot_be_done_waits_for_the_first_boot() {
     let mut bench = Bench::new();
     let odd = Component::new("Transom-Odd", VERSION).with("<taskScheduler/>");

@@ -282,7 +282,7 @@ de-DE.source = "l"
     assert_eq!(
         needs,
         [
-            "Language.Basic~~~de-DE~1.0: the capability Language.Basic~~~de-DE~1.0",
+            "Language.Basic~~~de-DE~1.0: the capability Language.Basic~~~de-DE~0.0.1.0",
             "de-DE: the language de-DE"
         ]
     );

@@ -258,13 +258,27 @@ impl Mum {
 }
 
 impl std::fmt::Display for CapabilityIdentity {
-    /// As people write it: `Name~~~language~version`.
+    /// As people write it: `Name~~~language~version`, the version with four numbers.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}~~~{}~{}", self.name, self.language, self.version)
+        write!(formatter, "{}~~~{}~{}", self.name, self.language, self.full_version())
     }
 }
 
 impl CapabilityIdentity {
+    /// The version with four numbers: packages declare `1.0` for what people write as `0.0.1.0` (PowerShell ISE does). What is no version stays.
+    #[must_use]
+    pub fn full_version(&self) -> String {
+        let numbers: Vec<&str> = self.version.split('.').collect();
+        let is_number =
+            |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !numbers.iter().all(is_number) {
+            return self.version.clone();
+        }
+        let mut full = vec!["0"; 4_usize.saturating_sub(numbers.len())];
+        full.extend(numbers);
+        full.join(".")
+    }
+
     /// Reads what people write: `Name~~~language~version`; `None` when it is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -571,8 +585,8 @@ mod tests {
         assert_eq!(mum.parents[0].service_compare.as_deref(), Some("GE"));
         assert_eq!(mum.installer.as_ref().unwrap().version, Version([6, 1, 7601, 24516]));
         let [capability] = &mum.capabilities[..] else { panic!("{:?}", mum.capabilities) };
-        assert_eq!(capability.identity.to_string(), "Example.Tool~~~zh-CN~1.0");
-        assert_eq!(capability.dependencies[0].to_string(), "Language.Basic~~~~1.0");
+        assert_eq!(capability.identity.to_string(), "Example.Tool~~~zh-CN~0.0.1.0");
+        assert_eq!(capability.dependencies[0].to_string(), "Language.Basic~~~~0.0.1.0");
         assert_eq!(capability.satellite_of, [("language".to_owned(), "zh-CN".to_owned())]);
         let [feature] = &mum.features().collect::<Vec<_>>()[..] else { panic!() };
         let selectable = feature.selectable.as_ref().unwrap();

@@ -123,6 +123,16 @@ fn take_in(
     let folder = world.folders.iter().position(|folder| folder.manifests.contains_key(form));
     let there = world.image_has(form);
     let Some(manifest) = world.manifest(form)? else { return Ok(()) };
+    if there
+        && folder.is_some()
+        && world.image_manifest(form)?.is_some_and(|other| other != manifest)
+    {
+        let cause = format!(
+            "the image has another manifest of {form}: one of the two is not genuine (0x80073712)"
+        );
+        let help = "`transom verify` says whether it is the image's";
+        findings.problems.push(Problem::error(&package.id, cause, help));
+    }
     let source = folder.map(|at| &world.folders[at]);
     let missing = stage::missing_files(form, &manifest, source, world.image);
     // A feature may be staged without its payload; it is missed when it is switched on.

@@ -13,7 +13,7 @@ use crate::{
     image::{Image, ImageError, RegistryPath},
 };
 
-use super::{capability, flags, layout, store::PackageState};
+use super::{flags, layout, store::PackageState};
 
 /// `InstallClient`.
 const CLIENT: &str = "Transom";
@@ -91,7 +91,7 @@ pub(super) fn write(change: &PackageChange, image: &mut Image) -> Result<(), Ima
         }
     }
     for capability in &change.mum.capabilities {
-        let name = capability::name_of(&capability.identity);
+        let name = capability.identity.to_string();
         let installed = change.state.is_installed();
         let value = Value::dword(change.id.as_str(), flags::capability(installed));
         image.set_value(&key(&["CapabilityIndex", &name]), &value)?;
@@ -131,11 +131,10 @@ pub(super) fn remove(change: &PackageChange, image: &mut Image) -> Result<(), Im
     prune(&layout::cbs("PackageIndex"), image)?;
     detect(change, false, image)?;
     for capability in &change.mum.capabilities {
-        let place = key(&["CapabilityIndex", &capability::name_of(&capability.identity)]);
+        let place = key(&["CapabilityIndex", &capability.identity.to_string()]);
         image.delete_value(&place, &Name::from(change.id.as_str()))?;
         prune(&place, image)?;
     }
-    prune(&layout::cbs("CapabilityIndex"), image)?;
     for (feature, _) in &change.features {
         image.delete_key(&notification(feature))?;
     }

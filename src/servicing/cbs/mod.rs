@@ -7,11 +7,17 @@
 //! - [`spec`]: what a recipe says
 //! - [`source`]: containers opened: folders, cabinets, `.msu`, `.esd`, stream files
 //! - [`prepared`]: what becomes of a source without the image
-//! - [`layout`]: where things lie in an image and its hives
+//! - `prepare`: the chain of hashes from catalog to payload, and the payload put into the store of the program
+//! - [`layout`]: where things lie in an image and its hives; [`flags`]: numbers whose meaning nobody published
+//! - [`classify`]: what is known of each element; `effects`: what a component does, by [`macros`], `registry`, `services`, `security`
+//! - `world`: an image and a source while a step looks at them; `resolve`, `parents`, `capability`: which packages and updates come into force
+//! - `install`, `remove`, `features`, `languages`: what has to be done, as `work`, before anything is touched
+//! - `stage`, `marks`, `keys`, `winners`, `project`: doing it: the store, COMPONENTS, Component Based Servicing, winners, links and values
 //! - [`store`]: what an image's component store holds: packages, manifests; [`records`]: what its hives say of components, deployments and winners
 //! - [`inventory`]: what follows from that: features, capabilities, languages, pending work, the servicing stack
 //! - [`health`]: whether that is sound; [`repair`]: putting it right
 //! - [`relations`]: what packages say of one another, for their order
+//! - [`survey`]: what stands against a source by itself
 //! - [`dism`]: what DISM would be told; `first_boot`: what waits for the first boot
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
@@ -50,6 +56,7 @@ pub mod source;
 pub mod spec;
 mod stage;
 pub mod store;
+pub mod survey;
 mod wim;
 mod winners;
 mod work;

@@ -1,6 +1,6 @@
 //! Packages and features as operations: titles, inputs, and the way to the rooms that do the work.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     format::{catalog::Trust, cbs::Mum},
@@ -39,7 +39,8 @@ impl Examined<'_> {
         all.extend(
             self.findings.not_native.iter().map(|problem| report::by_choice(problem, when, pe)),
         );
-        all.dedup();
+        let mut said = BTreeSet::new();
+        all.retain(|problem| said.insert((problem.item.clone(), problem.cause.clone())));
         all
     }
 
@@ -176,6 +177,7 @@ impl PackageSpec {
     ) -> Result<Examined<'a>, ServicingError> {
         let mut world = World::open(self.kind(), self.name(), prepared, image)?;
         let (mut work, mut findings) = (Work::default(), Findings::default());
+        findings.problems.extend(world.pending()?);
         match &self.action {
             PackageAction::Absent { identity, .. } => {
                 remove::work(
@@ -385,6 +387,7 @@ impl FeatureSpec {
     ) -> Result<Examined<'a>, ServicingError> {
         let mut world = World::open("feature", &self.name, prepared, image)?;
         let (mut work, mut findings) = (Work::default(), Findings::default());
+        findings.problems.extend(world.pending()?);
         if let Some(prepared) = prepared {
             findings.problems.extend(untrusted(prepared, self.allow_unsigned));
         }
@@ -492,8 +495,7 @@ fn missing_capabilities(
             .any(|package| package.state.is_installed() && package.mum.as_ref().is_some_and(has));
         if !there && !chosen.iter().any(|mum| has(mum)) {
             let cause = format!(
-                "it needs the capability {}, which the image does not have (0x800f0912)",
-                capability::name_of(needed)
+                "it needs the capability {needed}, which the image does not have (0x800f0912)"
             );
             findings.problems.push(Problem::error(
                 world.name,

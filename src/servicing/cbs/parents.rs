@@ -11,11 +11,10 @@ use crate::{
         Identity, Mum, Version,
         mum::{Parent, UpdateComponent},
     },
-    servicing::error::Problem,
+    servicing::{ServicingError, error::Problem},
 };
 
 use super::{
-    layout,
     store::{InstalledPackage, PackageState},
     world::World,
 };
@@ -24,7 +23,11 @@ use super::{
 const STACK: &str = "Microsoft-Windows-ServicingStack";
 
 /// Why the package cannot be installed in the image, the parents left out.
-pub(super) fn problems(mum: &Mum, id: &str, world: &World<'_>) -> Vec<Problem> {
+pub(super) fn problems(
+    mum: &Mum,
+    id: &str,
+    world: &mut World<'_>,
+) -> Result<Vec<Problem>, ServicingError> {
     let mut problems = Vec::new();
     if !world.target.takes(&mum.identity.architecture) {
         let (has, is) = (world.target.architecture, &mum.identity.architecture);
@@ -43,7 +46,7 @@ pub(super) fn problems(mum: &Mum, id: &str, world: &World<'_>) -> Vec<Problem> {
     }
     if let Some(installer) = &mum.installer
         && installer.name.eq_ignore_ascii_case(STACK)
-        && let Some(stack) = stack_version(world)
+        && let Some(stack) = world.stack_version()?
         && stack < installer.version
     {
         problems.push(Problem::error(
@@ -55,22 +58,11 @@ pub(super) fn problems(mum: &Mum, id: &str, world: &World<'_>) -> Vec<Problem> {
             "use newer media, or install the servicing stack with Windows' own tools first",
         ));
     }
-    problems
-}
-
-/// The newest servicing stack of the image: names in `servicing\Version`, else versions in the registry of the component.
-pub(super) fn stack_version(world: &World<'_>) -> Option<Version> {
-    let folder = layout::packages(world.image).parent()?.join("Version".into());
-    let tree = world.image.tree();
-    let folder = tree.lookup(&folder)?;
-    tree.children(folder)
-        .iter()
-        .filter_map(|&child| Version::parse(&tree.node(child).name.to_text()?))
-        .max()
+    Ok(problems)
 }
 
 /// The first parent that the package does not find, for a person; `None` when all are there.
-pub(super) fn missing_parent(mum: &Mum, world: &World<'_>, coming: &[Identity]) -> Option<String> {
+pub(super) fn missing_parent(mum: &Mum, world: &World<'_>, coming: &[&Identity]) -> Option<String> {
     mum.parents.iter().find(|parent| !is_there(parent, world, coming)).map(|parent| {
         let names: Vec<String> = parent.identities.iter().map(Identity::package_id).collect();
         names.join(" or ")
@@ -78,7 +70,7 @@ pub(super) fn missing_parent(mum: &Mum, world: &World<'_>, coming: &[Identity]) 
 }
 
 /// `coming`: packages that this step installs before.
-fn is_there(parent: &Parent, world: &World<'_>, coming: &[Identity]) -> bool {
+fn is_there(parent: &Parent, world: &World<'_>, coming: &[&Identity]) -> bool {
     if parent.identities.is_empty() {
         return true;
     }
@@ -93,7 +85,7 @@ fn is_there(parent: &Parent, world: &World<'_>, coming: &[Identity]) -> bool {
             same_but_version(wanted, found) && compares(parent, wanted.version, found.version)
         };
         world.installed.values().any(|package| good(package) && fits(&package.identity))
-            || coming.iter().any(fits)
+            || coming.iter().any(|found| fits(found))
     });
     if parent.disposition.eq_ignore_ascii_case("absent") { !matching } else { matching }
 }
@@ -137,7 +129,7 @@ fn compares(parent: &Parent, wanted: Version, found: Version) -> bool {
 pub(super) fn elevates(
     condition: &UpdateComponent,
     world: &mut World<'_>,
-) -> Result<bool, crate::servicing::ServicingError> {
+) -> Result<bool, ServicingError> {
     for identity in &condition.identities {
         let family = super::winners::Family::read(identity, world)?;
         if family.winner().is_some_and(|version| version <= identity.version) {

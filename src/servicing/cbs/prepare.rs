@@ -96,6 +96,9 @@ struct Reading<'a> {
     files: BTreeMap<String, &'a PackageFile>,
 }
 
+/// A file of a component: key form, names in the store, the file, what its manifest says that its hash is.
+type Wanted<'a> = (&'a String, Vec<String>, &'a PackageFile, &'a Option<FileHash>);
+
 /// By key form: file, text, manifest.
 type Manifests<'a> = BTreeMap<String, (&'a PackageFile, String, Manifest)>;
 
@@ -341,8 +344,7 @@ impl<'a> Reading<'a> {
         manifests: &Manifests<'_>,
         blobs: &dyn BlobSink,
     ) -> Result<Vec<PreparedPayload>, ServicingError> {
-        let mut wanted: BTreeMap<String, (&String, Vec<String>, &PackageFile, &Option<FileHash>)> =
-            BTreeMap::new();
+        let mut wanted: BTreeMap<String, Wanted<'_>> = BTreeMap::new();
         for (key_form, (_, _, manifest)) in manifests {
             for file in &manifest.files {
                 let Ok(names) = effects::stored_names(file) else { continue };

@@ -2,6 +2,8 @@
 //!
 //! Installing, replacing a version, removing and switching a feature are all this one change from some components in force to others. Only what is
 //! left over from those that leave is looked at for other owners, which means reading every component in force: once a step, when something is left over.
+//!
+//! What was there before and belonged to no component cannot be brought back: a value that was overwritten, the security of a key that stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 

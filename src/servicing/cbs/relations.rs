@@ -329,7 +329,7 @@ fn is_same(one: &CapabilityIdentity, other: &CapabilityIdentity) -> bool {
     let no_version = one.version.is_empty() || other.version.is_empty();
     one.name.eq_ignore_ascii_case(&other.name)
         && one.language.eq_ignore_ascii_case(&other.language)
-        && (no_version || one.version == other.version)
+        && (no_version || one.full_version() == other.full_version())
 }
 
 /// What the base image has, as far as ordering needs it.
@@ -518,7 +518,7 @@ mod tests {
             .filter(|provided| matches!(provided, Provided::Package { .. }))
             .count();
         assert_eq!(packages, 1, "{relations:?}");
-        assert_eq!(relations.needs, [Need::Capability("Three~~~~1.0".to_owned())]);
+        assert_eq!(relations.needs, [Need::Capability("Three~~~~0.0.1.0".to_owned())]);
     }
 
     #[test]

@@ -7,6 +7,9 @@
 //! - in force with its package in all other cases.
 //!
 //! A package inside another whose parents are not in the image is left out: that is how one update serves several editions (KB4528069).
+//! Updates of a language pack are in force with it, those of features that are off too: their resources do no harm, and are there when the feature is
+//! switched on.
+//!
 //! Known from real packages, `facts/manifests-keyforms-pa30.md` section 2; the order of these rules is our reading of them.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -88,6 +91,8 @@ pub(super) struct Resolver<'w, 'a> {
     chosen: BTreeMap<String, Chosen>,
     /// Ids in lower case, those inside before those around them.
     order: Vec<String>,
+    /// How far updates go: id in lower case, name in lower case, how far their package goes.
+    goals: BTreeMap<(String, String, Goal), Option<Goal>>,
     /// What stands against it.
     pub problems: Vec<Problem>,
     /// What cannot be done natively.
@@ -101,6 +106,7 @@ impl<'w, 'a> Resolver<'w, 'a> {
             switched: BTreeMap::new(),
             chosen: BTreeMap::new(),
             order: Vec::new(),
+            goals: BTreeMap::new(),
             problems: Vec::new(),
             not_native: Vec::new(),
         }
@@ -142,6 +148,14 @@ impl<'w, 'a> Resolver<'w, 'a> {
             let help =
                 "install what it needs first, or take a package made for this edition and version";
             self.problems.push(Problem::error(id, cause, help));
+            return Ok(());
+        }
+        let nothing =
+            self.chosen.get(&id.to_lowercase()).is_some_and(|root| root.updates.is_empty());
+        if nothing && !mum.updates.is_empty() {
+            let cause = "nothing in it applies to this image (0x800f081e)";
+            let help = "take a package made for this edition and version";
+            self.problems.push(Problem::error(id, cause, help));
         }
         Ok(())
     }
@@ -170,15 +184,16 @@ impl<'w, 'a> Resolver<'w, 'a> {
         };
         let state = self.world.installed.get(&id.to_lowercase()).map(|package| package.state);
         let there = state.is_some_and(|state| match goal {
-            Goal::Installed => state.is_installed(),
+            // One that a newer version took over stays behind it.
+            Goal::Installed => state.is_installed() || state == PackageState::Superseded,
             Goal::Staged => state.is_staged(),
         });
         if there && origin.is_none() {
             return Ok(Visit::Taken);
         }
         if goal == Goal::Installed {
-            let coming: Vec<Identity> =
-                self.chosen.values().map(|chosen| chosen.identity.clone()).collect();
+            let coming: Vec<&Identity> =
+                self.chosen.values().map(|chosen| &chosen.identity).collect();
             if let Some(missing) = parents::missing_parent(&mum, self.world, &coming) {
                 return Ok(Visit::NotApplicable(missing));
             }
@@ -210,7 +225,7 @@ impl<'w, 'a> Resolver<'w, 'a> {
             self.problems.push(Problem::error(id, cause, "this is no sound package"));
             return Ok(());
         }
-        self.judge(&mum, id, goal);
+        self.judge(&mum, id, goal)?;
         let id =
             self.world.installed.get(&key).map_or_else(|| id.to_owned(), |known| known.id.clone());
         let chosen = Chosen {
@@ -256,17 +271,18 @@ impl<'w, 'a> Resolver<'w, 'a> {
         Ok(())
     }
 
-    fn judge(&mut self, mum: &Mum, id: &str, goal: Goal) {
-        let found = parents::problems(mum, id, self.world);
+    fn judge(&mut self, mum: &Mum, id: &str, goal: Goal) -> Result<(), ServicingError> {
+        let found = parents::problems(mum, id, self.world)?;
         self.problems.extend(found);
         if goal == Goal::Staged {
-            return;
+            return Ok(());
         }
         let unknown = classify::unknown_in_package(mum);
         if let Some(problem) = super::report::unknown_in_package(id, &unknown) {
             self.not_native.push(problem);
         }
         self.not_native.extend(super::report::never_native(mum, id));
+        Ok(())
     }
 
     /// How far an update goes when its package goes to `package`; `None`: it does not apply.
@@ -278,9 +294,28 @@ impl<'w, 'a> Resolver<'w, 'a> {
         package: Goal,
         depth: usize,
     ) -> Result<Option<Goal>, ServicingError> {
+        let key = (id.to_lowercase(), update.name.to_lowercase(), package);
+        if let Some(known) = self.goals.get(&key) {
+            return Ok(*known);
+        }
         if depth > DEEPEST {
             return Ok(Some(Goal::Staged));
         }
+        // Updates that wait for one another come to nothing.
+        self.goals.insert(key.clone(), Some(Goal::Staged));
+        let goal = self.work_out(mum, id, update, package, depth)?;
+        self.goals.insert(key, goal);
+        Ok(goal)
+    }
+
+    fn work_out(
+        &mut self,
+        mum: &Mum,
+        id: &str,
+        update: &Update,
+        package: Goal,
+        depth: usize,
+    ) -> Result<Option<Goal>, ServicingError> {
         let mut goal = package;
         for condition in &update.applicable {
             for component in &condition.components {

@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(file, "D:P(A;;0x1200a9;;;BU)(A;OICIIO;GA;;;CO)(A;CI;FA;;;SY)");
         assert_eq!(
             text("D:P(A;CI;GR;;;BU)(A;;GA;;;SY)", ObjectKind::Key),
-            "D:P(A;CI;KR;;;BU)(A;;KA;;;SY)"
+            "D:P(A;CI;0x20019;;;BU)(A;;0xf003f;;;SY)"
         );
     }
 }

@@ -9,13 +9,13 @@ use rayon::prelude::*;
 
 use crate::{
     base::name::Name,
-    format::cbs::{Identity, Manifest, Mum},
+    format::cbs::{Identity, Manifest, Mum, Version},
     image::{Image, ImageFacts},
     servicing::error::{Problem, ServicingError},
 };
 
 use super::{
-    layout,
+    inventory, layout,
     macros::Target,
     prepared::{PreparedFolder, PreparedPackage, PreparedPackages, PreparedPayload},
     store::{self, InstalledPackage, Manifests},
@@ -47,6 +47,8 @@ pub(super) struct World<'a> {
     deployments: BTreeMap<String, bool>,
     /// The mums of all packages were read.
     has_mums: bool,
+    /// The servicing stack's version, once it was looked for.
+    stack: Option<Option<Version>>,
 }
 
 /// An expanded package of the source, parsed.
@@ -155,6 +157,7 @@ impl<'a> World<'a> {
             manifests: BTreeMap::new(),
             deployments: BTreeMap::new(),
             has_mums: false,
+            stack: None,
         })
     }
 
@@ -198,6 +201,29 @@ impl<'a> World<'a> {
         self.installed =
             all.into_iter().map(|package| (package.id.to_lowercase(), package)).collect();
         Ok(())
+    }
+
+    /// The version of the image's servicing stack; `None` when it does not say.
+    pub(super) fn stack_version(&mut self) -> Result<Option<Version>, ServicingError> {
+        if let Some(known) = self.stack {
+            return Ok(known);
+        }
+        let found = inventory::servicing_stack(self.image).map_err(|error| self.failed(error))?;
+        let version = found.map(|stack| stack.version);
+        self.stack = Some(version);
+        Ok(version)
+    }
+
+    /// Work in the image that waits for Windows to start; such an image must not be serviced before.
+    pub(super) fn pending(&mut self) -> Result<Option<Problem>, ServicingError> {
+        let packages: Vec<InstalledPackage> = self.installed.values().cloned().collect();
+        let found =
+            inventory::pending(&packages, self.image).map_err(|error| self.failed(error))?;
+        Ok(found.first().map(|work| {
+            let cause = format!("the image waits for a start of Windows: {} ({})", work.place, work.what);
+            let help = "start and shut down that Windows once and capture it again, or service an image as it came";
+            Problem::error(self.name, cause, help)
+        }))
     }
 
     /// The manifest with that key form: of the image, else of the source.

@@ -27,6 +27,7 @@ use crate::{
         cbs::{
             PackageAction, PackageSpec, PackageSubject,
             prepared::{PreparedFolder, PreparedPackage},
+            survey::Survey,
         },
     },
 };
@@ -52,20 +53,25 @@ pub(crate) struct InspectPackageArguments {
     #[command(flatten)]
     choice: ImageChoice,
 
-    /// Print JSON: {folders: [{source, packages: [...], components, files, bytes}], not-native: [...], image: {applies, problems: [...]}}
+    /// Print JSON: {folders: [{source, packages: [...], components, files, bytes}], native, not-native: [...], not-understood: [...], image: {applies, problems: [...]}}
     #[arg(long)]
     json: bool,
 }
+
+/// How many elements that are not understood are named to people.
+const NAMED: usize = 20;
 
 /// What `--json` prints. Fields are only ever added.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Report {
     folders: Vec<FolderReport>,
-    /// What stands against installing it without Windows.
+    /// Nothing stands against installing it without Windows.
+    native: bool,
+    /// What stands against that.
     not_native: Vec<Problem>,
-    /// What is to be known before it is installed: that nobody vouches for it.
-    warnings: Vec<Problem>,
+    /// Elements that are not understood, which stands against it too.
+    not_understood: Vec<ElementReport>,
     /// Files that are no packages.
     left: Vec<Left>,
     /// What the image of --into says.
@@ -110,9 +116,22 @@ struct PackageReport {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
+struct ElementReport {
+    /// The package (id) or component (key form) that has it.
+    holder: String,
+    /// Names from below the root: `file/infFile`.
+    element: String,
+    line: u32,
+    /// What of it is not understood; empty for the element as a whole.
+    what: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct ImageReport {
-    /// Nothing stands against it.
+    /// It can be installed there natively.
     applies: bool,
+    /// What stands against it, and what is odd.
     problems: Vec<Problem>,
 }
 
@@ -150,14 +169,23 @@ pub(crate) fn run(arguments: &InspectPackageArguments, context: &Context) -> Res
             Some(ImageReport { applies, problems })
         }
     };
-    let (warnings, not_native) =
-        operation.defects(&prepared).into_iter().partition(|problem| problem.warning);
+    let survey = Survey::of(packages);
     let left =
         |(file, reason): &(String, String)| Left { file: file.clone(), reason: reason.clone() };
     let report = Report {
         folders: packages.folders.iter().map(folder_report).collect(),
-        not_native,
-        warnings,
+        native: survey.is_native(),
+        not_native: survey.problems,
+        not_understood: survey
+            .unknown
+            .into_iter()
+            .map(|(holder, found)| ElementReport {
+                holder,
+                element: found.element,
+                line: found.line,
+                what: found.what,
+            })
+            .collect(),
         left: packages.skipped.iter().map(left).collect(),
         image,
     };
@@ -210,22 +238,37 @@ fn print(report: &Report, context: &Context) -> Result<(), Failure> {
     for Left { file, reason } in &report.left {
         out.line(format_args!("Left out: {file}: {reason}"))?;
     }
-    if report.not_native.is_empty() {
+    if report.native {
         out.line("Transom can install it natively")?;
     } else {
         out.line("Transom cannot install it natively")?;
     }
-    for problem in report.not_native.iter().chain(&report.warnings) {
+    for problem in &report.not_native {
         line(&mut out, problem)?;
     }
+    // An element that a component has often is named once, with its first line.
+    let alike = |one: &ElementReport, other: &ElementReport| {
+        (&one.holder, &one.element, &one.what) == (&other.holder, &other.element, &other.what)
+    };
+    let groups: Vec<&[ElementReport]> = report.not_understood.chunk_by(alike).collect();
+    for group in groups.iter().take(NAMED) {
+        let [ElementReport { holder, element, line, what }, rest @ ..] = group else { continue };
+        let what = if what.is_empty() { String::new() } else { format!(": {what}") };
+        let more =
+            if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        out.line(format_args!(
+            "  not understood: {holder}: <{element}> (line {line}{more}){what}"
+        ))?;
+    }
+    let more = groups.len().saturating_sub(NAMED);
+    if more > 0 {
+        out.line(format_args!("  and {more} more that are not understood; --json lists them"))?;
+    }
     if let Some(image) = &report.image {
-        let verdict = if image.applies {
-            "It applies to the image"
-        } else {
-            "It does not apply to the image"
-        };
-        out.line(format_args!("\n{verdict}"))?;
-        for problem in &image.problems {
+        let verdict = if image.applies { "can" } else { "cannot" };
+        out.line(format_args!("\nIt {verdict} be installed in the image"))?;
+        // That nobody vouches for a package stands with the package.
+        for problem in image.problems.iter().filter(|problem| !problem.warning) {
             line(&mut out, problem)?;
         }
     }

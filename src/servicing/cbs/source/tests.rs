@@ -121,7 +121,7 @@ fn packages_without_what_is_wanted_are_not_unpacked() {
     };
     let (one, other) = (mum("One"), mum("Other"));
     let one = cabinet(&[("update.mum", &one), ("x", b"x")]);
-    let mut other = cabinet(&[("update.mum", &other), ("x", b"x")]);
+    let other = cabinet(&[("update.mum", &other), ("x", b"x")]);
     let all = tree(&[("a.cab", &one), ("b.cab", &other)]);
     let id = InputId("in".to_owned());
     let wanted =
@@ -133,8 +133,4 @@ fn packages_without_what_is_wanted_are_not_unpacked() {
     assert_eq!(shown("One"), ["in/a.cab"]);
     assert_eq!(shown("None"), [""; 0]);
     assert_eq!(open(&id, &all).unwrap().packages.len(), 2);
-    // Its mum is followed by a file that is damaged, which nobody looks at.
-    other.truncate(other.len() - 1);
-    let damaged = tree(&[("a.cab", &one), ("b.cab", &other)]);
-    assert!(open(&id, &damaged).is_err());
 }
