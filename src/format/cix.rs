@@ -25,6 +25,10 @@ pub const BESIDE_STREAMS: &str = "express.psf.cix.xml";
 const FORMAT: &str = "container index";
 /// Deepest nesting accepted; real indexes have 6 levels.
 const DEPTH: usize = 32;
+/// Most files of an index. That of a cumulative update has some hundred thousand.
+const MOST_FILES: usize = 1 << 20;
+/// A delta whose basis is searched for in the running system (`DeltaBasisSearch`).
+const OF_INSTALLED: &str = "PA30 (of an installed file)";
 
 /// What a container says that its files are made of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,7 +78,7 @@ pub enum SourceKind {
     Raw,
     /// A delta ([`super::delta`]).
     Pa30,
-    /// Something that is not read here, such as `PA19`, by its name.
+    /// Something that is not read here, such as `PA19` or a delta of a file of the installed system, by its name.
     Other(String),
 }
 
@@ -100,8 +104,12 @@ pub fn parse(bytes: &[u8]) -> Result<ContainerIndex, Malformed> {
     let text = text(bytes)?;
     let index =
         if text.trim_start().starts_with('<') { parse_xml(&text) } else { parse_ini(&text) }?;
-    let mut names = BTreeSet::new();
+    let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
     for file in &index.files {
+        if !file.id.is_empty() && !ids.insert(file.id.as_str()) {
+            let what = format!("gives the id {} to two files", file.id);
+            return Err(Malformed::new(FORMAT, what, 0));
+        }
         if !names.insert(file.name.to_lowercase()) {
             return Err(Malformed::new(FORMAT, format!("names the file {} twice", file.name), 0));
         }
@@ -146,6 +154,7 @@ enum Tag {
     Source,
     Hash,
     Basis,
+    Search,
     Other,
 }
 
@@ -166,6 +175,8 @@ struct PartialDelta {
     source: Option<(SourceKind, SourcePlace)>,
     sha256: Option<[u8; 32]>,
     basis: Option<String>,
+    /// The basis is a file of the running system.
+    searched: bool,
 }
 
 impl Build {
@@ -182,6 +193,7 @@ impl Build {
             (Some(Tag::File), "Delta") => Tag::Delta,
             (Some(Tag::Delta), "Source") => Tag::Source,
             (Some(Tag::Delta), "Basis") => Tag::Basis,
+            (Some(Tag::Delta), "DeltaBasisSearch") => Tag::Search,
             (Some(Tag::File | Tag::Source), "Hash") => Tag::Hash,
             _ => Tag::Other,
         };
@@ -205,6 +217,7 @@ impl Build {
                     }
                 }
             }
+            Tag::Search => self.delta.searched = true,
             Tag::Files | Tag::Other => {}
         }
         Ok(())
@@ -212,11 +225,14 @@ impl Build {
 
     fn close(&mut self) -> Result<(), String> {
         match self.path.pop() {
-            Some(Tag::File) => self.index.files.push(std::mem::take(&mut self.file)),
+            Some(Tag::File) => push(&mut self.index.files, std::mem::take(&mut self.file))?,
             Some(Tag::Delta) => {
-                let PartialDelta { source, sha256, basis } = std::mem::take(&mut self.delta);
-                // One whose basis is searched for elsewhere has no source of its own.
-                if let Some((kind, place)) = source {
+                let PartialDelta { source, sha256, basis, searched } =
+                    std::mem::take(&mut self.delta);
+                if let Some((mut kind, place)) = source {
+                    if searched && basis.is_none() && kind == SourceKind::Pa30 {
+                        kind = SourceKind::Other(OF_INSTALLED.to_owned());
+                    }
                     self.file.deltas.push(FileDelta { kind, place, sha256, basis });
                 }
             }
@@ -225,6 +241,14 @@ impl Build {
         }
         Ok(())
     }
+}
+
+fn push(files: &mut Vec<IndexFile>, file: IndexFile) -> Result<(), String> {
+    if files.len() >= MOST_FILES {
+        return Err(format!("it names more than {MOST_FILES} files"));
+    }
+    files.push(file);
+    Ok(())
 }
 
 fn attribute(element: &BytesStart<'_>, name: &str) -> Result<Option<String>, String> {
@@ -303,7 +327,8 @@ fn parse_ini(text: &str) -> Result<ContainerIndex, Malformed> {
         }
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             let name = path(name).map_err(malformed)?;
-            index.files.push(IndexFile { name, ..IndexFile::default() });
+            let file = IndexFile { name, ..IndexFile::default() };
+            push(&mut index.files, file).map_err(malformed)?;
             continue;
         }
         let file = index.files.last_mut().filter(|_| line.contains('='));
@@ -386,11 +411,19 @@ mod tests {
     }
 
     #[test]
+    fn a_delta_of_an_installed_file_is_not_one_of_nothing() {
+        let text = small().replace("<Basis file=\"4\"/>", "<DeltaBasisSearch/>");
+        let first = &parse(text.as_bytes()).unwrap().files[0].deltas[0];
+        assert_eq!(first.kind, SourceKind::Other(OF_INSTALLED.to_owned()));
+    }
+
+    #[test]
     fn bad_indexes_say_why() {
         let good = small();
         let cases = [
             (good.replace("x/y.dll", "../y.dll"), "cannot be used"),
             (good.replace("name=\"z\"", "name=\"X\\Y.DLL\""), "twice"),
+            (good.replace("id=\"4\"", "id=\"3\""), "gives the id 3 to two files"),
             (good.replace("0a0a", "0g0a"), "is no SHA-256"),
             (good.replace("\"12\"", "\"-1\""), "is no number"),
             (good.replace(" offset=\"7\"", ""), "a source that is nowhere"),

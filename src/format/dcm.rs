@@ -82,36 +82,57 @@ pub fn form(bytes: &[u8]) -> ManifestForm {
     }
 }
 
-/// The plain bytes of a stored manifest. `base` is the base manifest ([`base_manifest_of`]).
+/// How many bytes [`decode`] will make of a stored manifest, by its head.
 ///
 /// # Errors
-/// When it is damaged, needs a base manifest that is not given, or is in a form that only Windows can read.
+/// When the head is damaged, or it is in a form that only Windows can read.
+pub fn plain_size(bytes: &[u8]) -> Result<u64, ManifestFormError> {
+    let body = bytes.get(4..).unwrap_or_default();
+    Ok(match form(bytes) {
+        ManifestForm::Plain => bytes.len() as u64,
+        ManifestForm::Base | ManifestForm::Alone => delta::target_of(body)?.size,
+        ManifestForm::Blocks => {
+            let mut reader = Reader::with_base(FORMAT, body, 4);
+            let (_blocks, total) = (reader.u32()?, reader.u32()?);
+            total.into()
+        }
+        ManifestForm::Other(letters) => return Err(unsupported(letters)),
+    })
+}
+
+fn unsupported(letters: [u8; 3]) -> ManifestFormError {
+    ManifestFormError::Unsupported(String::from_utf8_lossy(&letters).into_owned())
+}
+
+/// The plain bytes of a stored manifest, at most `limit` and [`LARGEST`]. `base` is the base manifest ([`base_manifest_of`]).
+///
+/// # Errors
+/// When it is damaged, too large, needs a base manifest that is not given, or is in a form that only Windows can read.
 pub fn decode<'a>(
     bytes: &'a [u8],
     base: Option<&[u8]>,
+    limit: u64,
 ) -> Result<Cow<'a, [u8]>, ManifestFormError> {
+    let limit = limit.min(LARGEST);
     let body = bytes.get(4..).unwrap_or_default();
     Ok(match form(bytes) {
         ManifestForm::Plain => Cow::Borrowed(bytes),
         ManifestForm::Base => {
             let base = base.ok_or(ManifestFormError::NoBase)?;
-            delta::apply(body, base, LARGEST)?.into()
+            delta::apply(body, base, limit)?.into()
         }
-        ManifestForm::Alone => delta::apply(body, &[], LARGEST)?.into(),
-        ManifestForm::Blocks => decode_blocks(body)?.into(),
-        ManifestForm::Other(letters) => {
-            let name = String::from_utf8_lossy(&letters).into_owned();
-            return Err(ManifestFormError::Unsupported(name));
-        }
+        ManifestForm::Alone => delta::apply(body, &[], limit)?.into(),
+        ManifestForm::Blocks => decode_blocks(body, limit)?.into(),
+        ManifestForm::Other(letters) => return Err(unsupported(letters)),
     })
 }
 
 /// The LZMS blocks of a `DCS` file, without its magic.
-fn decode_blocks(body: &[u8]) -> Result<Vec<u8>, Malformed> {
+fn decode_blocks(body: &[u8], limit: u64) -> Result<Vec<u8>, Malformed> {
     let mut reader = Reader::with_base(FORMAT, body, 4);
     let (blocks, total) = (reader.u32()?, reader.u32()?);
-    if u64::from(total) > LARGEST {
-        return Err(reader.malformed(format!("it says it has {total} bytes, more than {LARGEST}")));
+    if u64::from(total) > limit {
+        return Err(reader.malformed(format!("it says it has {total} bytes, more than {limit}")));
     }
     let mut plain = Vec::new();
     for _ in 0..blocks {
@@ -224,16 +245,18 @@ mod tests {
     fn every_form_gives_the_plain_bytes() {
         let plain = br#"<?xml version="1.0"?><assembly>of this component</assembly>"#;
         let base = b"<assembly>a base</assembly>componentversion";
-        assert!(matches!(decode(plain, None).unwrap(), Cow::Borrowed(bytes) if bytes == plain));
+        assert!(
+            matches!(decode(plain, None, LARGEST).unwrap(), Cow::Borrowed(bytes) if bytes == plain)
+        );
         let against = |base: &[u8]| delta::create(base, plain, FileTime(7));
         let stored = with_magic(b"DCM\x01", &against(base));
-        assert_eq!(&decode(&stored, Some(base)).unwrap()[..], plain);
-        assert_eq!(decode(&stored, None).unwrap_err(), ManifestFormError::NoBase);
-        assert!(decode(&stored, Some(b"another base, too short to be right")).is_err());
+        assert_eq!(&decode(&stored, Some(base), LARGEST).unwrap()[..], plain);
+        assert_eq!(decode(&stored, None, LARGEST).unwrap_err(), ManifestFormError::NoBase);
+        assert!(decode(&stored, Some(b"another base, too short to be right"), LARGEST).is_err());
         let stored = with_magic(b"DCN\x01", &against(b""));
-        assert_eq!(&decode(&stored, Some(base)).unwrap()[..], plain);
+        assert_eq!(&decode(&stored, Some(base), LARGEST).unwrap()[..], plain);
         for (letters, name) in [(b"DCD\x01", "DCD"), (b"DCH\x01", "DCH"), (b"DCX\x01", "DCX")] {
-            let error = decode(letters, Some(base)).unwrap_err();
+            let error = decode(letters, Some(base), LARGEST).unwrap_err();
             assert_eq!(error.to_string(), format!("a file in the form {name} is not supported"));
         }
     }
@@ -258,15 +281,15 @@ mod tests {
     fn blocks_are_put_together_and_lying_sizes_refused() {
         let (one, two) = (vec![b'a'; 20_000], b"not to be made smaller");
         let stored = blocks(&[&one, two]);
-        assert_eq!(decode(&stored, None).unwrap(), [&one[..], two].concat());
+        assert_eq!(decode(&stored, None, LARGEST).unwrap(), [&one[..], two].concat());
         for (place, what) in [(8, "more bytes together"), (9, "it says"), (12, "without data")] {
             let mut lying = stored.clone();
             lying[place..place + 3].fill(u8::from(place == 9));
-            let error = decode(&lying, None).unwrap_err().to_string();
+            let error = decode(&lying, None, LARGEST).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }
         for length in 4..stored.len() {
-            assert!(decode(&stored[..length], None).is_err());
+            assert!(decode(&stored[..length], None, LARGEST).is_err());
         }
     }
 
@@ -315,7 +338,7 @@ amd64REG_SZ"#;
         #[test]
         fn no_bytes_panic(letter in "[MNSDHX]", data in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..900usize) {
             let stored = [b"DC", letter.as_bytes(), b"\x01", &data].concat();
-            let _ignored = decode(&stored, Some(b"base"));
+            let _ignored = decode(&stored, Some(b"base"), LARGEST);
             let library = library(&[b"<?xml", BASE_MARK, END, &data].concat(), Some(90));
             let _ignored = base_manifest_of(&library[cut.min(library.len())..]);
         }

@@ -45,6 +45,17 @@ pub enum PsfError {
     Unsupported(String),
 }
 
+impl PsfError {
+    /// What of it is sound but can only be read by Windows.
+    #[must_use]
+    pub fn unsupported(&self) -> Option<&str> {
+        match self {
+            Self::Index(DeltaError::Unsupported(what)) | Self::Unsupported(what) => Some(what),
+            _ => None,
+        }
+    }
+}
+
 /// One stream of a stream file.
 #[derive(Debug, Clone)]
 pub struct Stream {
@@ -90,7 +101,8 @@ impl Psf {
         }
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
         self.source.read_exact_at(offset, &mut bytes).map_err(PsfError::Io)?;
-        if bytes.starts_with(&delta::MAGIC) {
+        // All kinds of deltas start so; what is not read here is named.
+        if bytes.starts_with(b"PA") {
             bytes = delta::apply(&bytes, &[], LARGEST_INDEX).map_err(PsfError::Index)?;
         }
         Ok(Some(cix::parse(&bytes)?))
@@ -171,6 +183,8 @@ mod tests {
         assert!(open(file(2, b"<", 1)).contains("behind its end"));
         assert!(open(file(3, b"<", 0)).contains("version 3.0 is not supported"));
         assert!(open(Arc::new(MAGIC.to_vec())).contains("truncated"));
+        let newer = opened(file(2, b"PA31........", 0)).index().unwrap_err();
+        assert_eq!(newer.unsupported(), Some("a delta of the PA31 kind"));
         let psf = opened(file(2, b"<", 0));
         assert!(psf.index().is_err());
         assert!(psf.stream(51, 1).is_err());

@@ -380,9 +380,7 @@ impl Image {
 
     fn apply_link(&mut self, file: &NtPath, path: &NtPath) -> Result<(), ImageError> {
         let first = self.existing(file)?;
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(ImageError::Root);
-        };
+        let (parent, name) = place(path)?;
         if self.tree.inode(first).is_directory() {
             return Err(ImageError::IsDirectory(file.clone()));
         }
@@ -401,9 +399,7 @@ impl Image {
     fn apply_rename(&mut self, from: &NtPath, to: &NtPath) -> Result<(), ImageError> {
         let node = self.existing(from)?;
         let old_parent = self.tree.node(node).parent.ok_or(ImageError::Root)?;
-        let (Some(parent), Some(name)) = (to.parent(), to.file_name()) else {
-            return Err(ImageError::Root);
-        };
+        let (parent, name) = place(to)?;
         self.check_way(&parent, to)?;
         let parent = self.existing(&parent)?;
         if self.tree.lookup(to).is_some() {
@@ -425,9 +421,7 @@ impl Image {
         security: Option<&[u8]>,
         streams: Vec<FileStream>,
     ) -> Result<(), ImageError> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(ImageError::Root);
-        };
+        let (parent, name) = place(path)?;
         self.check_way(&parent, path)?;
         let parent = self.existing(&parent)?;
         let security = security.map(|bytes| self.tree.security_id(bytes));
@@ -457,6 +451,18 @@ impl Image {
         let stream = FileStream { kind: StreamKind::Data, name: Name::default(), content };
         inode.streams.insert(0, stream);
     }
+}
+
+/// The folder and the name of something new. Names with separators in them would lead elsewhere, or nowhere, on Windows.
+fn place(path: &NtPath) -> Result<(NtPath, &Name), ImageError> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(ImageError::Root);
+    };
+    let bad = |unit: &u16| [u16::from(b'\\'), u16::from(b'/'), 0].contains(unit);
+    if name.units().is_empty() || name.units().iter().any(bad) {
+        return Err(ImageError::Name(path.clone()));
+    }
+    Ok((parent, name))
 }
 
 /// A file whose content is its unnamed data: neither a reparse point nor encrypted.
@@ -521,3 +527,19 @@ pub(super) fn without_item(items: &[u8], tag: u32) -> Vec<u8> {
 }
 
 const _: () = assert!(SETTABLE & (ATTRIBUTE_DIRECTORY | ATTRIBUTE_REPARSE) == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_file_can_have_are_refused() {
+        let path = |name: &str| NtPath::from_names(vec!["Windows".into(), name.into()]);
+        for name in ["../../evil", r"a\b", "a\0", ""] {
+            let path = path(name);
+            assert!(matches!(place(&path), Err(ImageError::Name(_))), "{name:?}");
+        }
+        assert_eq!(place(&path("a.mum")).unwrap().1, &Name::from("a.mum"));
+        assert!(matches!(place(&NtPath::root()), Err(ImageError::Root)));
+    }
+}

@@ -30,6 +30,9 @@ pub enum ImageError {
     /// A file where a folder is needed.
     #[error("{0} is not a folder")]
     NotDirectory(NtPath),
+    /// A name that is empty or has `\`, `/` or NUL in it, which no file can have.
+    #[error("{0} has a name that no file can have")]
+    Name(NtPath),
     /// Something is there already.
     #[error("{0} exists already")]
     Exists(NtPath),

@@ -26,6 +26,8 @@ use crate::{
 const IN_MEMORY: u64 = 64 << 20;
 /// How much is copied at once.
 const PIECE: usize = 256 << 10;
+/// Largest file of a cabinet that each thread decodes into memory before it is kept.
+const AHEAD: u64 = 16 << 20;
 
 /// A file taken out of an archive.
 #[derive(Debug, Clone)]
@@ -47,8 +49,10 @@ pub(super) struct ArchiveFile {
 pub(super) struct Spool {
     /// How much may still stay in memory.
     memory: u64,
-    /// Most bytes that the files of one archive may have together.
+    /// Most bytes that everything it takes may have together.
     largest: u64,
+    /// How many it took.
+    taken: u64,
     file: Option<Arc<SpoolFile>>,
     /// End of what was written to the file.
     end: u64,
@@ -77,16 +81,23 @@ pub(super) struct Incoming<'a> {
 }
 
 impl Spool {
-    /// Takes archives whose files have at most `largest` bytes together.
+    /// Takes archives, and what is made of their files, of at most `largest` bytes together.
     pub(super) fn new(largest: u64) -> Self {
-        Self { memory: IN_MEMORY, largest, file: None, end: 0 }
+        Self { memory: IN_MEMORY, largest, taken: 0, file: None, end: 0 }
     }
 
     /// Begins to take content of `size` bytes.
     ///
     /// # Errors
-    /// When there is no place for it.
+    /// When there is no place for it, or it is more than anything that is unpacked may have ([`io::ErrorKind::InvalidData`]).
     pub(super) fn start(&mut self, size: u64) -> io::Result<Incoming<'_>> {
+        let taken = self.taken.saturating_add(size);
+        if taken > self.largest {
+            let largest = self.largest;
+            let what = format!("what is unpacked has more than {largest} bytes together");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        self.taken = taken;
         let in_memory = size <= self.memory;
         if in_memory {
             self.memory -= size;
@@ -123,12 +134,12 @@ impl Spool {
         shown: &str,
         sizes: impl Iterator<Item = u64>,
     ) -> Result<(), ServicingError> {
-        let (total, largest) = (sizes.fold(0, u64::saturating_add), self.largest);
+        let (total, largest) = (sizes.fold(self.taken, u64::saturating_add), self.largest);
         if total <= largest {
             return Ok(());
         }
         let cause = format!(
-            "its files have {total} bytes together, more than the {largest} that an archive may have"
+            "what is unpacked has {total} bytes together, more than the {largest} that it may have"
         );
         let help = "unpack it and name the folder";
         Err(ServicingError::refused(operation, Problem::error(shown, cause, help)))
@@ -196,7 +207,7 @@ impl ReadAt for SpooledFile {
     }
 }
 
-/// The files of a cabinet, in its order. `shown` names it in errors.
+/// The files of a cabinet, in the order of their bytes. `shown` names it in errors.
 ///
 /// # Errors
 /// When it cannot be read, is damaged or not supported, or its content cannot be kept.
@@ -206,23 +217,49 @@ pub(super) fn open_cabinet(
     content: &Arc<dyn ReadAt>,
     spool: &mut Spool,
 ) -> Result<Vec<ArchiveFile>, ServicingError> {
+    open_members(operation, shown, content, spool, &|_| true)
+}
+
+/// As [`open_cabinet`], but only the files whose path is `wanted`.
+pub(super) fn open_members(
+    operation: &'static str,
+    shown: &str,
+    content: &Arc<dyn ReadAt>,
+    spool: &mut Spool,
+    wanted: &dyn Fn(&[String]) -> bool,
+) -> Result<Vec<ArchiveFile>, ServicingError> {
     let of_cab = |error: CabError| match error {
         CabError::Io(source) => ServicingError::input(shown, source),
-        CabError::Sink { source, .. } => unpacking(shown, source),
+        CabError::Sink { source, .. } => unpacking(operation, shown, source),
         error => damaged(operation, shown, &error),
     };
     let cabinet = Cabinet::open(Arc::clone(content)).map_err(of_cab)?;
-    spool.check_total(operation, shown, cabinet.members().iter().map(|member| member.size))?;
-    let mut files = Vec::new();
-    let mut take = |member: &Member, content: &mut dyn Read| {
-        let (content, blake3) = spool.take(member.size, content)?;
+    let wanted = |member: &&Member| wanted(&split(&member.name));
+    let sizes = cabinet.members().iter().filter(wanted).map(|member| member.size);
+    spool.check_total(operation, shown, sizes)?;
+    let files = Mutex::new(Vec::new());
+    let spool = Mutex::new(spool);
+    let take = |member: &Member, content: &mut dyn Read| {
+        let spool = || spool.lock().unwrap_or_else(PoisonError::into_inner);
+        // Folders are decoded side by side: only what is large is decoded while the spool waits.
+        let (content, blake3) = if member.size <= AHEAD {
+            let mut bytes = Vec::new();
+            content.read_to_end(&mut bytes)?;
+            spool().take(member.size, &mut bytes.as_slice())?
+        } else {
+            spool().take(member.size, content)?
+        };
         let path = split(&member.name);
         let time = time_of_dos(member.date, member.time);
-        files.push(ArchiveFile { path, size: member.size, time, content, blake3 });
+        let file = ArchiveFile { path, size: member.size, time, content, blake3 };
+        let order = (member.folder, member.offset, member.size);
+        files.lock().unwrap_or_else(PoisonError::into_inner).push((order, file));
         Ok(())
     };
-    cabinet.extract(|_| true, &mut take).map_err(of_cab)?;
-    Ok(files)
+    cabinet.extract_parallel(|member| wanted(&member), &take).map_err(of_cab)?;
+    let mut files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
+    files.sort_by(|(one, file), (other, next)| (one, &file.path).cmp(&(other, &next.path)));
+    Ok(files.into_iter().map(|(_, file)| file).collect())
 }
 
 /// The files of a ZIP archive, in its order; their times have no time zone and are not looked at. `shown` names it in errors.
@@ -237,7 +274,7 @@ pub(super) fn open_zip(
 ) -> Result<Vec<ArchiveFile>, ServicingError> {
     let of_zip = |error: ZipError| match error {
         ZipError::Io(source) => ServicingError::input(shown, source),
-        ZipError::Sink { source, .. } => unpacking(shown, source),
+        ZipError::Sink { source, .. } => unpacking(operation, shown, source),
         error => damaged(operation, shown, &error),
     };
     let archive = ZipArchive::open(Arc::clone(content)).map_err(of_zip)?;
@@ -333,14 +370,19 @@ pub(super) fn damaged(
     ServicingError::refused(operation, Problem::error(shown, cause, help))
 }
 
-/// That the files of an archive cannot be kept anywhere.
-pub(super) fn unpacking(shown: &str, source: io::Error) -> ServicingError {
+/// That the files of an archive cannot be kept anywhere, or are more than may be.
+pub(super) fn unpacking(operation: &'static str, shown: &str, source: io::Error) -> ServicingError {
+    if source.kind() == io::ErrorKind::InvalidData {
+        let help = "get the archive again, or unpack it and name the folder";
+        return ServicingError::refused(operation, Problem::error(shown, source.to_string(), help));
+    }
     ServicingError::Store { item: shown.to_owned(), source: Box::new(source) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::cab;
 
     #[test]
     fn dos_times_are_utc() {
@@ -351,6 +393,42 @@ mod tests {
         assert_eq!(time_of_dos(0, 0), None, "month 0");
         assert_eq!(time_of_dos(date, 31 << 5 << 6), None, "hour 31");
         assert_eq!(time_of_dos(2 << 5 | 30, 0), None, "30 February");
+    }
+
+    #[test]
+    fn more_than_the_whole_may_have_is_refused() {
+        let mut spool = Spool::new(10);
+        for _ in 0..2 {
+            spool.take(4, &mut &b"four"[..]).unwrap();
+        }
+        let error = spool.take(4, &mut &b"four"[..]).unwrap_err();
+        let error = unpacking("packages", "a.cab", error).to_string();
+        assert!(error.contains("more than 10 bytes together"), "{error}");
+        assert!(spool.check_total("packages", "a.cab", [3].into_iter()).is_err());
+    }
+
+    #[test]
+    fn several_folders_come_in_the_order_of_the_cabinet() {
+        let member = |number: u8| cab::NewMember {
+            name: format!("{number}"),
+            date: 0,
+            time: 0,
+            content: vec![number; 50_000],
+        };
+        let folders: Vec<Vec<_>> =
+            (0..20).map(|folder| vec![member(2 * folder), member(2 * folder + 1)]).collect();
+        let mut bytes = Vec::new();
+        cab::write(&mut bytes, cab::CabMethod::MsZip, &folders).unwrap();
+        let content: Arc<dyn ReadAt> = Arc::new(bytes);
+        let mut spool = Spool::new(u64::MAX);
+        spool.memory = 100_000;
+        let files = open_cabinet("packages", "a.cab", &content, &mut spool).unwrap();
+        for (number, file) in (0..40u8).zip(&files) {
+            assert_eq!(file.path, [number.to_string()]);
+            assert_eq!(file.blake3, Blake3::of(&vec![number; 50_000]));
+        }
+        let some = open_members("packages", "a.cab", &content, &mut spool, &|path| path == ["7"]);
+        assert_eq!((files.len(), some.unwrap().len()), (40, 1));
     }
 
     #[test]
@@ -371,6 +449,7 @@ mod tests {
             }
         }
         assert_eq!((spool.memory, spool.end), (0, 23));
+        assert_eq!(spool.taken, 28);
         assert!(spool.take(3, &mut &b"four"[..]).is_err(), "longer than it says");
         assert!(spool.take(5, &mut &b"four"[..]).is_err(), "shorter than it says");
     }

@@ -100,6 +100,7 @@ fn prepared(mums: &[String]) -> Prepared {
     Prepared::Packages(PreparedPackages {
         folders: mums.iter().map(folder).collect(),
         originals: Vec::new(),
+        skipped: Vec::new(),
     })
 }
 

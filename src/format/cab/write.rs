@@ -50,7 +50,7 @@ struct Packed {
 /// Writes a cabinet of `folders`, each a list of files that are compressed together.
 ///
 /// # Errors
-/// When `output` fails, or there is more than the format can count: 65,535 files and folders, 4 GiB in all, 2 GiB in a folder, 255 bytes of a name.
+/// When `output` fails, or there is more than the format can count: 65,532 files and folders, 4 GiB in all, 2 GiB in a folder, 255 bytes of a name.
 pub fn write(
     output: &mut dyn Write,
     method: CabMethod,

@@ -222,11 +222,7 @@ impl Mum {
             psf_name: package.owned("psfName"),
             parents: package.named("parent").map(parent).collect::<Result<_, _>>()?,
             installer: package.child("installerAssembly").map(installer).transpose()?,
-            capabilities: package
-                .named("declareCapability")
-                .map(declared)
-                .collect::<Result<Vec<_>, _>>()?
-                .concat(),
+            capabilities: capabilities(package)?,
             updates: package.named("update").map(update).collect::<Result<_, _>>()?,
             custom: package.named("customInformation").cloned().collect(),
             unknown,
@@ -301,6 +297,9 @@ impl CapabilityIdentity {
         })
     }
 }
+
+/// Most capabilities that a package declares, counted with what each needs and is a satellite of. Real ones have some dozens.
+const MOST_CAPABILITY_PARTS: usize = 1 << 16;
 
 // What of a package manifest is modelled. `localizedStrings` (texts for people), `packageExtended` (sizes) and `phoneInformation` are read by nobody here.
 
@@ -398,8 +397,18 @@ fn installer(element: &Element) -> Result<Identity, CbsError> {
     Identity::of_element(element.child("assemblyIdentity").unwrap_or(element))
 }
 
-/// The capabilities of a `declareCapability`. What they need and what they are satellites of stands beside `capability` in real packages.
-fn declared(element: &Element) -> Result<Vec<DeclaredCapability>, CbsError> {
+/// The capabilities that a package declares.
+fn capabilities(package: &Element) -> Result<Vec<DeclaredCapability>, CbsError> {
+    let (mut found, mut left) = (Vec::new(), MOST_CAPABILITY_PARTS);
+    for element in package.named("declareCapability") {
+        found.append(&mut declared(element, &mut left)?);
+    }
+    Ok(found)
+}
+
+/// The capabilities of a `declareCapability`. What they need and what they are satellites of stands beside `capability` in real packages, and is said of each
+/// of them: `left` is how much more of that there may be.
+fn declared(element: &Element, left: &mut usize) -> Result<Vec<DeclaredCapability>, CbsError> {
     let mut found = Vec::new();
     for capability in element.named("capability") {
         let around = [element, capability];
@@ -421,6 +430,9 @@ fn declared(element: &Element) -> Result<Vec<DeclaredCapability>, CbsError> {
         if names.is_empty() {
             return Err(capability.error("<capability> without <capabilityIdentity>"));
         }
+        let parts = names.len().saturating_mul(needed.len() + satellite_of.len() + 1);
+        let rest = left.checked_sub(parts);
+        *left = rest.ok_or_else(|| capability.error("more capabilities than any package has"))?;
         for identity in names {
             let (dependencies, satellite_of) = (needed.clone(), satellite_of.clone());
             found.push(DeclaredCapability { identity, dependencies, satellite_of });
@@ -601,6 +613,19 @@ mod tests {
             ("package/selection", 32),
         ];
         assert_eq!(unknown, expected);
+    }
+
+    #[test]
+    fn capabilities_that_multiply_are_refused() {
+        let mum = |count: usize| {
+            let name = "<capabilityIdentity name='a'/>".repeat(count);
+            format!(
+                "<assembly><assemblyIdentity name='a'/><package><declareCapability><capability>{name}</capability><dependency>{name}</dependency></declareCapability></package></assembly>"
+            )
+        };
+        assert_eq!(Mum::parse(mum(100).as_bytes()).unwrap().capabilities.len(), 100);
+        let error = Mum::parse(mum(300).as_bytes()).unwrap_err();
+        assert!(error.cause.contains("more capabilities"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The tree that packages and manifests are read from: elements with their places, namespace prefixes taken off.
 //!
 //! Namespaces are not looked at: real files write the same element with and without prefix. There is no document type, so there are no entities but
-//! the five of XML and characters by number, and nothing that grows: the tree is as large as the file.
+//! the five of XML and characters by number, and nothing that grows by itself. An element costs about a hundred bytes however short it is written, so their number is bounded: a tree has at most some
+//! hundred MB.
 
 use std::borrow::Cow;
 
@@ -17,6 +18,8 @@ use super::CbsError;
 pub const MAX_DEPTH: usize = 100;
 /// Most attributes of one element; real ones have about 20.
 pub const MAX_ATTRIBUTES: usize = 500;
+/// Most elements of one file, and most attributes; the largest real manifests have some ten thousand.
+pub const MAX_ELEMENTS: usize = 1 << 20;
 /// Largest file accepted; the largest real manifests have a few MB.
 pub const MAX_BYTES: usize = 64 << 20;
 
@@ -45,7 +48,14 @@ impl Element {
     pub fn parse(bytes: &[u8]) -> Result<Self, CbsError> {
         let text = decode(bytes)?;
         let mut reader = Reader::from_str(&text);
-        let mut place = Place { text: text.as_bytes(), offset: 0, line: 1, column: 1 };
+        let mut place = Place {
+            text: text.as_bytes(),
+            offset: 0,
+            line: 1,
+            column: 1,
+            elements: 0,
+            attributes: 0,
+        };
         let mut open: Vec<Self> = Vec::new();
         let mut root: Option<Self> = None;
         loop {
@@ -169,6 +179,9 @@ struct Place<'a> {
     offset: usize,
     line: u32,
     column: u32,
+    /// How many there were so far.
+    elements: usize,
+    attributes: usize,
 }
 
 impl Place<'_> {
@@ -192,7 +205,8 @@ impl Place<'_> {
         CbsError { line: self.line, column: self.column, cause: cause.into() }
     }
 
-    fn element(&self, tag: &BytesStart<'_>) -> Result<Element, CbsError> {
+    fn element(&mut self, tag: &BytesStart<'_>) -> Result<Element, CbsError> {
+        self.elements += 1;
         let name = tag.local_name().as_ref().to_owned();
         if name.is_empty() {
             return Err(self.error("an element without a name"));
@@ -214,6 +228,10 @@ impl Place<'_> {
                 .map_err(|error| self.error(error.to_string()))?;
             let name = attribute.key.local_name().as_ref().to_owned();
             element.attributes.push((name, value.into_owned()));
+        }
+        self.attributes += element.attributes.len();
+        if self.elements.max(self.attributes) > MAX_ELEMENTS {
+            return Err(self.error(format!("more than {MAX_ELEMENTS} elements or attributes")));
         }
         Ok(element)
     }
@@ -321,6 +339,8 @@ mod tests {
             assert_eq!(error.line, *line, "{error}");
             assert!(error.cause.contains(cause), "{error}");
         }
+        let many = format!("<a>{}</a>", "<a/>".repeat(MAX_ELEMENTS));
+        assert!(Element::parse(many.as_bytes()).unwrap_err().cause.contains("elements or"));
         let deep = "<a>".repeat(MAX_DEPTH + 1);
         assert!(Element::parse(deep.as_bytes()).unwrap_err().cause.contains("deeper"));
         let wide: String = (0..=MAX_ATTRIBUTES).map(|number| format!(" a{number}=''")).collect();

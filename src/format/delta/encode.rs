@@ -70,7 +70,7 @@ fn patch(reference: &[u8], target: &[u8]) -> Vec<u8> {
 }
 
 /// Writes the bit layer.
-struct Writer {
+pub(super) struct Writer {
     data: Vec<u8>,
     /// Bits that are used in the last byte, 8 when it is full.
     used: u32,
@@ -78,12 +78,12 @@ struct Writer {
 
 impl Writer {
     /// With room for the three bits that [`Self::finish`] writes.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { data: vec![0], used: 3 }
     }
 
     /// The low `count` bits of `value`, lowest first.
-    fn put(&mut self, value: u64, count: u32) {
+    pub(super) fn put(&mut self, value: u64, count: u32) {
         for bit in 0..count {
             if self.used == 8 {
                 self.data.push(0);
@@ -96,7 +96,7 @@ impl Writer {
         }
     }
 
-    fn number(&mut self, value: u64) {
+    pub(super) fn number(&mut self, value: u64) {
         let zeros = (u64::BITS - value.leading_zeros()).max(1).div_ceil(4) - 1;
         self.put(1 << zeros, zeros + 1);
         self.put(value, 4 * (zeros + 1));
@@ -159,7 +159,7 @@ impl Writer {
     }
 
     /// The bytes, with the number of unused bits at the end written in front.
-    fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         let padding = u8::try_from(8 - self.used).unwrap_or(0);
         if let Some(first) = self.data.first_mut() {
             *first |= padding & 7;

@@ -21,6 +21,8 @@ const ALL: usize = MAIN + LENGTHS + ALIGNED;
 const PRE: usize = 39;
 /// Most segments: their code lengths stand before everything else and have to be kept. Real deltas have one for some KiB of output.
 const SEGMENTS: u64 = 1 << 16;
+/// Most entries of the rift table: each costs a bit or two in the file and 16 bytes here. Real deltas have some thousand.
+const RIFTS: u64 = 1 << 20;
 /// Symbols of numbers with a sign: so many for each sign.
 const SIGNED: usize = 126;
 
@@ -264,7 +266,11 @@ impl Decoder<'_> {
             let (starts, targets) = (Signed::read(&mut self.bits)?, Signed::read(&mut self.bits)?);
             let overflow = "a rift table that overflows";
             let (mut start, mut target) = (0_i64, 0_i64);
-            for _ in 0..self.bits.number()? {
+            let count = self.bits.number()?;
+            if count > RIFTS {
+                return Err("too many entries in the rift table");
+            }
+            for _ in 0..count {
                 start = start.checked_add(starts.value(&mut self.bits)?).ok_or(overflow)?;
                 target = target.checked_add(targets.value(&mut self.bits)?).ok_or(overflow)?;
                 let target = start.checked_add(target).ok_or(overflow)?;
@@ -274,7 +280,7 @@ impl Decoder<'_> {
         // The output starts where the reference does.
         let start = i64::try_from(self.reference.len()).unwrap_or(i64::MAX);
         self.rift.push(Rift { start, target: 0 });
-        self.rift.sort();
+        self.rift.sort_unstable();
         Ok(())
     }
 

@@ -97,6 +97,22 @@ fn what_only_windows_can_apply_is_refused_by_name() {
 }
 
 #[test]
+fn a_rift_table_without_bound_is_refused() {
+    let mut bits = encode::Writer::new();
+    bits.put(1, 1);
+    for _ in 0..2 {
+        // A code of 252 symbols: 248 of eight bits, 4 of seven.
+        for (value, width) in [(0, 8), (0, 8), (248, 8), (7, 4)] {
+            bits.put(value, width);
+        }
+    }
+    bits.number((1 << 20) + 1);
+    let delta = head(1, 1, 0, b"", &bits.finish());
+    let error = apply(&delta, b"", 1000).unwrap_err().to_string();
+    assert!(error.contains("too many entries in the rift table"), "{error}");
+}
+
+#[test]
 fn damaged_ones_say_where() {
     let target = content(5, 3000);
     let delta = create(b"", &target, TIME);

@@ -36,7 +36,6 @@ const TABLE: &[(&str, Class)] = &[
     ("directories", Class::Primitive),
     ("registryKeys", Class::Primitive),
     ("trustInfo", Class::Primitive),
-    ("dependency", Class::Primitive),
     ("deployment", Class::Primitive),
     ("localization", TEXT),
     ("localization/**", TEXT),
@@ -45,18 +44,9 @@ const TABLE: &[(&str, Class)] = &[
     ("noInherit", LOADER),
     ("noInheritable", LOADER),
     ("description", TEXT),
-    ("@copyright", TEXT),
-    ("@company", TEXT),
     ("@description", TEXT),
     ("@displayName", TEXT),
     ("@supportInformation", TEXT),
-    ("@manifestVersion", TEXT),
-    ("@creationTimeStamp", TEXT),
-    ("@lastUpdateTimeStamp", TEXT),
-    ("@buildFilter", BUILD),
-    ("assemblyIdentity/@buildType", BUILD),
-    ("file/@importPath", BUILD),
-    ("file/@sourcePath", BUILD),
     ("file/@buildType", BUILD),
     ("file/signatureInfo", BUILD),
     ("file/signatureInfo/**", BUILD),
@@ -84,13 +74,8 @@ const TABLE: &[(&str, Class)] = &[
         "registryKeys/registryKey/overridable/**",
         Class::Harmless("it says which values a maker of computers may change"),
     ),
-    (
-        "trustInfo/security/accessControl/securityDescriptorDefinitions/securityDescriptorDefinition/@description",
-        TEXT,
-    ),
     ("trustInfo/security/requestedPrivileges", LOADER),
     ("trustInfo/security/requestedPrivileges/**", LOADER),
-    ("dependency/dependentAssembly/assemblyIdentity/@buildType", BUILD),
     ("dependency/@optional", Class::Primitive),
     ("languagePack", Class::Emulated),
 ];
@@ -179,8 +164,7 @@ pub fn unknown_in_package(mum: &Mum) -> Vec<UnknownElement> {
         let path = path.to_lowercase();
         HARMLESS.iter().any(|known| {
             path == *known || path.strip_prefix(known).is_some_and(|rest| rest.starts_with('/'))
-        }) || path.starts_with("package/@")
-            || path.starts_with('@')
+        })
     };
     let mut unknown: Vec<UnknownElement> = mum
         .unknown
@@ -208,12 +192,21 @@ mod tests {
     #[test]
     fn the_longest_entry_of_the_table_counts() {
         assert_eq!(class_of("file"), Class::Primitive);
-        assert_eq!(class_of("file/@importPath"), BUILD);
+        assert_eq!(class_of("file/@buildType"), BUILD);
+        assert_eq!(class_of("dependency"), Class::Unknown, "one without an assembly");
         assert_eq!(class_of("file/signatureInfo/signatureDescriptor/@pageHash"), BUILD);
         assert_eq!(class_of("file/infFile"), Class::Unknown);
         assert_eq!(class_of("taskScheduler"), Class::Unknown);
         assert_eq!(class_of("configuration"), Class::Unknown);
         assert_eq!(class_of("Migration"), class_of("migration"));
         assert!(matches!(class_of("localization/resources/x"), Class::Harmless(_)));
+    }
+
+    #[test]
+    fn attributes_of_a_package_that_are_not_known_are_named() {
+        let mum = r#"<assembly new=""><assemblyIdentity name="a"/><package contained="true" integrate="hidden" newer=""/></assembly>"#;
+        let unknown = unknown_in_package(&Mum::parse(mum.as_bytes()).unwrap());
+        let paths: Vec<&str> = unknown.iter().map(|element| element.element.as_str()).collect();
+        assert_eq!(paths, ["@new", "package/@newer"]);
     }
 }

@@ -84,8 +84,11 @@ pub(super) fn make(
     spool: &mut Spool,
 ) -> Result<Made, ServicingError> {
     let mut made = Made::default();
+    // Files without id are nobody's basis.
+    let with_id = index.files.iter().zip(0..).filter(|(file, _)| !file.id.is_empty());
     let by_id: HashMap<&str, usize> =
-        index.files.iter().zip(0..).map(|(file, place)| (file.id.as_str(), place)).collect();
+        with_id.map(|(file, place)| (file.id.as_str(), place)).collect();
+    spool.check_total(OPERATION, sources.shown, work(index, &by_id))?;
     let basis = |file: &IndexFile| -> Result<Option<usize>, ServicingError> {
         let Some(id) = chosen(file).and_then(|delta| delta.basis.as_deref()) else {
             return Ok(None);
@@ -129,6 +132,21 @@ pub(super) fn make(
         }
     }
     Ok(made)
+}
+
+/// How many bytes each file of an index will have, is made of and starts from. Ranges may overlap and bases may be shared, so that a small index could
+/// otherwise mean any amount of work.
+fn work(index: &ContainerIndex, by_id: &HashMap<&str, usize>) -> impl Iterator<Item = u64> {
+    index.files.iter().map(|file| {
+        let way = chosen(file);
+        let basis = way.and_then(|way| by_id.get(way.basis.as_deref()?));
+        let basis = basis.and_then(|&place| index.files[place].size).unwrap_or(0);
+        let source = match way.map(|way| &way.place) {
+            Some(SourcePlace::Range { length, .. }) => *length,
+            _ => 0,
+        };
+        file.size.unwrap_or(0).max(source).saturating_add(basis)
+    })
 }
 
 /// The members that the files of an index are made of, lower-cased.
@@ -196,7 +214,7 @@ fn make_file(
             check_size(file, bytes.len() as u64, sources)?;
             sources.check_sha256(file, file.sha256.as_ref(), &bytes)?;
             let kept = spool.take(bytes.len() as u64, &mut bytes.as_slice());
-            kept.map_err(|source| archive::unpacking(sources.shown, source))?
+            kept.map_err(|source| archive::unpacking(OPERATION, sources.shown, source))?
         }
         SourceKind::Other(kind) => {
             return Ok(Outcome::Left(not_native(&format!("a delta of the {kind} kind"))));

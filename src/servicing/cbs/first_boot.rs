@@ -266,7 +266,8 @@ mod tests {
     /// A source with these files, and the packages that it was found to hold.
     fn source(files: &[&[&str]], folders: &[&str]) -> PreparedPackages {
         let originals = files.iter().map(|path| original(path)).collect();
-        PreparedPackages { folders: folders.iter().map(|shown| folder(shown)).collect(), originals }
+        let folders = folders.iter().map(|shown| folder(shown)).collect();
+        PreparedPackages { folders, originals, skipped: Vec::new() }
     }
 
     fn present(subject: PackageSubject, source: &str) -> PackageSpec {
@@ -287,7 +288,7 @@ mod tests {
     }
 
     fn packages(originals: Vec<PreparedOriginal>) -> PreparedPackages {
-        PreparedPackages { folders: Vec::new(), originals }
+        PreparedPackages { folders: Vec::new(), originals, skipped: Vec::new() }
     }
 
     fn paths(image: &Image) -> Vec<String> {

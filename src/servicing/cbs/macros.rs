@@ -6,6 +6,8 @@
 //!
 //! Windows gives a file its 8.3 name when NTFS makes the entry. An image in a WIM holds none for what is new: NTFS makes them when the image is applied.
 
+use std::{cell::Cell, collections::BTreeMap};
+
 use crate::{
     base::{
         name::Name,
@@ -26,13 +28,21 @@ pub struct Target {
     pub running_root: String,
 }
 
+/// Largest text with its macros in place; Windows takes registry values up to 1 MiB.
+const LARGEST_TEXT: usize = 1 << 20;
+/// So much may the texts of one manifest grow together.
+const MOST_GROWTH: usize = 64 << 20;
+
 /// Macros as a component of one architecture sees them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Macros<'a> {
     target: &'a Target,
     /// The component is of 32 bits and the image of 64.
     redirected: bool,
-    manifest: &'a Manifest,
+    /// The manifest's own strings by their lower-cased name; `None` with tables in no or several languages.
+    strings: Option<BTreeMap<String, &'a str>>,
+    /// How much more the manifest's texts may grow.
+    growth: Cell<usize>,
 }
 
 /// Where a `runtime` macro leads, below the volume's root; `@` is the Windows folder. Second: what a redirected component has.
@@ -133,7 +143,18 @@ impl<'a> Macros<'a> {
     /// The macros of a component.
     pub(super) fn new(target: &'a Target, manifest: &'a Manifest) -> Self {
         let redirected = target.redirects(&manifest.identity.architecture);
-        Self { target, redirected, manifest }
+        let mut tables = manifest.strings.values();
+        let strings = match (tables.next(), tables.next()) {
+            (Some(table), None) => {
+                let mut strings = BTreeMap::new();
+                for (name, text) in table {
+                    strings.entry(name.to_ascii_lowercase()).or_insert(text.as_str());
+                }
+                Some(strings)
+            }
+            _ => None,
+        };
+        Self { target, redirected, strings, growth: Cell::new(MOST_GROWTH) }
     }
 
     /// True when the component's registry and folders are redirected.
@@ -147,6 +168,9 @@ impl<'a> Macros<'a> {
         else {
             return Err(format!("the place `{text}` does not begin with a macro"));
         };
+        if !rest.is_empty() && !rest.starts_with(['\\', '/']) {
+            return Err(format!("the place `{text}` has no `\\` behind its macro"));
+        }
         let mut names = self.target.names(self.runtime(name)?);
         for part in rest.split(['\\', '/']).filter(|part| !part.is_empty()) {
             check_component(part).map_err(|error| format!("the place `{text}`: {error}"))?;
@@ -172,9 +196,16 @@ impl<'a> Macros<'a> {
             };
             let name = &rest[start + 2..start + length];
             done.push_str(&self.in_text(name)?);
+            if done.len() > LARGEST_TEXT {
+                return Err(format!(
+                    "a text that its macros make larger than {LARGEST_TEXT} bytes"
+                ));
+            }
             rest = &rest[start + length + 1..];
         }
         done.push_str(rest);
+        let left = self.growth.get().checked_sub(done.len().saturating_sub(text.len()));
+        self.growth.set(left.ok_or("texts that their macros make larger than any manifest's")?);
         Ok(done)
     }
 
@@ -197,16 +228,13 @@ impl<'a> Macros<'a> {
 
     /// A string of the manifest's own table, when it has only one language.
     fn string(&self, name: &str, id: &str) -> Result<String, String> {
-        let mut tables = self.manifest.strings.values();
-        let (Some(table), None) = (tables.next(), tables.next()) else {
+        let Some(table) = &self.strings else {
             return Err(format!(
                 "the macro `$({name})` and string tables in no or several languages"
             ));
         };
-        let found = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(id));
-        found
-            .map(|(_, text)| text.clone())
-            .ok_or_else(|| format!("the macro `$({name})` names no string of the manifest"))
+        let found = table.get(id).map(|text| (*text).to_owned());
+        found.ok_or_else(|| format!("the macro `$({name})` names no string of the manifest"))
     }
 
     fn runtime(&self, name: &str) -> Result<&'static str, String> {
@@ -249,7 +277,7 @@ mod tests {
             files: Vec::new(),
             directories: Vec::new(),
             registry_keys: Vec::new(),
-            security: std::collections::BTreeMap::default(),
+            security: BTreeMap::default(),
             memberships: Vec::new(),
             strings: [("en-us".to_owned(), [("Name".to_owned(), "The Name".to_owned())].into())]
                 .into(),
@@ -284,6 +312,7 @@ mod tests {
             "",
             r"$(runtime.windows)\..\x",
             r"$(runtime.windows)\a:b",
+            r"$(runtime.windows)foo",
             "$(runtime.systemdrive)",
             r"$(runtime.windows)\$(runtime.windows)",
         ] {
@@ -311,6 +340,19 @@ mod tests {
         {
             assert!(macros.text(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn texts_that_grow_without_bound_are_refused() {
+        let (target, mut manifest) = (target(), manifest("amd64"));
+        let table = [("a".to_owned(), "x".repeat(1 << 20)), ("b".to_owned(), "y".repeat(1 << 19))];
+        manifest.strings = [("en-us".to_owned(), table.into())].into();
+        let macros = Macros::new(&target, &manifest);
+        assert!(
+            macros.text(&"$(string.a)".repeat(400)).unwrap_err().contains("larger than 1048576")
+        );
+        let texts = (0..200).map(|_| macros.text("$(string.b)"));
+        assert_eq!(texts.take_while(Result::is_ok).count(), 128);
     }
 
     #[test]

@@ -442,7 +442,9 @@ fn prepared(
     blobs: &dyn BlobSink,
 ) -> Result<PreparedPackages, ServicingError> {
     let tree = inputs.input(source)?;
-    let expanded = source::open(source, &tree)?;
+    // Everything of other sources is asked for.
+    let filter = (operation == "capability").then_some(wanted);
+    let expanded = source::open_wanted(source, &tree, filter)?;
     let mut folders = Vec::new();
     for folder in &expanded.packages {
         folders.extend(prepare::prepare(operation, folder, wanted, blobs)?);
@@ -451,7 +453,9 @@ fn prepared(
         WhenNotNative::FirstBoot => first_boot::originals(source, &folders, inputs, blobs)?,
         WhenNotNative::Refuse | WhenNotNative::Dism => Vec::new(),
     };
-    Ok(PreparedPackages { folders, originals })
+    let skipped =
+        expanded.skipped.into_iter().map(|(shown, reason)| (shown, reason.to_owned())).collect();
+    Ok(PreparedPackages { folders, originals, skipped })
 }
 
 /// Packages that nobody vouches for.

@@ -4,19 +4,19 @@
 //! components, a manifest for the files of its component. What is broken in that chain is an error here; what is not signed at all is left to the
 //! recipe's `unsigned`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    base::digest::to_hex,
+    base::{digest::to_hex, ntpath::check_component},
     format::{
         catalog::{Catalog, FileDigests, Trust},
         cbs::{CbsError, Manifest, Mum, manifest::FileHash},
         dcm::{self, ManifestForm},
     },
-    servicing::{ServicingError, error::Problem, inputs::BlobSink},
+    servicing::{ServicingError, archive, error::Problem, inputs::BlobSink},
 };
 
 use super::{
@@ -27,6 +27,8 @@ use super::{
 
 /// Largest mum, catalog or manifest, in bytes. The largest known (a driver's manifest, the catalog of a cumulative update) have some megabytes.
 const LARGEST: u64 = 64 << 20;
+/// Most bytes that the mums, catalogs and manifests of a folder have together: they are held in memory. Those of the largest updates have some 400 MB.
+const LARGEST_TEXTS: u64 = 1 << 30;
 
 /// Checks a folder and puts its payload into the store. `None`: the folder does not hold what `wanted` looks for in its root package.
 pub(super) fn prepare(
@@ -36,6 +38,7 @@ pub(super) fn prepare(
     blobs: &dyn BlobSink,
 ) -> Result<Option<PreparedFolder>, ServicingError> {
     let reading = Reading { operation, shown: &folder.shown, files: by_path(&folder.files) };
+    reading.check_total()?;
     let found = reading.packages()?;
     let mums: Vec<&Mum> = found.iter().map(|(_, _, mum)| mum).collect();
     if !wanted(&mums) {
@@ -93,6 +96,9 @@ struct Reading<'a> {
     files: BTreeMap<String, &'a PackageFile>,
 }
 
+/// A file of a component: key form, names in the store, the file, what its manifest says that its hash is.
+type Wanted<'a> = (&'a String, Vec<String>, &'a PackageFile, &'a Option<FileHash>);
+
 /// By key form: file, text, manifest.
 type Manifests<'a> = BTreeMap<String, (&'a PackageFile, String, Manifest)>;
 
@@ -138,12 +144,42 @@ impl<'a> Reading<'a> {
             .map(|(path, file)| (path.as_str(), *file))
     }
 
+    /// Refuses more text than is held in memory. What is compressed counts as what it becomes.
+    fn check_total(&self) -> Result<(), ServicingError> {
+        let mut total = 0_u64;
+        for (name, file) in ["mum", "cat", "manifest"].into_iter().flat_map(|end| self.at_root(end))
+        {
+            let magic: [u8; 4] = archive::magic(self.shown, file.content.as_ref())?;
+            let compressed = dcm::form(&magic) != ManifestForm::Plain;
+            let plain = match compressed {
+                // A damaged one is refused when it is read.
+                true => dcm::plain_size(&self.read(name, file)?).unwrap_or(0),
+                false => 0,
+            };
+            total = total.saturating_add(plain.max(file.content.size()));
+        }
+        if total <= LARGEST_TEXTS {
+            return Ok(());
+        }
+        let cause = format!(
+            "its packages, catalogs and manifests have {total} bytes together, more than the {LARGEST_TEXTS} that they may have"
+        );
+        let help = "the package is damaged: get it again";
+        Err(ServicingError::refused(self.operation, Problem::error(self.shown, cause, help)))
+    }
+
     /// The packages, the root first: file, text, mum.
     fn packages(&self) -> Result<Vec<(String, String, Mum)>, ServicingError> {
         let mut all = Vec::new();
         for (name, file) in self.at_root("mum") {
             let text = self.text(name, file)?;
             let mum = Mum::parse(text.as_bytes()).map_err(|error| self.damaged(name, &error))?;
+            // It becomes the name of files and keys in the image.
+            let id = mum.identity.package_id();
+            if let Err(error) = check_component(&format!("{id}.mum")) {
+                let cause = format!("no file can be called like its package: {error}");
+                return Err(self.refuse(name, cause, "the package is damaged: get it again"));
+            }
             all.push((name.to_owned(), text, mum));
         }
         let root = self.root_of(&all)?;
@@ -189,6 +225,15 @@ impl<'a> Reading<'a> {
         });
         match (roots.next(), roots.next()) {
             (Some((at, _)), None) => Ok(at),
+            (None, _) if !all.is_empty() => {
+                let cause =
+                    "it has no update.mum, and each of its packages is inside another one of them";
+                let help = "the package is damaged: get it again";
+                Err(ServicingError::refused(
+                    self.operation,
+                    Problem::error(self.shown, cause, help),
+                ))
+            }
             (None, _) => {
                 let cause = "it holds no package (.mum)";
                 let help = "name the .cab, .msu or the folder that a package was expanded into";
@@ -281,7 +326,7 @@ impl<'a> Reading<'a> {
     fn manifest_text(&self, name: &str, file: &PackageFile) -> Result<String, ServicingError> {
         let mut bytes = self.read(name, file)?;
         if dcm::form(&bytes) != ManifestForm::Plain {
-            let plain = dcm::decode(&bytes, None).map_err(|error| {
+            let plain = dcm::decode(&bytes, None, LARGEST).map_err(|error| {
                 let help =
                     "packages hold plain manifests; this one was taken out of a running system";
                 self.refuse(name, format!("it is compressed: {error}"), help)
@@ -299,13 +344,23 @@ impl<'a> Reading<'a> {
         manifests: &Manifests<'_>,
         blobs: &dyn BlobSink,
     ) -> Result<Vec<PreparedPayload>, ServicingError> {
-        let mut wanted = BTreeMap::new();
+        let mut wanted: BTreeMap<String, Wanted<'_>> = BTreeMap::new();
         for (key_form, (_, _, manifest)) in manifests {
             for file in &manifest.files {
                 let Ok(names) = effects::stored_names(file) else { continue };
                 let path = format!("{key_form}\\{}", names.join("\\")).to_lowercase();
-                if let Some(found) = self.files.get(&path) {
-                    wanted.insert(path, (key_form, names, *found, &file.hash));
+                let Some(found) = self.files.get(&path) else { continue };
+                let wanted_here = (key_form, names, *found, &file.hash);
+                match wanted.entry(path) {
+                    Entry::Vacant(place) => drop(place.insert(wanted_here)),
+                    Entry::Occupied(other) if other.get().3 != &file.hash => {
+                        let cause = format!(
+                            "the manifest of {key_form} gives the file two hashes that differ"
+                        );
+                        let help = "the package is damaged: get it again";
+                        return Err(self.refuse(other.key(), cause, help));
+                    }
+                    Entry::Occupied(_) => {}
                 }
             }
         }
@@ -363,4 +418,98 @@ fn judged(catalog: &Catalog) -> (Trust, String) {
         return (Trust::Test, reason);
     }
     (verdict.trust, verdict.reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        base::{
+            digest::{Blake3, Sha1},
+            filetime::FileTime,
+            read_at::ReadAt,
+        },
+        format::delta,
+        store::StoredBlob,
+    };
+
+    /// Keeps nothing.
+    struct Nowhere;
+
+    impl BlobSink for Nowhere {
+        fn put(
+            &self,
+            _name: &str,
+            source: &dyn ReadAt,
+            _blake3: &Blake3,
+        ) -> Result<StoredBlob, ServicingError> {
+            Ok(StoredBlob { blake3: Blake3::of(b""), sha1: Sha1::ZERO, size: source.size() })
+        }
+    }
+
+    fn prepared(files: &[(&str, &[u8])]) -> Result<Option<PreparedFolder>, ServicingError> {
+        let file = |(path, bytes): &(&str, &[u8])| PackageFile {
+            path: path.split('/').map(str::to_owned).collect(),
+            size: bytes.len() as u64,
+            time: None,
+            content: Arc::new(bytes.to_vec()),
+            blake3: Blake3::of(bytes),
+        };
+        let folder = PackageFolder {
+            shown: "in".to_owned(),
+            files: files.iter().map(file).collect(),
+            not_native: Vec::new(),
+        };
+        prepare("packages", &folder, &|_| true, &Nowhere)
+    }
+
+    fn refused(files: &[(&str, &[u8])]) -> String {
+        prepared(files).unwrap_err().to_string()
+    }
+
+    fn mum(name: &str, more: &str) -> String {
+        format!(
+            "<assembly><assemblyIdentity name='{name}' version='1.0.0.0' processorArchitecture='amd64' language='neutral' publicKeyToken='31bf3856ad364e35'/><package>{more}</package></assembly>"
+        )
+    }
+
+    #[test]
+    fn a_package_whose_name_no_file_can_have_is_refused() {
+        for name in ["../../../evil", "evil:x", "a*", "what?", r"a\b"] {
+            let error = refused(&[("update.mum", mum(name, "").as_bytes())]);
+            assert!(error.contains("no file can be called like its package"), "{error}");
+        }
+        assert!(prepared(&[("update.mum", mum("good", "").as_bytes())]).is_ok());
+    }
+
+    #[test]
+    fn manifests_that_become_too_much_together_are_refused_before_they_are_made() {
+        let stored =
+            [b"DCN\x01".as_slice(), &delta::create(&[], &vec![b' '; 60 << 20], FileTime(1))];
+        let stored = stored.concat();
+        let names: Vec<String> = (0..18).map(|number| format!("a_{number}.manifest")).collect();
+        let root = mum("good", "");
+        let mut files = vec![("update.mum", root.as_bytes())];
+        files.extend(names.iter().map(|name| (name.as_str(), stored.as_slice())));
+        let error = refused(&files);
+        assert!(error.contains("bytes together, more than the 1073741824"), "{error}");
+        let error = refused(&files[..2]);
+        assert!(!error.contains("together"), "{error}");
+    }
+
+    #[test]
+    fn packages_inside_each_other_have_no_root() {
+        let brings = |name: &str| {
+            format!(
+                "<update name='u'><package><assemblyIdentity name='{name}' version='1.0.0.0' processorArchitecture='amd64' language='neutral' publicKeyToken='31bf3856ad364e35'/></package></update>"
+            )
+        };
+        let (one, other) = (mum("a", &brings("b")), mum("b", &brings("a")));
+        let name = |name: &str| format!("{name}~31bf3856ad364e35~amd64~~1.0.0.0.mum");
+        let (first, second) = (name("a"), name("b"));
+        let error = refused(&[(&first, one.as_bytes()), (&second, other.as_bytes())]);
+        assert!(error.contains("each of its packages is inside another"), "{error}");
+    }
 }

@@ -12,6 +12,9 @@ pub struct PreparedPackages {
     /// The files of the source as they came, for the first boot: those that hold [`PreparedPackages::folders`]. Empty unless
     /// `when-not-native = "first-boot"`.
     pub originals: Vec<PreparedOriginal>,
+    /// Files of the source that are no packages, and why they were left.
+    #[serde(default)]
+    pub skipped: Vec<(String, String)>,
 }
 
 /// A file of a source as it came.

@@ -4,7 +4,7 @@
 //! defining it leaves the object with what it inherits. Generic rights become those of files or keys where an entry takes effect, as the kernel does when
 //! a descriptor is set (MS-DTYP 2.5.3; `RtlMapGenericMask`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::format::{
     cbs::Manifest,
@@ -43,7 +43,17 @@ impl Descriptors {
                 };
                 (name.to_lowercase(), descriptor)
             };
-        Self(manifest.security.iter().map(read).collect())
+        let mut found: BTreeMap<String, Result<SecurityDescriptor, String>> = BTreeMap::new();
+        for (name, descriptor) in manifest.security.iter().map(read) {
+            match found.entry(name) {
+                Entry::Vacant(place) => drop(place.insert(descriptor)),
+                Entry::Occupied(mut other) if *other.get() != descriptor => {
+                    drop(other.insert(Err("two definitions that differ".to_owned())));
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+        Self(found)
     }
 
     /// The descriptor that an object names; `None`: it inherits.
@@ -53,8 +63,8 @@ impl Descriptors {
         kind: ObjectKind,
     ) -> Result<Option<SecurityDescriptor>, String> {
         let mut distinct: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
+        distinct.sort_by_cached_key(|name| name.to_lowercase());
+        distinct.dedup_by_key(|name| name.to_lowercase());
         let name = match distinct.as_slice() {
             [] => return Ok(None),
             [name] => *name,

@@ -8,6 +8,7 @@
 //! `n` in a component's folder. What comes out is the package as Windows sees it when it is expanded.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -21,10 +22,11 @@ use crate::{
     base::{digest::Blake3, filetime::FileTime, read_at::ReadAt},
     format::{
         cab,
+        cbs::Mum,
         cix::{self, ContainerIndex},
         delta::{self, DeltaError},
         msu::{self, WantedPackage},
-        psf::Psf,
+        psf::{Psf, PsfError},
     },
     servicing::{
         archive::{self, ArchiveFile, Spool},
@@ -37,6 +39,8 @@ use crate::{
 const LARGEST: u64 = 64 << 30;
 /// Deepest nesting of containers: an update, a package, its cabinets.
 const DEPTH: usize = 4;
+/// What is wrong with a file that should be a container.
+const NO_CONTAINER: &str = "it is neither a cabinet nor a Windows Imaging file";
 /// Largest answer file and index that is read.
 const LARGEST_TEXT: u64 = 512 << 20;
 
@@ -73,9 +77,10 @@ pub struct Expanded {
     pub packages: Vec<PackageFolder>,
     /// Files that are no packages, and why they were left.
     pub skipped: Vec<(String, &'static str)>,
-    /// Package ids that updates say are to be installed; packages that are not among them are parts of these.
-    pub wanted: Vec<String>,
 }
+
+/// What is looked for: says it of the mums in the root of a container.
+pub(super) type Filter<'a> = &'a dyn Fn(&[&Mum]) -> bool;
 
 impl PackageFolder {
     /// The file at `path`, with `\` or `/`; letter case does not matter.
@@ -97,7 +102,21 @@ fn key(path: &[String]) -> String {
 /// # Errors
 /// When it cannot be read, holds no package, or something in it is damaged.
 pub fn open(id: &InputId, tree: &InputTree) -> Result<Expanded, ServicingError> {
-    let mut opener = Opener { spool: Spool::new(LARGEST), expanded: Expanded::default() };
+    open_wanted(id, tree, None)
+}
+
+/// As [`open`], but containers whose mums do not have what is `wanted` are not unpacked: a medium of features on demand has hundreds, of many gigabytes. There
+/// may be no package left.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_wanted(
+    id: &InputId,
+    tree: &InputTree,
+    wanted: Option<Filter<'_>>,
+) -> Result<Expanded, ServicingError> {
+    let (spool, expanded) = (Spool::new(LARGEST), Expanded::default());
+    let mut opener = Opener { spool, expanded, wanted, unwanted: 0 };
     let mut files = Vec::new();
     for entry in &tree.entries {
         if let InputKind::File { size, blake3, content } = &entry.kind {
@@ -110,7 +129,7 @@ pub fn open(id: &InputId, tree: &InputTree) -> Result<Expanded, ServicingError> 
         [file] if file.path.is_empty() => opener.container(&id.0, file, None, 0)?,
         _ => opener.folder(&id.0, files)?,
     }
-    if opener.expanded.packages.is_empty() {
+    if opener.expanded.packages.is_empty() && opener.unwanted == 0 {
         let cause = "there is no package in it";
         let help = "name a .cab, .msu or .esd file, a folder of these, or the folder that a package was expanded to (it has update.mum)";
         return Err(ServicingError::refused(OPERATION, Problem::error(&id.0, cause, help)));
@@ -118,12 +137,15 @@ pub fn open(id: &InputId, tree: &InputTree) -> Result<Expanded, ServicingError> 
     Ok(opener.expanded)
 }
 
-struct Opener {
+struct Opener<'a> {
     spool: Spool,
     expanded: Expanded,
+    wanted: Option<Filter<'a>>,
+    /// How many packages do not have what is wanted.
+    unwanted: usize,
 }
 
-impl Opener {
+impl Opener<'_> {
     /// A folder of the host: packages that are expanded already, and containers.
     fn folder(&mut self, shown: &str, files: Vec<ArchiveFile>) -> Result<(), ServicingError> {
         let parent = |file: &ArchiveFile| {
@@ -153,7 +175,7 @@ impl Opener {
         for (folder, files) in folders {
             let shown = join(shown, &folder);
             if roots.contains(&folder) {
-                self.package(&shown, files, None, 0)?;
+                self.package(&shown, files, None)?;
             } else {
                 self.containers(&shown, files, 0)?;
             }
@@ -168,7 +190,7 @@ impl Opener {
         files: Vec<ArchiveFile>,
         depth: usize,
     ) -> Result<(), ServicingError> {
-        let wanted = self.wanted(shown, &files)?;
+        let wanted = listed(shown, &files)?;
         let streams: Vec<&ArchiveFile> =
             files.iter().filter(|file| ends_with(file, ".psf")).collect();
         let mut inner = Vec::new();
@@ -195,23 +217,6 @@ impl Opener {
         Ok(())
     }
 
-    /// What answer files beside containers say is to be installed.
-    fn wanted(
-        &mut self,
-        shown: &str,
-        files: &[ArchiveFile],
-    ) -> Result<Vec<WantedPackage>, ServicingError> {
-        let mut wanted = Vec::new();
-        for file in files.iter().filter(|file| ends_with(file, ".xml") && file.size < 1 << 20) {
-            let shown = join(shown, &file.path);
-            // Another document is no answer file, whatever is wrong with it.
-            wanted.extend(msu::wanted_packages(&read(&shown, file)?).unwrap_or_default());
-        }
-        let ids = wanted.iter().map(|package| package.id.clone());
-        self.expanded.wanted.extend(ids.filter(|id| !id.is_empty()));
-        Ok(wanted)
-    }
-
     /// A cabinet or WIM: a package, or a container of these.
     fn container(
         &mut self,
@@ -225,16 +230,13 @@ impl Opener {
             let help = "unpack the outer ones and name the folder";
             return Err(ServicingError::refused(OPERATION, Problem::error(shown, cause, help)));
         }
-        let magic: [u8; 8] = archive::magic(shown, file.content.as_ref())?;
-        let files = if magic.starts_with(&cab::MAGIC) {
-            archive::open_cabinet(OPERATION, shown, &file.content, &mut self.spool)?
-        } else if magic == wim::MAGIC {
-            wim::open(shown, &file.content, &mut self.spool)?
-        } else {
-            let cause = "it is neither a cabinet nor a Windows Imaging file";
-            let help = "name a .cab, .msu or .esd file, or the folder it was expanded to";
-            return Err(ServicingError::refused(OPERATION, Problem::error(shown, cause, help)));
-        };
+        if let Some(wanted) = self.wanted
+            && is_unwanted(shown, file, wanted)?
+        {
+            self.unwanted += 1;
+            return Ok(());
+        }
+        let files = unpack(shown, &file.content, &mut self.spool, &|_| true)?;
         let in_root = |end: &str| files.iter().any(|file| is_in_root(file) && ends_with(file, end));
         if files.len() == 1 && in_root(".psf.cix.xml") && streams.is_none() {
             let reason = "it holds nothing but the index of a stream file";
@@ -242,7 +244,7 @@ impl Opener {
             return Ok(());
         }
         if in_root(".mum") || in_root(cix::IN_CABINET) || in_root("cablist.ini") {
-            return self.package(shown, files, streams, depth);
+            return self.package(shown, files, streams);
         }
         let in_root = files.into_iter().filter(is_in_root).collect();
         let packages = self.expanded.packages.len();
@@ -259,10 +261,9 @@ impl Opener {
         shown: &str,
         mut files: Vec<ArchiveFile>,
         streams: Option<&ArchiveFile>,
-        depth: usize,
     ) -> Result<(), ServicingError> {
-        self.unpack_cabinets(shown, &mut files, depth)?;
-        let mut not_native = self.make_files(shown, &mut files, streams)?;
+        let mut not_native = self.unpack_cabinets(shown, &mut files)?;
+        not_native.extend(self.make_files(shown, &mut files, streams)?);
         not_native.extend(self.apply_null_deltas(shown, &mut files)?);
         archive::check_names(OPERATION, shown, files.iter().map(|file| file.path.as_slice()))?;
         files.sort_by_cached_key(|file| key(&file.path));
@@ -284,12 +285,10 @@ impl Opener {
         &mut self,
         shown: &str,
         files: &mut Vec<ArchiveFile>,
-        depth: usize,
-    ) -> Result<(), ServicingError> {
-        if depth > DEPTH
-            || !files.iter().any(|file| is_in_root(file) && ends_with(file, "cablist.ini"))
-        {
-            return Ok(());
+    ) -> Result<Vec<Problem>, ServicingError> {
+        let mut problems = Vec::new();
+        if !files.iter().any(|file| is_in_root(file) && ends_with(file, "cablist.ini")) {
+            return Ok(problems);
         }
         let is_part = |file: &ArchiveFile| {
             is_in_root(file) && (ends_with(file, ".cab") || ends_with(file, "cablist.ini"))
@@ -297,17 +296,25 @@ impl Opener {
         let (parts, rest) = std::mem::take(files).into_iter().partition(is_part);
         *files = rest;
         let parts: Vec<ArchiveFile> = parts;
+        // What several of them hold alike is one file.
+        let mut known: BTreeMap<String, Blake3> =
+            files.iter().map(|file| (key(&file.path), file.blake3)).collect();
         for part in parts.iter().filter(|part| ends_with(part, ".cab")) {
             let shown = join(shown, &part.path);
-            let unpacked =
+            let mut unpacked =
                 archive::open_cabinet(OPERATION, &shown, &part.content, &mut self.spool)?;
-            // What several of them hold alike is one file.
-            let known: BTreeMap<String, Blake3> =
-                files.iter().map(|file| (key(&file.path), file.blake3)).collect();
-            let new = |file: &ArchiveFile| known.get(&key(&file.path)) != Some(&file.blake3);
-            files.extend(unpacked.into_iter().filter(new));
+            // An index speaks of the members of its own cabinet: others have members of the same names.
+            let own = |file: &ArchiveFile| file_name(file) == cix::IN_CABINET;
+            if unpacked
+                .iter()
+                .any(|file| is_in_root(file) && (own(file) || ends_with(file, ".psf")))
+            {
+                problems.extend(self.make_files(&shown, &mut unpacked, None)?);
+            }
+            unpacked.retain(|file| known.insert(key(&file.path), file.blake3) != Some(file.blake3));
+            files.append(&mut unpacked);
         }
-        Ok(())
+        Ok(problems)
     }
 
     /// Makes the files that an index names, in place of what they are made of.
@@ -327,8 +334,25 @@ impl Opener {
         let streams =
             streams.or_else(|| files.iter().find(|it| is_in_root(it) && ends_with(it, ".psf")));
         let streams = streams.cloned();
-        let psf = streams.as_ref().map(|file| Psf::open(Arc::clone(&file.content))).transpose();
-        let psf = psf.map_err(|error| damaged(&error))?;
+        let mut problems = Vec::new();
+        // Streams that only Windows can read make a package that only Windows can unpack.
+        let mut readable = |error: &PsfError| match error.unsupported() {
+            Some(what) => {
+                problems.push(Problem::error(shown, expand::not_native(what), expand::HELP));
+                Ok(())
+            }
+            None => Err(damaged(error)),
+        };
+        let is_done = |file: &ArchiveFile| is_in_root(file) && ends_with(file, ".psf");
+        let psf = match streams.as_ref().map(|file| Psf::open(Arc::clone(&file.content))) {
+            None => None,
+            Some(Ok(psf)) => Some(psf),
+            Some(Err(error)) => {
+                readable(&error)?;
+                files.retain(|file| !name_of_index(file) && !is_done(file));
+                return Ok(problems);
+            }
+        };
         let mut indexes: Vec<ContainerIndex> = Vec::new();
         for file in files.iter().filter(|file| name_of_index(file)) {
             let shown = join(shown, &file.path);
@@ -338,9 +362,11 @@ impl Opener {
         if indexes.is_empty()
             && let Some(psf) = &psf
         {
-            indexes.extend(psf.index().map_err(|error| damaged(&error))?);
+            match psf.index() {
+                Ok(index) => indexes.extend(index),
+                Err(error) => readable(&error)?,
+            }
         }
-        let mut problems = Vec::new();
         for index in indexes {
             let members: BTreeMap<String, ArchiveFile> =
                 files.iter().map(|file| (key(&file.path), file.clone())).collect();
@@ -356,7 +382,6 @@ impl Opener {
             });
             files.extend(made.files);
         }
-        let is_done = |file: &ArchiveFile| is_in_root(file) && ends_with(file, ".psf");
         files.retain(|file| !name_of_index(file) && !is_done(file));
         Ok(problems)
     }
@@ -392,7 +417,7 @@ impl Opener {
                     Ok(bytes) => {
                         let kept = self.spool.take(bytes.len() as u64, &mut bytes.as_slice());
                         let (content, blake3) =
-                            kept.map_err(|source| archive::unpacking(shown, source))?;
+                            kept.map_err(|source| archive::unpacking(OPERATION, shown, source))?;
                         let size = content.size();
                         made.files.push(ArchiveFile {
                             path,
@@ -410,7 +435,7 @@ impl Opener {
                         return Err(archive::damaged(OPERATION, &shown, &error));
                     }
                 }
-            } else if kind == "f" {
+            } else if kind == "f" && !there.contains(&from_nothing(&file.path)) {
                 let (_, count) = forward.get_or_insert_with(|| (path.join("/"), 0));
                 *count += 1;
                 kept.push(file);
@@ -431,11 +456,79 @@ impl Opener {
     }
 }
 
+/// What answer files beside containers say is to be installed: in this order.
+fn listed(shown: &str, files: &[ArchiveFile]) -> Result<Vec<WantedPackage>, ServicingError> {
+    let mut wanted = Vec::new();
+    for file in files.iter().filter(|file| ends_with(file, ".xml") && file.size < 1 << 20) {
+        let shown = join(shown, &file.path);
+        // Another document is no answer file, whatever is wrong with it.
+        wanted.extend(msu::wanted_packages(&read(&shown, file)?).unwrap_or_default());
+    }
+    Ok(wanted)
+}
+
+/// The files of a cabinet or WIM whose path is `wanted`.
+fn unpack(
+    shown: &str,
+    content: &Arc<dyn ReadAt>,
+    spool: &mut Spool,
+    wanted: &dyn Fn(&[String]) -> bool,
+) -> Result<Vec<ArchiveFile>, ServicingError> {
+    let magic: [u8; 8] = archive::magic(shown, content.as_ref())?;
+    if magic.starts_with(&cab::MAGIC) {
+        archive::open_members(OPERATION, shown, content, spool, wanted)
+    } else if magic == wim::MAGIC {
+        wim::open(shown, content, spool, wanted)
+    } else {
+        let help = "name a .cab, .msu or .esd file, or the folder it was expanded to";
+        let problem = Problem::error(shown, NO_CONTAINER, help);
+        Err(ServicingError::refused(OPERATION, problem))
+    }
+}
+
+/// True when a container is a package whose mums do not have what is `wanted`. Only its mums are unpacked, and kept nowhere.
+fn is_unwanted(
+    shown: &str,
+    file: &ArchiveFile,
+    wanted: Filter<'_>,
+) -> Result<bool, ServicingError> {
+    // With an index or cabinets of its own it may have mums that are yet to be made.
+    let plain = Cell::new(true);
+    let is_mum = |path: &[String]| {
+        let [name] = path else { return false };
+        let name = name.to_lowercase();
+        if name.ends_with(".cix.xml") || name.ends_with("cablist.ini") {
+            plain.set(false);
+        }
+        name.ends_with(".mum")
+    };
+    let mums = unpack(shown, &file.content, &mut Spool::new(LARGEST_TEXT), &is_mum)?;
+    if !plain.get() || mums.is_empty() {
+        return Ok(false);
+    }
+    let mut parsed = Vec::new();
+    for file in &mums {
+        // What is wrong with it is said when the whole package is read.
+        let Ok(mum) = Mum::parse(&read(shown, file)?) else { return Ok(false) };
+        parsed.push(mum);
+    }
+    Ok(!wanted(&parsed.iter().collect::<Vec<_>>()))
+}
+
 /// Where the delta starts in a file that is one: behind a checksum of four bytes, or at once.
 fn delta_prefix(shown: &str, file: &ArchiveFile) -> Result<Option<usize>, ServicingError> {
     let magic: [u8; 8] = archive::magic(shown, file.content.as_ref())?;
     let is_delta = |bytes: &[u8]| matches!(bytes, b"PA30" | b"PA31");
     Ok([0, 4].into_iter().find(|&start| is_delta(&magic[start..start + 4])))
+}
+
+/// Where the delta of nothing lies that makes the same file as the delta at `path`.
+fn from_nothing(path: &[String]) -> String {
+    let mut path = path.to_vec();
+    if let Some(kind) = path.get_mut(1) {
+        "n".clone_into(kind);
+    }
+    key(&path)
 }
 
 /// Why a file beside packages is no package; `None` when it is a container that may be one.
@@ -453,8 +546,16 @@ fn left_because(file: &ArchiveFile, shown: &str) -> Result<Option<&'static str>,
         return Ok(Some(reason));
     }
     let magic: [u8; 8] = archive::magic(&join(shown, &file.path), file.content.as_ref())?;
-    let container = magic.starts_with(&cab::MAGIC) || magic == wim::MAGIC;
-    Ok((!container).then_some("it is neither a cabinet nor a Windows Imaging file"))
+    if magic.starts_with(&cab::MAGIC) || magic == wim::MAGIC {
+        return Ok(None);
+    }
+    // A package that did not arrive: without it the image would lack what the recipe asks for.
+    if [".cab", ".msu", ".esd", ".wim"].iter().any(|end| name.ends_with(end)) {
+        let help = "it may be an error page of the server it came from: get it again, or remove it";
+        let problem = Problem::error(join(shown, &file.path), NO_CONTAINER, help);
+        return Err(ServicingError::refused(OPERATION, problem));
+    }
+    Ok(Some(NO_CONTAINER))
 }
 
 /// True for servicing stack updates, which everything else may need.
@@ -496,3 +597,6 @@ fn read(shown: &str, file: &ArchiveFile) -> Result<Vec<u8>, ServicingError> {
     read.map_err(|source| ServicingError::input(shown, source))?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

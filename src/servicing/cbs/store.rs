@@ -305,7 +305,7 @@ impl Manifests {
             dcm::ManifestForm::Base => self.base.get_or_init(|| base_manifest(image)).as_deref(),
             _ => None,
         };
-        dcm::decode(&stored, base)
+        dcm::decode(&stored, base, dcm::LARGEST)
             .map(std::borrow::Cow::into_owned)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }

@@ -22,7 +22,7 @@ pub(super) const MAGIC: [u8; 8] = *b"MSWIM\0\0\0";
 /// Deepest folder accepted; real packages have 3 levels.
 const DEPTH: usize = 64;
 
-/// The files of the first image of a WIM, by path; none when it is no package and no update. Content is unpacked once; files with the same content share it.
+/// The files of the first image of a WIM whose path is `wanted`, by path; none when it is no package and no update. Content is unpacked once; files with the same content share it.
 ///
 /// # Errors
 /// When it cannot be read, is damaged or not supported, a name in it cannot be used, or its content cannot be kept.
@@ -30,6 +30,7 @@ pub(super) fn open(
     shown: &str,
     content: &Arc<dyn ReadAt>,
     spool: &mut Spool,
+    wanted: &dyn Fn(&[String]) -> bool,
 ) -> Result<Vec<ArchiveFile>, ServicingError> {
     let of_wim = |error: WimError| match error {
         WimError::Io(source) => ServicingError::input(shown, source),
@@ -37,11 +38,12 @@ pub(super) fn open(
     };
     let wim = Wim::open(Arc::clone(content), &Limits::default()).map_err(of_wim)?;
     let tree = wim.metadata(1).map_err(of_wim)?;
-    let files = list(shown, &tree)?;
+    let mut files = list(shown, &tree)?;
     // An installed Windows, for one, is not unpacked to find that out.
     if !files.iter().any(|(_, path, _)| is_of_update(path)) {
         return Ok(Vec::new());
     }
+    files.retain(|(_, path, _)| wanted(path));
     let mut blobs: Vec<Blob> = Vec::new();
     for (_, file, sha1) in files.iter().filter(|(.., sha1)| !sha1.is_zero()) {
         let missing = || {
@@ -56,7 +58,7 @@ pub(super) fn open(
     spool.check_total(OPERATION, shown, blobs.iter().map(|blob| blob.size))?;
     let contents = unpack(&wim, &blobs, spool).map_err(|error| match error {
         Failure::Wim(error) => of_wim(error),
-        Failure::Spool(source) => archive::unpacking(shown, source),
+        Failure::Spool(source) => archive::unpacking(OPERATION, shown, source),
     })?;
     let empty: Kept = (Arc::new(Vec::new()), Blake3::of(b""));
     let file = |(dentry, path, sha1): (usize, Vec<String>, Sha1)| {
@@ -95,7 +97,18 @@ fn unpack(wim: &Wim, blobs: &[Blob], spool: &mut Spool) -> Result<HashMap<Sha1, 
         let (ready, later) = rest.split_at(wim.prepare(rest).clamp(1, rest.len()));
         for blob in ready {
             let mut incoming = spool.start(blob.size).map_err(Failure::Spool)?;
-            let streamed = wim.stream_blob(blob, &mut |bytes| incoming.write(bytes));
+            // Kept apart: that there is no room is not the input's fault.
+            let mut full = None;
+            let streamed = wim.stream_blob(blob, &mut |bytes| {
+                incoming.write(bytes).map_err(|error| {
+                    let kind = error.kind();
+                    full = Some(error);
+                    kind.into()
+                })
+            });
+            if let Some(error) = full {
+                return Err(Failure::Spool(error));
+            }
             streamed.map_err(Failure::Wim)?;
             contents.insert(blob.sha1, incoming.finish().map_err(Failure::Spool)?);
         }

@@ -6,7 +6,7 @@ use transom::format::dcm;
 
 fuzz_target!(|data: &[u8]| {
     if data.len() < 1 << 16 {
-        let _ignored = dcm::decode(data, Some(b"<assembly></assembly>"));
+        let _ignored = dcm::decode(data, Some(b"<assembly></assembly>"), dcm::LARGEST);
         let _ignored = dcm::base_manifest_of(data);
     }
 });

@@ -72,8 +72,17 @@ struct Report {
     not_native: Vec<Problem>,
     /// Elements that are not understood, which stands against it too.
     not_understood: Vec<ElementReport>,
+    /// Files that are no packages.
+    left: Vec<Left>,
     /// What the image of --into says.
     image: Option<ImageReport>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Left {
+    file: String,
+    reason: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -161,6 +170,8 @@ pub(crate) fn run(arguments: &InspectPackageArguments, context: &Context) -> Res
         }
     };
     let survey = Survey::of(packages);
+    let left =
+        |(file, reason): &(String, String)| Left { file: file.clone(), reason: reason.clone() };
     let report = Report {
         folders: packages.folders.iter().map(folder_report).collect(),
         native: survey.is_native(),
@@ -175,6 +186,7 @@ pub(crate) fn run(arguments: &InspectPackageArguments, context: &Context) -> Res
                 what: found.what,
             })
             .collect(),
+        left: packages.skipped.iter().map(left).collect(),
         image,
     };
     if arguments.json { context.printer.json(&report) } else { print(&report, context) }
@@ -222,6 +234,9 @@ fn print(report: &Report, context: &Context) -> Result<(), Failure> {
             out.text(text::facts(&rows))?;
         }
         out.line("")?;
+    }
+    for Left { file, reason } in &report.left {
+        out.line(format_args!("Left out: {file}: {reason}"))?;
     }
     if report.native {
         out.line("Transom can install it natively")?;

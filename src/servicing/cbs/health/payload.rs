@@ -96,7 +96,7 @@ fn judge(image: &Image, found: &Result<Digests, String>, job: Job, report: &mut 
 /// True when it is a compressed file of the store whose plain content is the wanted one.
 fn unpacked_is(image: &Image, content: &BlobRef, wanted: &FileHash) -> bool {
     let Ok(stored) = image.read_blob(content) else { return false };
-    dcm::decode(&stored, None).is_ok_and(|plain| match wanted {
+    dcm::decode(&stored, None, dcm::LARGEST).is_ok_and(|plain| match wanted {
         FileHash::Sha256(digest) => content::sha256(&plain) == *digest,
         FileHash::Sha1(digest) => Sha1::of(&plain).0 == *digest,
     })
