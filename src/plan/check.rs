@@ -101,7 +101,7 @@ pub(super) fn steps(
     };
     for place in 0..steps.len() {
         let prepared_key = steps[place].parts.prepared_key();
-        let key = key::key("transom check 4", &[&before.0, &prepared_key.0, version]);
+        let key = key::key("transom check 5", &[&before.0, &prepared_key.0, version]);
         let is_rehearsed = steps[place].operation.is_rehearsed();
         if is_rehearsed {
             before = key::key("transom rehearsed 1", &[&before.0, &prepared_key.0]);
@@ -115,8 +115,8 @@ pub(super) fn steps(
             for warning in known.warnings {
                 rehearsal.findings.add(&steps[place], warning);
             }
-            // What waits for the first boot changes nothing that another step looks at.
-            if is_rehearsed && !known.deferred {
+            // What waits for the first boot counts too: later steps may have to wait behind it.
+            if is_rehearsed {
                 rehearsal.pending.push(place);
             }
             continue;

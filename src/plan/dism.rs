@@ -34,19 +34,23 @@ pub fn script(plan: &Plan) -> String {
     lines.add(r#"pushd "%~dp0""#);
     lines.add(r#"set "MOUNT=%TEMP%\transom-mount""#);
     lines.add(r#"set "EXPANDED=%TEMP%\transom-expanded""#);
+    lines.add(r#"set "LIST=%TEMP%\transom-packages.txt""#);
+    // The path of the output comes into being when everything was done.
+    let unfinished = unfinished(&output);
     lines.add(&format!(
-        r#"if exist "{output}" echo {} is there already & exit /b 1"#,
+        r#"if exist "{output}" echo {} is there already & popd & exit /b 1"#,
         plain(&output)
     ));
+    lines.add(&format!(r#"if exist "{unfinished}" del /f /q "{unfinished}""#));
     if let Some((parent, _)) = output.rsplit_once('\\') {
         lines.add(&format!(r#"if not exist "{parent}" md "{parent}""#));
     }
     lines.add(r#"if not exist "%MOUNT%" md "%MOUNT%""#);
     lines.call(&format!(
-        r#"/Export-Image /SourceImageFile:"{base}" /SourceIndex:{} /DestinationImageFile:"{output}""#,
+        r#"/Export-Image /SourceImageFile:"{base}" /SourceIndex:{} /DestinationImageFile:"{unfinished}""#,
         plan.base.index
     ));
-    lines.call(&format!(r#"/Mount-Image /ImageFile:"{output}" /Index:1 /MountDir:"%MOUNT%""#));
+    lines.call(&format!(r#"/Mount-Image /ImageFile:"{unfinished}" /Index:1 /MountDir:"%MOUNT%""#));
     for step in &plan.steps {
         lines.add("");
         lines.add(&format!("rem {}. {}", step.number, plain(&step.title)));
@@ -54,6 +58,7 @@ pub fn script(plan: &Plan) -> String {
     }
     lines.add("");
     lines.call(r#"/Unmount-Image /MountDir:"%MOUNT%" /Commit"#);
+    lines.add(&format!(r#"move "{unfinished}" "{output}" >nul || goto failed"#));
     lines.add("popd");
     lines.add("exit /b 0");
     lines.add("");
@@ -65,11 +70,16 @@ pub fn script(plan: &Plan) -> String {
     lines.add(r#"if "%~1"=="3010" exit /b 0"#);
     lines.add("exit /b 1");
     lines.add("");
+    lines.add(":last");
+    lines.add("call :code %ERRORLEVEL%");
+    lines.add("exit /b %ERRORLEVEL%");
+    lines.add("");
     lines.add(":failed");
     lines.add(
         "echo DISM failed; the image is given up. Its log is %SystemRoot%\\Logs\\DISM\\dism.log",
     );
     lines.add(&format!(r#"{PROGRAM} /Unmount-Image /MountDir:"%MOUNT%" /Discard"#));
+    lines.add(&format!(r#"if exist "{unfinished}" del /f /q "{unfinished}""#));
     lines.add("popd");
     lines.add("exit /b 1");
     lines.0
@@ -91,13 +101,17 @@ impl Lines {
     }
 
     fn dism(&mut self, command: &DismCommand) {
-        let line = command.line(PROGRAM, IMAGE, "");
+        let line = command.line(PROGRAM, IMAGE, "%LIST%", "");
         match command {
             DismCommand::Call(_) => {
                 self.add(&line);
                 self.add("call :code %ERRORLEVEL% || goto failed");
             }
-            DismCommand::RemoveEach(_) => self.add(&format!("{line} || goto failed")),
+            DismCommand::RemoveEach(_) => {
+                self.add(&DismCommand::listing(PROGRAM, IMAGE, "%LIST%"));
+                self.add("call :code %ERRORLEVEL% || goto failed");
+                self.add(&format!("{line} & call :last || goto failed"));
+            }
         }
     }
 
@@ -192,6 +206,16 @@ fn has_extension(path: &str, extension: &str) -> bool {
     path.rsplit_once('.').is_some_and(|(_, found)| found.eq_ignore_ascii_case(extension))
 }
 
+/// What the output is called until it is finished; DISM goes by the end of the name.
+fn unfinished(output: &str) -> String {
+    match output.rsplit_once('.') {
+        Some((stem, extension)) if !extension.contains('\\') => {
+            format!("{stem}.unfinished.{extension}")
+        }
+        _ => format!("{output}.unfinished"),
+    }
+}
+
 /// A path of the recipe as cmd reads it between quotes.
 fn windows_path(path: &str) -> String {
     escaped(path).replace('/', "\\")
@@ -209,6 +233,8 @@ mod tests {
     #[test]
     fn paths_and_texts_are_safe_in_a_command_file() {
         assert_eq!(windows_path("updates/100% a.msu"), r"updates\100%% a.msu");
+        assert_eq!(unfinished(r"out.d\a.wim"), r"out.d\a.unfinished.wim");
+        assert_eq!(unfinished(r"out.d\a"), r"out.d\a.unfinished");
         assert_eq!(plain("a & b > 50%"), "a _ b _ 50_");
         assert!(has_extension("x.ESD", "esd") && !has_extension("esd", "esd"));
     }

@@ -33,6 +33,7 @@ use crate::{
 
 use super::{
     error::{Problem, ServicingError},
+    first_boot,
     inputs::{BlobSink, InputEntry, InputId, InputKind, Inputs},
 };
 
@@ -174,12 +175,45 @@ impl FilesSpec {
             FilesAction::Absent => image.remove(&self.to).map_err(|error| self.failed(error)),
             FilesAction::Adjust => self.adjust(image),
             FilesAction::From { replace, .. } => {
+                let (command_file, _) = first_boot::held(image);
+                let waiting = match is_in(&command_file, &self.to) {
+                    true => first_boot::chained(image).map_err(|error| self.failed(error))?,
+                    false => Vec::new(),
+                };
                 if *replace {
                     self.clear(prepared, image)?;
                 }
-                prepared.entries.iter().try_for_each(|entry| self.put(entry, *replace, image))
+                prepared.entries.iter().try_for_each(|entry| self.put(entry, *replace, image))?;
+                // What waits for the first boot is not lost to a SetupComplete.cmd of the recipe.
+                first_boot::keep(image, &waiting).map_err(|error| self.failed(error))
             }
         }
+    }
+
+    /// What would be taken away although the first boot needs it.
+    fn takes_what_waits(&self, image: &Image) -> Option<Problem> {
+        let takes = match &self.action {
+            FilesAction::Absent => true,
+            FilesAction::From { replace, .. } => *replace,
+            FilesAction::Adjust => false,
+        };
+        if !takes {
+            return None;
+        }
+        let (command_file, folders) = first_boot::held(image);
+        let touches = |place: &NtPath| {
+            image.tree().lookup(place).is_some()
+                && (is_in(place, &self.to) || is_in(&self.to, place))
+        };
+        let loses = folders.iter().any(touches)
+            || self.action == FilesAction::Absent && is_in(&command_file, &self.to);
+        // One that cannot be read is not ours.
+        if !loses || first_boot::chained(image).unwrap_or_default().is_empty() {
+            return None;
+        }
+        let cause = "scripts of the first boot wait there, and would be lost";
+        let help = r"name other paths than `Windows\Setup\Scripts` and its folders `transom...`, leave `replace` out, or begin with a base image on which nothing waits";
+        Some(Problem::error(self.to.to_string(), cause, help))
     }
 
     pub(super) fn check(&self, image: &Image) -> Vec<Problem> {
@@ -236,6 +270,9 @@ impl FilesSpec {
             && let Err(error) = image.check_place(&self.to)
         {
             return Some(self.failed(error).into_problem());
+        }
+        if let Some(problem) = self.takes_what_waits(image) {
+            return Some(problem);
         }
         if self.action == FilesAction::Adjust && image.tree().lookup(&self.to).is_none() {
             let cause = "the image has no such file or folder, so its attributes and security cannot be set";
@@ -411,4 +448,13 @@ impl FilesSpec {
 
 fn folded(path: &[String]) -> Vec<Name> {
     path.iter().map(|name| Name::from(name.as_str()).to_upcase()).collect()
+}
+
+/// True when `path` is `above` or below it.
+fn is_in(path: &NtPath, above: &NtPath) -> bool {
+    let mut names = path.names().iter();
+    above
+        .names()
+        .iter()
+        .all(|one| names.next().is_some_and(|name| name.to_upcase() == one.to_upcase()))
 }

@@ -8,7 +8,7 @@
 //! of the whole is that of the first script that failed, else 3010 when one asked for a restart, else 0. Nothing restarts the machine: Setup is still at work.
 //!
 //! A SetupComplete.cmd that the image has already is kept as `SetupComplete-before-transom.cmd` and runs first. One of ours is written anew, so a
-//! build on an output of ours does not call itself: scripts that are there stay, in their order. A script of the recipe that is there already
+//! build on an output of ours does not call itself, and one that a file of the recipe brings later is kept in the same way: scripts that are there stay, in their order. A script of the recipe that is there already
 //! (same name, same content) keeps its place as long as the recipe's own order holds; every other one follows behind them with a new number.
 
 use crate::{
@@ -139,9 +139,76 @@ pub(super) fn add(image: &mut Image, name: &str, content: StoredBlob) -> Result<
     put(&[(name, Content::Stored(content))], image)
 }
 
-/// As [`add`], for a script whose text is at hand.
+/// As [`add`], for a script whose text is at hand and whose name is its own: what an earlier build on this image left under that name goes, because its
+/// place among the others was that of another plan.
 pub(super) fn add_text(image: &mut Image, name: &str, text: &str) -> Result<(), ImageError> {
+    let places = Places::of(image);
+    for known in chained(image)? {
+        if plain_name(&known).eq_ignore_ascii_case(name) {
+            image.remove(&places.folder.join(Name::from(known.as_str())))?;
+        }
+    }
     put(&[(name, Content::Text(text))], image)
+}
+
+/// True when the first boot runs a script whose name, without number, `is` one that is looked for.
+pub(super) fn waits(image: &Image, is: impl Fn(&str) -> bool) -> Result<bool, ImageError> {
+    Ok(chained(image)?.iter().any(|name| is(plain_name(name))))
+}
+
+/// The scripts that our command file runs, if it is there.
+pub(super) fn chained(image: &Image) -> Result<Vec<String>, ImageError> {
+    let places = Places::of(image);
+    let there = image.tree().lookup(&places.command_file);
+    if there.is_none_or(|id| image.tree().inode(id).is_directory())
+        || !is_ours(&image.read(&places.command_file)?)
+    {
+        return Ok(Vec::new());
+    }
+    Ok(scripts_there(image, &places.folder))
+}
+
+/// Puts our command file back over one that a file of the recipe brought: `names` are the scripts that it ran. The other one is kept and runs first.
+pub(super) fn keep(image: &mut Image, names: &[String]) -> Result<(), ImageError> {
+    let places = Places::of(image);
+    if names.is_empty() || image.tree().lookup(&places.command_file).is_none() {
+        return Ok(());
+    }
+    if is_ours(&image.read(&places.command_file)?) {
+        return Ok(());
+    }
+    image.remove(&places.kept)?;
+    image.rename(&places.command_file, &places.kept)?;
+    let text = command_text(true, names);
+    image.put_bytes(&places.command_file, text.into_bytes(), &NewNode::default())
+}
+
+/// What must stay in the image while scripts wait there: the command file, and folders.
+pub(super) fn held(image: &Image) -> (NtPath, Vec<NtPath>) {
+    let places = Places::of(image);
+    let folders = [FOLDER, "transom-packages", "transom-drivers"];
+    (places.command_file, folders.iter().map(|name| places.scripts.join((*name).into())).collect())
+}
+
+/// Where things lie in an image.
+struct Places {
+    scripts: NtPath,
+    command_file: NtPath,
+    kept: NtPath,
+    folder: NtPath,
+}
+
+impl Places {
+    fn of(image: &Image) -> Self {
+        let scripts =
+            NtPath::from_names(vec![image.system_root(), "Setup".into(), "Scripts".into()]);
+        Self {
+            command_file: scripts.join(COMMAND_FILE.into()),
+            kept: scripts.join(KEPT.into()),
+            folder: scripts.join(FOLDER.into()),
+            scripts,
+        }
+    }
 }
 
 /// True when these changes put a script there.
@@ -156,10 +223,7 @@ pub(super) fn adds_scripts(changes: &Changeset) -> bool {
 }
 
 fn put(new: &[(&str, Content<'_>)], image: &mut Image) -> Result<(), ImageError> {
-    let scripts = NtPath::from_names(vec![image.system_root(), "Setup".into(), "Scripts".into()]);
-    let command_file = scripts.join(COMMAND_FILE.into());
-    let kept = scripts.join(KEPT.into());
-    let folder = scripts.join(FOLDER.into());
+    let Places { command_file, kept, folder, .. } = Places::of(image);
     let found = image.tree().lookup(&command_file).is_some();
     let ours = found && is_ours(&image.read(&command_file)?);
     if found && !ours {
@@ -234,14 +298,19 @@ fn plain_name(name: &str) -> &str {
     name.split_once('-').map_or(name, |(_, plain)| plain)
 }
 
-/// The last name of a host path, with only what is safe in a command file.
+/// The last name of a host path, with only what is safe in a command file, and as the name of a folder: Windows drops a dot at its end.
 pub(super) fn safe_name(path: &str) -> String {
     let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
     let safe = |character: char| match character {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => character,
         _ => '_',
     };
-    name.chars().map(safe).collect()
+    let mut name: String = name.chars().map(safe).collect();
+    if name.ends_with('.') {
+        name.pop();
+        name.push('_');
+    }
+    name
 }
 
 fn runner(name: &str) -> Option<(&'static str, &'static str)> {
@@ -346,9 +415,34 @@ mod tests {
     }
 
     #[test]
+    fn a_command_file_that_is_put_over_ours_runs_before_what_waits() {
+        let mut image = Image::empty(crate::base::filetime::FileTime(0));
+        add_text(&mut image, "package-a.cmd", "a").unwrap();
+        let names = chained(&image).unwrap();
+        assert_eq!(names, ["01-package-a.cmd"]);
+        assert!(waits(&image, |name| name == "package-a.cmd").unwrap());
+        let (command_file, _) = held(&image);
+        image.put_bytes(&command_file, b"echo theirs".to_vec(), &NewNode::default()).unwrap();
+        assert!(chained(&image).unwrap().is_empty());
+        keep(&mut image, &names).unwrap();
+        assert_eq!(chained(&image).unwrap(), names);
+        assert_eq!(image.read(&Places::of(&image).kept).unwrap(), b"echo theirs");
+        let text = String::from_utf8(image.read(&command_file).unwrap()).unwrap();
+        assert!(text.find(KEPT).unwrap() < text.find("01-package-a.cmd").unwrap(), "{text}");
+        // Once more: nothing to do.
+        image.begin_step();
+        keep(&mut image, &names).unwrap();
+        assert!(image.end_step().0.is_empty());
+        // What comes later stands behind it.
+        add_text(&mut image, "package-b.cmd", "b").unwrap();
+        assert_eq!(chained(&image).unwrap(), ["01-package-a.cmd", "02-package-b.cmd"]);
+    }
+
+    #[test]
     fn names_become_safe_for_a_command_file() {
         assert_eq!(safe_name("scripts/set up %PATH%&.cmd"), "set_up__PATH__.cmd");
         assert_eq!(safe_name(r"a\b.ps1"), "b.ps1");
+        assert_eq!(safe_name("kb."), "kb_");
         assert!(runner("x.CMD").is_some() && runner("x").is_none() && runner("x.txt").is_none());
         assert_eq!((number_of("07-x.cmd"), plain_name("07-x-y.cmd")), (Some(7), "x-y.cmd"));
     }

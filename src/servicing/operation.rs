@@ -75,15 +75,12 @@ impl Operation {
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {
-            Self::Package(_)
-            | Self::Feature(_)
-            | Self::RegistryKey(_)
-            | Self::RegistryFile(_)
-            | Self::Service(_) => 1,
+            Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
             // Raise it too when other authorities are known: what a catalog is worth is part of what was prepared.
-            Self::Files(_) | Self::Unattend(_) => 2,
-            // 3: the first boot leaves a status. A driver may have the first boot install it.
-            Self::Driver(_) | Self::FirstBoot(_) => 3,
+            // Packages and features, 2: what needs something that waits for the first boot waits behind it.
+            Self::Unattend(_) | Self::Package(_) | Self::Feature(_) => 2,
+            // 3: the first boot leaves a status, which a driver or a file over its command file may change.
+            Self::Driver(_) | Self::FirstBoot(_) | Self::Files(_) => 3,
         }
     }
 

@@ -6,6 +6,7 @@
 # packs files of DIRECTORY, MEGABYTES together (500), into cabinets and unpacks them; CORPUS and WORK as in common.sh are not used.
 # Prints the ratio to cabextract's time (below 1 is faster). Goals: 1.0 on one thread, 0.63 on two where there are several folders.
 set -eu
+export CARGO_TERM_QUIET=true
 directory=${1:?"which directory?"}
 megabytes=${2:-500}
 cd "$(dirname "$0")/../.."

@@ -228,3 +228,86 @@ fn a_build_that_changes_the_compression_ends_with_any_number_of_jobs() {
         );
     }
 }
+
+/// The sections of the demo's recipe that bring packages.
+const PACKAGE_SECTIONS: [&str; 5] = [
+    "[packages.contoso-tools]",
+    "[packages.contoso-runtime]",
+    "[languages.de-DE]",
+    "[features]",
+    "[capabilities]",
+];
+
+/// Everything that came with a package goes again; what stays is which features somebody chose.
+#[test]
+fn packages_that_are_removed_leave_the_image_as_it_was_but_for_history() {
+    let (Some(wimlib), Some(hivexregedit)) = (oracle("wimlib-imagex"), oracle("hivexregedit"))
+    else {
+        return;
+    };
+    let folder = temporary_folder();
+    let (_, _, output) = demo(folder.path());
+    let workspace = folder.path().join("transom-demo");
+    let recipe = fs_err::read_to_string(workspace.join("demo.toml")).unwrap();
+    let plain: Vec<&str> = recipe
+        .split_inclusive("\n\n")
+        .filter(|section| !PACKAGE_SECTIONS.iter().any(|head| section.contains(head)))
+        .collect();
+    let plain = plain.concat().replace("demo-client.wim", "plain.wim");
+    fs_err::write(workspace.join("plain.toml"), plain).unwrap();
+    fs_err::write(
+        workspace.join("removed.toml"),
+        r#"
+[base]
+wim = "out/demo-client.wim"
+index = 1
+[packages]
+tools = { state = "absent", identity = "Contoso-Tools-Package" }
+runtime = { state = "absent", identity = "Contoso-Runtime-Package" }
+[languages]
+de-DE = "absent"
+[features]
+DemoTelnetServer = "disabled"
+DemoTelnet = "disabled"
+[capabilities]
+"Contoso.Fonts~~~~1.0" = "absent"
+[output]
+path = "out/removed.wim"
+"#,
+    )
+    .unwrap();
+    for name in ["plain", "removed"] {
+        let path = workspace.join(format!("{name}.toml"));
+        expect_success(transom(folder.path()).arg("build").arg(path));
+    }
+    let image = |name: &str| output.with_file_name(format!("{name}.wim"));
+    let (plain, removed) = (image("plain"), image("removed"));
+    // A file that has one name again keeps the number of the group that its names were.
+    let alone = |line: &str, path: &str| line.ends_with(&format!("-> linked with {path}"));
+    let differing: Vec<String> =
+        difference(&dump_image(&wimlib, &plain, 1), &dump_image(&wimlib, &removed, 1))
+            .iter()
+            .map(|line| (line, line.split(": ").next().unwrap_or(line)))
+            .filter(|(line, path)| !alone(line, path.trim_start_matches("~ ")))
+            .map(|(_, path)| path.to_owned())
+            .collect();
+    // Hives keep the room of what was in them, so only their content is the same.
+    let hive = |line: &String| HIVES.iter().any(|hive| *line == format!("~ {hive}"));
+    assert!(differing.iter().all(hive), "{differing:#?}");
+    for path in HIVES {
+        let export = |wim: &Path| {
+            let hive = folder.path().join("hive");
+            fs_err::write(&hive, file(&wimlib, wim, "1", path)).unwrap();
+            let arguments = ["--export".as_ref(), hive.as_os_str(), "\\".as_ref()];
+            String::from_utf8(hivexregedit.run(arguments)).unwrap()
+        };
+        let keys = |text: &str| -> BTreeSet<String> {
+            let history = |key: &&str| !key.contains("\\Component Based Servicing\\Notifications");
+            text.split("\n\n").filter(history).map(|key| key.trim().to_owned()).collect()
+        };
+        let (before, after) = (keys(&export(&plain)), keys(&export(&removed)));
+        let more: Vec<&String> = before.symmetric_difference(&after).collect();
+        assert!(more.is_empty(), "{path}: {more:#?}");
+    }
+    expect_success(transom(folder.path()).arg("verify").arg(&removed));
+}

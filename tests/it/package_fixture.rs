@@ -333,7 +333,10 @@ pub(crate) fn image(folder: &Path, store: &Arc<MemoryStore>) -> Image {
     image.set_value(&key, &Value::dword("CurrentState", 0x80)).unwrap();
     image.set_value(&key, &Value::dword("Visibility", 1)).unwrap();
     let winners = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\SideBySide\Winners";
-    image.create_key(&RegistryPath::parse(winners).unwrap()).unwrap();
+    let capabilities = format!(r"{cbs}\CapabilityIndex");
+    for key in [winners, &capabilities] {
+        image.create_key(&RegistryPath::parse(key).unwrap()).unwrap();
+    }
     image
 }
 

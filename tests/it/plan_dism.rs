@@ -63,21 +63,28 @@ fn every_entry_becomes_what_dism_does_or_a_remark() {
         .map(|line| line.split_once(".exe ").unwrap().1)
         .collect();
     let expected = [
-        r#"/Export-Image /SourceImageFile:"base.wim" /SourceIndex:2 /DestinationImageFile:"out\golden.wim""#,
-        r#"/Mount-Image /ImageFile:"out\golden.wim" /Index:1 /MountDir:"%MOUNT%""#,
+        r#"/Export-Image /SourceImageFile:"base.wim" /SourceIndex:2 /DestinationImageFile:"out\golden.unfinished.wim""#,
+        r#"/Mount-Image /ImageFile:"out\golden.unfinished.wim" /Index:1 /MountDir:"%MOUNT%""#,
         r#"/Apply-Image /ImageFile:"languages\lp.esd" /Index:1 /ApplyDir:"%EXPANDED%""#,
         r#"/Image:"%MOUNT%" /Add-Package /PackagePath:"%EXPANDED%""#,
         r#"/Image:"%MOUNT%" /Add-Capability /CapabilityName:"OpenSSH.Server~~~~0.0.1.0" /Source:"fod" /LimitAccess"#,
         r#"/Image:"%MOUNT%" /Enable-Feature /FeatureName:"TelnetClient" /All /LimitAccess"#,
         r#"/Image:"%MOUNT%" /Disable-Feature /FeatureName:"SMB1Protocol" /Remove"#,
         r#"/Image:"%MOUNT%" /Add-Package /PackagePath:"updates\100%% kb.msu""#,
-        r#"/Image:"%MOUNT%" /English /Get-Packages ^| findstr.exe /i /c:"Package Identity : Package_for_KB1~"') do %SystemRoot%\System32\dism.exe /Image:"%MOUNT%" /Remove-Package /PackageName:%%p || goto failed"#,
+        r#"/Image:"%MOUNT%" /English /Get-Packages >"%LIST%""#,
+        r#"/i /c:"Package Identity : Package_for_KB1~" "%LIST%"') do %SystemRoot%\System32\dism.exe /Image:"%MOUNT%" /Remove-Package /PackageName:%%p & call :last || goto failed"#,
         r#"/Image:"%MOUNT%" /Add-Driver /Driver:"drivers\storage" /Recurse /ForceUnsigned"#,
         r#"/Image:"%MOUNT%" /Apply-Unattend:"unattend.xml""#,
         r#"/Unmount-Image /MountDir:"%MOUNT%" /Commit"#,
         r#"/Unmount-Image /MountDir:"%MOUNT%" /Discard"#,
     ];
     assert_eq!(calls, expected);
+    // A failure leaves nothing at the output's path, and the folder of the caller.
+    let finished = r#"move "out\golden.unfinished.wim" "out\golden.wim" >nul || goto failed"#;
+    assert!(script.contains(finished), "{script}");
+    assert!(script.find("/Commit").unwrap() < script.find(finished).unwrap());
+    assert_eq!(script.matches("pushd").count(), 1);
+    assert_eq!(script.matches("popd").count(), 3, "{script}");
     let remark = script.split("rem ").find(|part| part.contains("RemoteRegistry")).unwrap();
     assert!(
         script.split(remark).nth(1).unwrap().starts_with("rem This is nothing that DISM does.")

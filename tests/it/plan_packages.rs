@@ -100,7 +100,6 @@ fn prepared(mums: &[String]) -> Prepared {
     Prepared::Packages(PreparedPackages {
         folders: mums.iter().map(folder).collect(),
         originals: Vec::new(),
-        script: None,
     })
 }
 

@@ -64,14 +64,29 @@ impl DismCommand {
         })
     }
 
-    /// The line of a command file: `program` is how DISM is called, `image` is `/Online` or `/Image:...`, `common` stands behind every call.
+    /// What is said of the entry: options, or what `findstr` looks for.
     #[must_use]
-    pub fn line(&self, program: &str, image: &str, common: &str) -> String {
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Call(text) | Self::RemoveEach(text) => text,
+        }
+    }
+
+    /// The line that writes the packages of the image to the file `list`, for [`DismCommand::RemoveEach`]. In a file of its own, because the code of a command
+    /// inside `for /f` is lost.
+    #[must_use]
+    pub fn listing(program: &str, image: &str, list: &str) -> String {
+        format!("{program} {image} /English /Get-Packages >\"{list}\"")
+    }
+
+    /// The line of a command file: `program` is how DISM is called, `image` is `/Online` or `/Image:...`, `list` what [`DismCommand::listing`] wrote, `common`
+    /// stands behind every call.
+    #[must_use]
+    pub fn line(&self, program: &str, image: &str, list: &str, common: &str) -> String {
         match self {
             Self::Call(options) => format!("{program} {image} {options}{common}"),
             Self::RemoveEach(find) => format!(
-                "for /f \"tokens=4\" %%p in ('{program} {image} /English /Get-Packages ^| findstr.exe {find}') do \
-                 {program} {image} /Remove-Package /PackageName:%%p{common}"
+                "for /f \"tokens=4\" %%p in ('findstr.exe {find} \"{list}\"') do {program} {image} /Remove-Package /PackageName:%%p{common}"
             ),
         }
     }
@@ -138,19 +153,23 @@ mod tests {
             ),
             (
                 DismCommand::of_package(&absent(package(), Some("A%B")), None),
-                r#"for /f "tokens=4" %%p in ('dism /Online /English /Get-Packages ^| findstr.exe /i /c:"Package Identity : A%%B~"') do dism /Online /Remove-Package /PackageName:%%p /Quiet"#,
+                r#"for /f "tokens=4" %%p in ('findstr.exe /i /c:"Package Identity : A%%B~" "L"') do dism /Online /Remove-Package /PackageName:%%p /Quiet"#,
             ),
             (
                 DismCommand::of_package(
                     &absent(PackageSubject::Language("de-DE".to_owned()), None),
                     None,
                 ),
-                r#"for /f "tokens=4" %%p in ('dism /Online /English /Get-Packages ^| findstr.exe /i /r /c:"Package Identity : .*LanguagePack-Package~.*~de-DE~"') do dism /Online /Remove-Package /PackageName:%%p /Quiet"#,
+                r#"for /f "tokens=4" %%p in ('findstr.exe /i /r /c:"Package Identity : .*LanguagePack-Package~.*~de-DE~" "L"') do dism /Online /Remove-Package /PackageName:%%p /Quiet"#,
             ),
         ];
         for (command, line) in cases {
-            assert_eq!(command.line("dism", "/Online", " /Quiet"), line);
+            assert_eq!(command.line("dism", "/Online", "L", " /Quiet"), line);
         }
+        assert_eq!(
+            DismCommand::listing("dism", "/Online", "L"),
+            r#"dism /Online /English /Get-Packages >"L""#
+        );
     }
 
     #[test]
@@ -164,7 +183,7 @@ mod tests {
             when_not_native: WhenNotNative::Dism,
         };
         let text = |spec: &FeatureSpec, source| {
-            DismCommand::of_feature(spec, source).line("dism", "/Online", "")
+            DismCommand::of_feature(spec, source).line("dism", "/Online", "", "")
         };
         assert_eq!(
             text(&spec, Some("C:\\sxs")),

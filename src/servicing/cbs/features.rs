@@ -160,12 +160,12 @@ pub(super) fn work(
                 switch_on(spec, &id, &mum, world, work, findings)
             }
             (FeatureState::Enabled, None) => {
-                findings.problems.push(unknown(&spec.name, world));
+                findings.missing(world.late, unknown(&spec.name, world));
                 Ok(())
             }
             (_, Some(_)) => Ok(()),
             (_, None) => {
-                findings.problems.push(unknown(&spec.name, world));
+                findings.missing(world.late, unknown(&spec.name, world));
                 Ok(())
             }
         };
@@ -245,7 +245,7 @@ fn switch_on(
         let list: Vec<&str> = off.iter().map(String::as_str).collect();
         let cause = format!("it needs features that are off: {}", list.join(", "));
         let help = "enable them too, or write `all = true`";
-        findings.problems.push(Problem::error(&spec.name, cause, help));
+        findings.missing(world.late, Problem::error(&spec.name, cause, help));
         return Ok(());
     }
     not_native_of_source(&spec.name, world, findings);
@@ -315,11 +315,8 @@ fn switch_off(
     let dependants = dependants(name, world)?;
     if !dependants.is_empty() {
         let cause = format!("features that are on need it: {}", dependants.join(", "));
-        findings.problems.push(Problem::error(
-            name,
-            cause,
-            "disable them too; the recipe may list both",
-        ));
+        let help = "disable them too; the recipe may list both";
+        findings.missing(world.late, Problem::error(name, cause, help));
         return Ok(());
     }
     let on = package.state.is_installed() && is_on(mum, name, world)?.unwrap_or(false);

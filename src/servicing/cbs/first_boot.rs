@@ -1,72 +1,114 @@
 //! What cannot be done natively and goes the way of `when-not-native = "first-boot"`: the source lies in the image as it came, and a command file of the
 //! first boot gives it to `dism.exe /Online`.
 //!
-//! In `Windows\Setup\Scripts`: `transom-packages\<kind>-<name>\...` is the payload, `transom\NN-<kind>-<name>.cmd` the command file, numbered in the order
-//! of the plan. The payload goes when it is installed and stays when it is not, so that it can be tried again by hand. DISM's own log is
+//! In `Windows\Setup\Scripts`: `transom-packages\<kind>-<name>\...` is the payload (of a source, the files that hold what the step takes from it),
+//! `transom\NN-<kind>-<name>.cmd` the command file, numbered in the order of the plan. The payload goes when it is installed and stays when it is not, so
+//! that it can be tried again by hand; a command file whose payload is gone has done its work. DISM's own log is
 //! `Windows\Logs\transom-<kind>-<name>.log`; how it ended is in `Windows\Logs\transom-first-boot.status` (see [`crate::servicing::first_boot`]).
 //!
-//! A call that found servicing busy is tried three times, a minute apart. 3010 (a restart is needed) is success.
+//! Packages and languages are given to DISM one container after the other, in the order in which they are to be installed; capabilities and features are
+//! told the folder in which their packages lie. A call that found servicing busy is tried three times, a minute apart. 3010 (a restart is needed) is success.
+//!
+//! What an entry needs and the image does not have may be what waits for the first boot: such an entry waits behind it ([`is_late`]).
 
 use crate::{
     base::{digest::Blake3, name::Name, ntpath::NtPath},
     image::{Image, ImageError, NewNode},
     servicing::{
-        error::ServicingError,
+        error::{Problem, ServicingError},
         first_boot as scripts,
         inputs::{BlobSink, InputId, InputKind, Inputs},
+        not_native::WhenNotNative,
     },
 };
 
 use super::{
     FeatureSpec, PackageSpec, PreparedPackages,
-    dism::{DismCommand, escaped},
-    prepared::PreparedOriginal,
+    command_file::{Unit, script, units},
+    dism::DismCommand,
+    prepared::{PreparedFolder, PreparedOriginal},
 };
 
 /// The folder of all payloads that wait, in `Windows\Setup\Scripts`.
-const FOLDER: &str = "transom-packages";
-/// How often a call is tried.
-const TRIES: u32 = 3;
-/// Seconds between two tries.
-const PAUSE: u32 = 60;
+pub(super) const FOLDER: &str = "transom-packages";
+/// What the recipe's sections are called in the names of command files.
+const KINDS: [&str; 4] = ["package", "language", "capability", "feature"];
 
-/// Errors after which another try may succeed: their numbers, which DISM gives as they are or as `0x8007xxxx`, and what they mean.
-const BUSY: &[(u32, &str)] = &[
-    (32, "a file is in use (ERROR_SHARING_VIOLATION)"),
-    (33, "a part of a file is locked (ERROR_LOCK_VIOLATION)"),
-    (170, "the resource is in use (ERROR_BUSY)"),
-    (1618, "another installation is in progress (ERROR_INSTALL_ALREADY_RUNNING)"),
-    (1722, "the servicing service is not there yet (RPC_S_SERVER_UNAVAILABLE)"),
-    (1726, "the servicing service went away (RPC_S_CALL_FAILED)"),
-];
-/// CBS_E_PENDING: servicing has work that is not finished.
-const PENDING: u32 = 0x800F_0806;
+/// True when a step that may wait for the first boot comes behind one that does.
+///
+/// # Errors
+/// When the image's SetupComplete.cmd cannot be read.
+pub(super) fn is_late(when: WhenNotNative, image: &Image) -> Result<bool, ServicingError> {
+    if when != WhenNotNative::FirstBoot {
+        return Ok(false);
+    }
+    let is_one = |name: &str| {
+        name.split_once('-').is_some_and(|(kind, _)| KINDS.contains(&kind))
+            && name.ends_with(".cmd")
+    };
+    scripts::waits(image, is_one)
+        .map_err(|error| ServicingError::image("first-boot", "SetupComplete.cmd", error))
+}
 
-/// The files of the source `id` as they came, in the store.
+/// True when the first boot is to install the language.
+pub(super) fn waits_for_language(tag: &str, image: &Image) -> bool {
+    let file = format!("{}.cmd", waiting_name("language", tag));
+    scripts::waits(image, |name| name.eq_ignore_ascii_case(&file)).unwrap_or(false)
+}
+
+/// Of the files of the source `id` as they came those that hold `folders`, in the store.
 ///
 /// # Errors
 /// When one cannot be read or stored.
 pub(super) fn originals(
     id: &InputId,
+    folders: &[PreparedFolder],
     inputs: &dyn Inputs,
     blobs: &dyn BlobSink,
 ) -> Result<Vec<PreparedOriginal>, ServicingError> {
     let tree = inputs.input(id)?;
+    let shown: Vec<String> = tree.entries.iter().map(|entry| join(&id.0, &entry.path)).collect();
+    let holds: Vec<&String> =
+        shown.iter().filter(|shown| folders.iter().any(|one| belongs(shown, one))).collect();
     let mut originals = Vec::new();
-    for entry in &tree.entries {
+    for (entry, shown) in tree.entries.iter().zip(&shown) {
         let InputKind::File { blake3, content, .. } = &entry.kind else { continue };
-        let mut shown = id.0.clone();
-        for name in &entry.path {
-            shown = format!("{shown}/{name}");
+        // A stream file belongs to the cabinet beside it. By the metadata of Features on Demand DISM finds them.
+        let name = entry.path.last().map_or_else(String::new, |name| name.to_lowercase());
+        let in_metadata = |name: &String| name.eq_ignore_ascii_case("metadata");
+        let beside = name.starts_with("fodmetadata")
+            || entry.path.iter().rev().skip(1).any(in_metadata)
+            || name.ends_with(".psf")
+                && holds.iter().any(|one| stem(one).eq_ignore_ascii_case(stem(shown)));
+        if !beside && !holds.contains(&shown) {
+            continue;
         }
-        let content = blobs.put(&shown, content.as_ref(), blake3)?;
+        let content = blobs.put(shown, content.as_ref(), blake3)?;
         let path = match entry.path.is_empty() {
             true => vec![file_name(&id.0)],
             false => entry.path.clone(),
         };
-        originals.push(PreparedOriginal { path, content });
+        originals.push(PreparedOriginal { shown: shown.clone(), path, content });
     }
     Ok(originals)
+}
+
+/// True when the file is the container of the package, the outermost of its containers, or a file of the expanded package.
+fn belongs(shown: &str, folder: &PreparedFolder) -> bool {
+    folder.shown == shown || is_below(&folder.shown, shown) || is_below(shown, &folder.shown)
+}
+
+pub(super) fn is_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn join(shown: &str, path: &[String]) -> String {
+    path.iter().fold(shown.to_owned(), |shown, name| format!("{shown}/{name}"))
+}
+
+/// A path without what follows its last dot.
+fn stem(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(stem, _)| stem)
 }
 
 /// Stages the payload of `spec` and has the first boot do what it says.
@@ -76,7 +118,7 @@ pub(super) fn defer_package(
     image: &mut Image,
 ) -> Result<(), ImageError> {
     let originals = prepared.map_or(&[][..], |prepared| &prepared.originals);
-    let text = package_script(spec, originals);
+    let text = package_script(spec, prepared);
     defer(&waiting_name(spec.kind(), spec.name()), originals, &text, image)
 }
 
@@ -87,25 +129,63 @@ pub(super) fn defer_feature(
     image: &mut Image,
 ) -> Result<(), ImageError> {
     let originals = prepared.map_or(&[][..], |prepared| &prepared.originals);
-    let text = feature_script(spec, originals);
+    let text = feature_script(spec, prepared);
     defer(&waiting_name("feature", &spec.name), originals, &text, image)
 }
 
-/// The command file for `spec`, whose payload is `originals`.
-pub(super) fn package_script(spec: &PackageSpec, originals: &[PreparedOriginal]) -> String {
-    let waiting = waiting_name(spec.kind(), spec.name());
-    let capability = spec.kind() == "capability";
-    let source = Source::of(originals, !capability);
-    let command = DismCommand::of_package(spec, source.path());
-    script(&waiting, &spec.title(), &source, &command)
+/// Why the first boot could not do it either: forms that DISM does not take, names that a command file cannot hold.
+pub(super) fn package_problems(
+    spec: &PackageSpec,
+    prepared: Option<&PreparedPackages>,
+) -> Vec<Problem> {
+    let (units, mut problems) = if spec.kind() == "capability" {
+        (vec![Unit::shelf(prepared)], Vec::new())
+    } else {
+        units(prepared)
+    };
+    let commands = units.iter().map(|unit| DismCommand::of_package(spec, unit.path.as_deref()));
+    problems.extend(unspeakable(spec.name(), commands));
+    problems
 }
 
-/// The command file for `spec`, whose payload is `originals`.
-pub(super) fn feature_script(spec: &FeatureSpec, originals: &[PreparedOriginal]) -> String {
+/// As [`package_problems`].
+pub(super) fn feature_problems(
+    spec: &FeatureSpec,
+    prepared: Option<&PreparedPackages>,
+) -> Vec<Problem> {
+    let unit = Unit::shelf(prepared);
+    let command = DismCommand::of_feature(spec, unit.path.as_deref());
+    unspeakable(&spec.name, std::iter::once(command)).into_iter().collect()
+}
+
+fn unspeakable(name: &str, mut commands: impl Iterator<Item = DismCommand>) -> Option<Problem> {
+    commands.find(|command| !command.text().is_ascii()).map(|command| {
+        let cause = format!(
+            "a command file of the first boot would be read in the code page of that Windows, and cannot say `{}`",
+            command.text()
+        );
+        Problem::error(name, cause, "give it a name with letters from A to Z")
+    })
+}
+
+/// The command file for `spec`.
+pub(super) fn package_script(spec: &PackageSpec, prepared: Option<&PreparedPackages>) -> String {
+    let waiting = waiting_name(spec.kind(), spec.name());
+    let units =
+        if spec.kind() == "capability" { vec![Unit::shelf(prepared)] } else { units(prepared).0 };
+    let calls = units.into_iter().map(|unit| {
+        let command = DismCommand::of_package(spec, unit.path.as_deref());
+        (unit, command)
+    });
+    script(&waiting, &spec.title(), &calls.collect::<Vec<_>>())
+}
+
+/// The command file for `spec`.
+pub(super) fn feature_script(spec: &FeatureSpec, prepared: Option<&PreparedPackages>) -> String {
     let waiting = waiting_name("feature", &spec.name);
-    let source = Source::of(originals, false);
-    let command = DismCommand::of_feature(spec, source.path());
-    script(&waiting, &spec.title(), &source, &command)
+    let unit = Unit::shelf(prepared);
+    let command = DismCommand::of_feature(spec, unit.path.as_deref());
+    script(&waiting, &spec.title(), &[(unit, command)])
 }
 
 fn defer(
@@ -128,142 +208,6 @@ fn defer(
         image.put_file(&path, original.content, &NewNode::default())?;
     }
     scripts::add_text(image, &format!("{waiting}.cmd"), script)
-}
-
-/// Where the payload lies, as the command file calls it.
-enum Source {
-    /// There is none.
-    Nothing,
-    /// A folder, or a file that DISM takes.
-    Plain(String),
-    /// A WIM (`.esd`, `.wim`) that holds an expanded package: it is applied to a folder first.
-    Applied(String),
-    /// A `.msu`: an old DISM takes none from a running Windows, `wusa.exe` does.
-    Update(String),
-}
-
-impl Source {
-    /// `file`: DISM is told the file; else the folder it lies in, in which it looks by names of its own.
-    fn of(originals: &[PreparedOriginal], file: bool) -> Self {
-        match originals {
-            [] => Self::Nothing,
-            [PreparedOriginal { path, .. }] if path.len() == 1 && file => {
-                let place = format!(r"%PAYLOAD%\{}", escaped(&path[0]));
-                let extension = path[0].rsplit_once('.').map(|(_, extension)| extension);
-                match extension.unwrap_or_default().to_ascii_lowercase().as_str() {
-                    "esd" | "wim" => Self::Applied(place),
-                    "msu" => Self::Update(place),
-                    _ => Self::Plain(place),
-                }
-            }
-            _ => Self::Plain("%PAYLOAD%".to_owned()),
-        }
-    }
-
-    /// What DISM is told.
-    fn path(&self) -> Option<&str> {
-        match self {
-            Self::Nothing => None,
-            Self::Plain(path) | Self::Update(path) => Some(path),
-            Self::Applied(_) => Some("%EXPANDED%"),
-        }
-    }
-}
-
-fn script(waiting: &str, title: &str, source: &Source, command: &DismCommand) -> String {
-    let common = r#" /NoRestart /Quiet /LogPath:"%LOG%""#;
-    let mut lines = vec![
-        "@echo off".to_owned(),
-        format!("rem {}", remark(title)),
-        "setlocal DisableDelayedExpansion".to_owned(),
-        // Not between quotes: SystemRoot has no blanks, and `for /f` cannot run what begins with a quote and has more of them.
-        r"set DISM=%SystemRoot%\System32\dism.exe".to_owned(),
-        format!(r#"for %%i in ("%~dp0..\{FOLDER}\{waiting}") do set "PAYLOAD=%%~fi""#),
-        r#"set "EXPANDED=%PAYLOAD%-expanded""#.to_owned(),
-        format!(r#"set "LOG=%SystemRoot%\Logs\transom-{waiting}.log""#),
-        r#"set "TRIES=0""#.to_owned(),
-    ];
-    let mut line = |text: &str| lines.push(text.to_owned());
-    if let Source::Applied(file) = source {
-        line(r#"if exist "%EXPANDED%" rd /s /q "%EXPANDED%""#);
-        line(r#"md "%EXPANDED%""#);
-        line(&format!(
-            r#"%DISM% /Apply-Image /ImageFile:"{file}" /Index:1 /ApplyDir:"%EXPANDED%" /Quiet /LogPath:"%LOG%""#
-        ));
-        line(r#"set "CODE=%ERRORLEVEL%""#);
-        line(r#"if not "%CODE%"=="0" exit /b %CODE%"#);
-    }
-    line(":again");
-    line("set /a TRIES+=1 >nul");
-    line(r#"set "CODE=0""#);
-    match command {
-        DismCommand::Call(_) => {
-            line(&command.line("%DISM%", "/Online", common));
-            line(r#"set "CODE=%ERRORLEVEL%""#);
-        }
-        // Inside a `for` the code of each call has to be taken where it stands.
-        DismCommand::RemoveEach(_) => {
-            line(&format!("{} & call :code", command.line("%DISM%", "/Online", common)));
-        }
-    }
-    line(r#"if "%CODE%"=="0" goto done"#);
-    line(r#"if "%CODE%"=="3010" goto done"#);
-    for (number, about) in BUSY {
-        line(&format!("rem {about}"));
-        for code in [i64::from(*number), hresult(0x8007_0000 | number)] {
-            line(&format!(r#"if "%CODE%"=="{code}" goto wait"#));
-        }
-    }
-    line("rem 0x800f0806 (CBS_E_PENDING): work that is not finished");
-    line(&format!(r#"if "%CODE%"=="{}" goto wait"#, hresult(PENDING)));
-    line("goto failed");
-    line(":wait");
-    line(&format!(r#"if "%TRIES%"=="{TRIES}" goto failed"#));
-    // `timeout` wants a console.
-    line(&format!(r#""%SystemRoot%\System32\ping.exe" -n {} 127.0.0.1 >nul"#, PAUSE + 1));
-    line("goto again");
-    line(":failed");
-    if let Source::Update(file) = source {
-        line("rem An older DISM takes no .msu from a running Windows.");
-        line(&format!(r#""%SystemRoot%\System32\wusa.exe" "{file}" /quiet /norestart"#));
-        line(r#"set "WUSA=%ERRORLEVEL%""#);
-        line(r#"if "%WUSA%"=="0" set "CODE=0""#);
-        line(r#"if "%WUSA%"=="3010" set "CODE=3010""#);
-        line("rem 0x00240006: it is installed already");
-        line(&format!(r#"if "%WUSA%"=="{}" set "CODE=0""#, 0x0024_0006));
-        line(r#"if "%CODE%"=="0" goto done"#);
-        line(r#"if "%CODE%"=="3010" goto done"#);
-    }
-    line(r#"if exist "%EXPANDED%" rd /s /q "%EXPANDED%""#);
-    line("exit /b %CODE%");
-    line(":done");
-    line(r#"if exist "%EXPANDED%" rd /s /q "%EXPANDED%""#);
-    line(r#"if exist "%PAYLOAD%" rd /s /q "%PAYLOAD%""#);
-    line("exit /b %CODE%");
-    if matches!(command, DismCommand::RemoveEach(_)) {
-        line(":code");
-        line(r#"set "LAST=%ERRORLEVEL%""#);
-        line(r#"if "%LAST%"=="0" exit /b 0"#);
-        line(r#"if "%LAST%"=="3010" if not "%CODE%"=="0" exit /b 0"#);
-        line(r#"set "CODE=%LAST%""#);
-        line("exit /b 0");
-    }
-    lines.into_iter().map(|line| line + "\r\n").collect()
-}
-
-/// An HRESULT as `%ERRORLEVEL%` shows it.
-fn hresult(number: u32) -> i64 {
-    i64::from(number.cast_signed())
-}
-
-/// `text` behind `rem`: cmd looks for some characters there too.
-fn remark(text: &str) -> String {
-    let safe = |character: char| match character {
-        '^' | '&' | '<' | '>' | '|' | '%' | '"' => '_',
-        ' '..='~' => character,
-        _ => '_',
-    };
-    text.chars().map(safe).collect()
 }
 
 /// What the payload's folder and the command file are called. Names that would be the same with what is safe in a command file get their digest.
@@ -305,7 +249,24 @@ mod tests {
             sha1: Sha1::of(text.as_bytes()),
             size: text.len() as u64,
         };
-        PreparedOriginal { path: path.iter().map(ToString::to_string).collect(), content }
+        let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+        PreparedOriginal { shown: join("source", &path), path, content }
+    }
+
+    fn folder(shown: &str) -> PreparedFolder {
+        PreparedFolder {
+            shown: shown.to_owned(),
+            packages: Vec::new(),
+            manifests: Vec::new(),
+            payload: Vec::new(),
+            not_native: Vec::new(),
+        }
+    }
+
+    /// A source with these files, and the packages that it was found to hold.
+    fn source(files: &[&[&str]], folders: &[&str]) -> PreparedPackages {
+        let originals = files.iter().map(|path| original(path)).collect();
+        PreparedPackages { folders: folders.iter().map(|shown| folder(shown)).collect(), originals }
     }
 
     fn present(subject: PackageSubject, source: &str) -> PackageSpec {
@@ -326,7 +287,7 @@ mod tests {
     }
 
     fn packages(originals: Vec<PreparedOriginal>) -> PreparedPackages {
-        PreparedPackages { folders: Vec::new(), originals, script: None }
+        PreparedPackages { folders: Vec::new(), originals }
     }
 
     fn paths(image: &Image) -> Vec<String> {
@@ -336,18 +297,30 @@ mod tests {
         paths
     }
 
-    /// Every label that is jumped to is there, and no line but a label's begins with a colon.
+    /// Every label that is jumped to is there once, and every label is jumped to.
     fn check_labels(text: &str) {
         let lines: Vec<&str> = text.lines().collect();
-        for line in &lines {
+        let labels: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix(':')).collect();
+        let mut jumps = Vec::new();
+        for line in lines.iter().filter(|line| !line.starts_with("rem ")) {
             for mark in ["goto ", "call :"] {
-                if let Some((_, label)) = line.split_once(mark) {
-                    let label = format!(":{}", label.trim());
-                    assert!(lines.contains(&label.as_str()), "{label} in {text}");
-                }
+                jumps.extend(
+                    line.match_indices(mark)
+                        .map(|(at, _)| line[at + mark.len()..].split([' ', ')']).next().unwrap()),
+                );
             }
         }
+        for jump in &jumps {
+            let count = labels.iter().filter(|label| *label == jump).count();
+            assert_eq!(count, 1, "{jump} in {text}");
+        }
+        for label in &labels {
+            // What is only fallen into needs no label, but the end of a call has one.
+            assert!(jumps.contains(label) || label.starts_with("judge"), "{label} in {text}");
+            assert!(label.chars().all(char::is_alphanumeric), "{label} in {text}");
+        }
         assert!(text.ends_with("\r\n") && text.lines().all(|line| !line.contains('\r')));
+        assert!(text.is_ascii(), "{text}");
     }
 
     #[test]
@@ -409,7 +382,9 @@ mod tests {
     fn each_form_of_source_is_given_as_dism_takes_it() {
         let package = || PackageSubject::Package("x".to_owned());
         let text = |spec: &PackageSpec, file: &str| {
-            let text = package_script(spec, &[original(&[file])]);
+            let packages = source(&[&[file]], &[&format!("source/{file}")]);
+            assert!(package_problems(spec, Some(&packages)).is_empty());
+            let text = package_script(spec, Some(&packages));
             check_labels(&text);
             text
         };
@@ -420,25 +395,133 @@ mod tests {
         for code in ["1618", "-2147023278", "-2146498554"] {
             assert!(cab.contains(&format!("\"{code}\" goto wait")), "{code}");
         }
+        // What an earlier run installed is not asked for again.
+        assert!(cab.contains("if not exist \"%PAYLOAD%\" exit /b 0\r\n"), "{cab}");
         let msu = text(&present(package(), "a.msu"), "a.MSU");
         assert!(msu.contains(r#"wusa.exe" "%PAYLOAD%\a.MSU" /quiet /norestart"#), "{msu}");
         let esd = text(&present(PackageSubject::Language("de-DE".to_owned()), "lp.esd"), "lp.esd");
         assert!(esd.contains(r#"/ImageFile:"%PAYLOAD%\lp.esd" /Index:1"#), "{esd}");
         assert!(esd.contains(r#"/PackagePath:"%EXPANDED%""#), "{esd}");
+        // Applying it is tried again too, and leaves nothing behind.
+        assert!(esd.find(":again1").unwrap() < esd.find("/Apply-Image").unwrap(), "{esd}");
+        assert!(esd.contains("if not \"%CODE%\"==\"0\" goto judge1"), "{esd}");
         let capability = PackageSubject::Capability("A~~~~1.0".to_owned());
         let capability = text(&present(capability, "A~31bf~amd64~~.cab"), "A~31bf~amd64~~.cab");
         assert!(capability.contains(r#"/Source:"%PAYLOAD%" /LimitAccess"#), "{capability}");
-        let gone = package_script(&absent(package()), &[]);
-        check_labels(&gone);
-        assert!(
-            gone.contains("/PackageName:%%p /NoRestart /Quiet") && gone.contains("& call :code")
+    }
+
+    #[test]
+    fn a_removal_that_has_nothing_to_do_succeeds_and_a_list_that_failed_does_not() {
+        let mut spec = absent(PackageSubject::Package("x".to_owned()));
+        let each = package_script(&spec, None);
+        check_labels(&each);
+        let lines: Vec<&str> = each.lines().collect();
+        let listing = lines.iter().position(|line| line.contains("/Get-Packages")).unwrap();
+        assert!(lines[listing].ends_with(r#"/English /Get-Packages >"%LOG%.list""#), "{each}");
+        assert_eq!(lines[listing + 1], r#"set "CODE=%ERRORLEVEL%""#);
+        assert_eq!(lines[listing + 2], r#"if not "%CODE%"=="0" goto judge1"#);
+        assert!(lines[listing + 3].contains("/Remove-Package /PackageName:%%p /NoRestart /Quiet"));
+        assert!(lines[listing + 3].ends_with("& call :code"), "{each}");
+        assert!(!each.contains("if not exist \"%PAYLOAD%\" exit"), "{each}");
+        spec.action = PackageAction::Absent {
+            identity: Some("A~b~amd64~~1.0.0.0".to_owned()),
+            when_not_native: WhenNotNative::FirstBoot,
+        };
+        let one = package_script(&spec, None);
+        check_labels(&one);
+        assert!(one.contains(r#"if "%CODE%"=="-2146498555" exit /b 0"#), "{one}");
+    }
+
+    #[test]
+    fn every_container_is_added_once_in_the_order_of_installation() {
+        let spec = present(PackageSubject::Package("x".to_owned()), "source");
+        let packages = source(
+            &[&["b.cab"], &["lcu", "update.mum"], &["lcu", "c", "file"], &["a.msu"]],
+            &["source/a.msu/one.cab", "source/a.msu/two.cab", "source/b.cab", "source/lcu"],
         );
+        assert!(package_problems(&spec, Some(&packages)).is_empty());
+        let text = package_script(&spec, Some(&packages));
+        check_labels(&text);
+        let calls: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once("/PackagePath:\"")?.1.split('"').next())
+            .collect();
+        assert_eq!(calls, [r"%PAYLOAD%\a.msu", r"%PAYLOAD%\b.cab", r"%PAYLOAD%\lcu"]);
+        let whole = source(&[&["update.mum"], &["c", "file"]], &["source"]);
+        let text = package_script(&spec, Some(&whole));
+        assert!(text.contains(r#"/PackagePath:"%PAYLOAD%" /NoRestart"#), "{text}");
+    }
+
+    #[test]
+    fn what_dism_does_not_take_is_refused_by_name() {
+        let spec = present(PackageSubject::Package("x".to_owned()), "source");
+        let told = |file: &str, folder: &str| {
+            let packages = source(&[&[file]], &[folder]);
+            let problems = package_problems(&spec, Some(&packages));
+            assert!(problems.iter().all(|problem| !problem.warning));
+            problems.into_iter().map(|problem| problem.cause).collect::<Vec<_>>().join("; ")
+        };
+        assert!(told("a.cab", "source/a.cab/b.cab").contains("in another container"));
+        assert!(told("a.bin", "source/a.bin").contains("ends of their names"));
+        assert!(told("\u{e4}.cab", "source/\u{e4}.cab").contains("code page"));
+        let feature = FeatureSpec {
+            name: "F\u{fc}r".to_owned(),
+            state: FeatureState::Disabled,
+            all: false,
+            source: None,
+            allow_unsigned: false,
+            when_not_native: WhenNotNative::FirstBoot,
+        };
+        assert_eq!(feature_problems(&feature, None).len(), 1);
+    }
+
+    #[test]
+    fn of_a_source_only_what_the_step_takes_waits() {
+        let here = |shown: &str, folder_of: &str| belongs(shown, &folder(folder_of));
+        assert!(here("s/a.cab", "s/a.cab") && here("s/a.msu", "s/a.msu/b.cab"));
+        assert!(here("s/x/update.mum", "s/x") && here("s.cab", "s.cab"));
+        assert!(!here("s/b.cab", "s/a.cab") && !here("s/a", "s/a.cab") && !here("s/xy", "s/x"));
     }
 
     #[test]
     fn names_stay_apart_and_safe() {
         assert_eq!(waiting_name("package", "kb5.1_x"), "package-kb5.1_x");
         assert_ne!(waiting_name("package", "a b"), waiting_name("package", "a&b"));
-        assert_eq!(file_name("x/Ä 100%~a.cab"), "_ 100_~a.cab");
+        // Windows drops a dot at the end of a folder's name.
+        let dot = waiting_name("package", "kb.");
+        assert!(dot.starts_with("package-kb_-") && !dot.ends_with('.'), "{dot}");
+        assert_eq!(file_name("x/\u{c4} 100%~a.cab"), "_ 100_~a.cab");
+    }
+
+    #[test]
+    fn steps_wait_behind_others_and_languages_are_known() {
+        let mut image = Image::empty(FileTime(0));
+        assert!(!is_late(WhenNotNative::FirstBoot, &image).unwrap());
+        let language = present(PackageSubject::Language("de-DE".to_owned()), "lp.cab");
+        defer_package(&language, Some(&source(&[&["lp.cab"]], &["source/lp.cab"])), &mut image)
+            .unwrap();
+        assert!(is_late(WhenNotNative::FirstBoot, &image).unwrap());
+        assert!(!is_late(WhenNotNative::Refuse, &image).unwrap());
+        assert!(waits_for_language("de-de", &image) && !waits_for_language("fr-FR", &image));
+    }
+
+    #[test]
+    fn on_an_own_output_the_scripts_are_those_of_this_build_in_its_order() {
+        let mut image = Image::empty(FileTime(0));
+        let spec = |name: &str| present(PackageSubject::Package(name.to_owned()), "x");
+        let cab = |file: &str| source(&[&[file]], &[&format!("source/{file}")]);
+        defer_package(&spec("one"), Some(&cab("old.cab")), &mut image).unwrap();
+        defer_package(&spec("two"), Some(&cab("b.cab")), &mut image).unwrap();
+        // Another order, and another file.
+        defer_package(&spec("two"), Some(&cab("b.cab")), &mut image).unwrap();
+        defer_package(&spec("one"), Some(&cab("new.cab")), &mut image).unwrap();
+        let all = paths(&image);
+        let scripts: Vec<&String> = all.iter().filter(|path| path.contains(r"\transom\")).collect();
+        assert_eq!(scripts.len(), 2, "{scripts:?}");
+        assert!(scripts[0].ends_with("-package-two.cmd"), "{scripts:?}");
+        assert!(scripts[1].ends_with("-package-one.cmd"), "{scripts:?}");
+        let text = image.read(&NtPath::parse(scripts[1]).unwrap()).unwrap();
+        assert!(String::from_utf8(text).unwrap().contains("new.cab"));
+        assert!(!all.iter().any(|path| path.ends_with("old.cab")), "{all:?}");
     }
 }

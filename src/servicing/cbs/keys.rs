@@ -135,7 +135,6 @@ pub(super) fn remove(change: &PackageChange, image: &mut Image) -> Result<(), Im
         image.delete_value(&place, &Name::from(change.id.as_str()))?;
         prune(&place, image)?;
     }
-    prune(&layout::cbs("CapabilityIndex"), image)?;
     for (feature, _) in &change.features {
         image.delete_key(&notification(feature))?;
     }

@@ -18,12 +18,13 @@
 //! - [`health`]: whether that is sound; [`repair`]: putting it right
 //! - [`relations`]: what packages say of one another, for their order
 //! - [`survey`]: what stands against a source by itself
-//! - [`dism`]: what DISM would be told; `first_boot`: what waits for the first boot
+//! - [`dism`]: what DISM would be told; `first_boot`, `command_file`: what waits for the first boot
 //!
 //! What cannot be done natively is known by [`prepared::PreparedPackages`]' manifests: every element is primitive, emulated, harmless or unknown.
 
 mod capability;
 pub mod classify;
+mod command_file;
 pub mod dism;
 mod effects;
 mod expand;

@@ -191,7 +191,9 @@ impl PackageSpec {
         prepared: Option<&'a PreparedPackages>,
         image: &'a mut Image,
     ) -> Result<Examined<'a>, ServicingError> {
+        let when = self.when_not_native();
         let mut world = World::open(self.kind(), self.name(), prepared, image)?;
+        world.late = first_boot::is_late(when, world.image)?;
         let (mut work, mut findings) = (Work::default(), Findings::default());
         findings.problems.extend(world.pending()?);
         match &self.action {
@@ -215,6 +217,9 @@ impl PackageSpec {
             }
         }
         let transition = work.transition(&mut world, &mut findings)?;
+        if when == WhenNotNative::FirstBoot && !findings.not_native.is_empty() {
+            findings.problems.extend(first_boot::package_problems(self, prepared));
+        }
         Ok(Examined { world, work, transition, findings })
     }
 
@@ -307,6 +312,17 @@ impl PackageSpec {
             if inner {
                 continue;
             }
+            let language = &mum.identity.language;
+            if !mum.identity.is_neutral()
+                && world.late
+                && !self.name().eq_ignore_ascii_case(language)
+                && !world.languages.contains(&language.to_lowercase())
+                && first_boot::waits_for_language(language, world.image)
+            {
+                let cause = format!("the image has the language {language} after its first boot");
+                findings.missing(true, Problem::error(id, cause, ""));
+                continue;
+            }
             if let Some(wanted) = &wanted
                 && capability::role(wanted, mum) == Some(capability::Role::Satellite)
                 && let Some(other) = not_for_this(mum, world)
@@ -345,7 +361,7 @@ impl PackageSpec {
         if found.is_empty() {
             let cause = "the image has no payload of it (0x800f0912, 0x800f0954)";
             let help = "give its source: the folder or .cab of the Features on Demand media";
-            findings.problems.push(Problem::error(self.name(), cause, help));
+            findings.missing(world.late, Problem::error(self.name(), cause, help));
         }
         found.into_iter().filter(|(_, state)| !state.is_installed()).map(|(id, _)| id).collect()
     }
@@ -403,6 +419,7 @@ impl FeatureSpec {
         image: &'a mut Image,
     ) -> Result<Examined<'a>, ServicingError> {
         let mut world = World::open("feature", &self.name, prepared, image)?;
+        world.late = first_boot::is_late(self.when_not_native, world.image)?;
         let (mut work, mut findings) = (Work::default(), Findings::default());
         findings.problems.extend(world.pending()?);
         if let Some(prepared) = prepared {
@@ -410,6 +427,9 @@ impl FeatureSpec {
         }
         features::work(self, &mut world, &mut work, &mut findings)?;
         let transition = work.transition(&mut world, &mut findings)?;
+        if self.when_not_native == WhenNotNative::FirstBoot && !findings.not_native.is_empty() {
+            findings.problems.extend(first_boot::feature_problems(self, prepared));
+        }
         Ok(Examined { world, work, transition, findings })
     }
 }
@@ -428,10 +448,10 @@ fn prepared(
         folders.extend(prepare::prepare(operation, folder, wanted, blobs)?);
     }
     let originals = match when {
-        WhenNotNative::FirstBoot => first_boot::originals(source, inputs, blobs)?,
+        WhenNotNative::FirstBoot => first_boot::originals(source, &folders, inputs, blobs)?,
         WhenNotNative::Refuse | WhenNotNative::Dism => Vec::new(),
     };
-    Ok(PreparedPackages { folders, originals, script: None })
+    Ok(PreparedPackages { folders, originals })
 }
 
 /// Packages that nobody vouches for.
@@ -518,11 +538,8 @@ fn missing_capabilities(
             let cause = format!(
                 "it needs the capability {needed}, which the image does not have (0x800f0912)"
             );
-            findings.problems.push(Problem::error(
-                world.name,
-                cause,
-                "add that one to [capabilities] too",
-            ));
+            let help = "add that one to [capabilities] too";
+            findings.missing(world.late, Problem::error(world.name, cause, help));
         }
     }
 }

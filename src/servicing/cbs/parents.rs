@@ -24,12 +24,8 @@ use super::{
 /// The name of servicing stacks as `installerAssembly` has it.
 const STACK: &str = "Microsoft-Windows-ServicingStack";
 
-/// Why the package cannot be installed in the image, the parents left out.
-pub(super) fn problems(
-    mum: &Mum,
-    id: &str,
-    world: &mut World<'_>,
-) -> Result<Vec<Problem>, ServicingError> {
+/// Why the package cannot be installed in the image, the parents and the servicing stack left out.
+pub(super) fn problems(mum: &Mum, id: &str, world: &World<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     if !world.target.takes(&mum.identity.architecture) {
         let (has, is) = (world.target.architecture, &mum.identity.architecture);
@@ -46,21 +42,30 @@ pub(super) fn problems(
             "service packs are installed by a running Windows; use media that has it",
         ));
     }
-    if let Some(installer) = &mum.installer
-        && installer.name.eq_ignore_ascii_case(STACK)
-        && let Some(stack) = world.stack_version()?
-        && stack < installer.version
-    {
-        problems.push(Problem::error(
+    problems
+}
+
+/// That the image's servicing stack is older than the package needs.
+pub(super) fn old_stack(
+    mum: &Mum,
+    id: &str,
+    world: &mut World<'_>,
+) -> Result<Option<Problem>, ServicingError> {
+    let Some(installer) = &mum.installer else { return Ok(None) };
+    if !installer.name.eq_ignore_ascii_case(STACK) {
+        return Ok(None);
+    }
+    let old = world.stack_version()?.filter(|stack| *stack < installer.version);
+    Ok(old.map(|stack| {
+        Problem::error(
             id,
             format!(
                 "it needs the servicing stack {} or newer, the image has {stack} (0x800f0823)",
                 installer.version
             ),
             "use newer media, or install the servicing stack with Windows' own tools first",
-        ));
-    }
-    Ok(problems)
+        )
+    }))
 }
 
 /// The first parent that the package does not find, for a person; `None` when all are there.

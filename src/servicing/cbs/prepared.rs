@@ -9,15 +9,16 @@ use crate::{
 pub struct PreparedPackages {
     /// What it holds, in the order in which it is installed.
     pub folders: Vec<PreparedFolder>,
-    /// The files of the source as they came, for the first boot; empty unless `when-not-native = "first-boot"`.
+    /// The files of the source as they came, for the first boot: those that hold [`PreparedPackages::folders`]. Empty unless
+    /// `when-not-native = "first-boot"`.
     pub originals: Vec<PreparedOriginal>,
-    /// The command file of the first boot; only with [`PreparedPackages::originals`].
-    pub script: Option<StoredBlob>,
 }
 
 /// A file of a source as it came.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PreparedOriginal {
+    /// What messages call it: the source, and the names from its root.
+    pub shown: String,
     /// Names from the root of the source; of a single file its own name.
     pub path: Vec<String>,
     /// Its content.

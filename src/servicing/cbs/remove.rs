@@ -207,16 +207,17 @@ fn refuse_needed(gone: &BTreeSet<String>, world: &World<'_>, findings: &mut Find
                 .filter_map(|id| world.installed.get(id))
                 .filter(|other| fits(other))
                 .collect();
+            let Some(going) = going.first() else { continue };
             let left =
                 world.installed.values().filter(|other| other.id != package.id).any(|other| {
                     !gone.contains(&other.id.to_lowercase())
                         && (other.state.is_installed() || other.state == PackageState::Superseded)
                         && fits(other)
                 });
-            if let (Some(going), false) = (going.first(), left) {
+            if !left {
                 let cause = format!("{} needs it", package.id);
                 let help = "remove that package too, before this one";
-                findings.problems.push(Problem::error(&going.id, cause, help));
+                findings.missing(world.late, Problem::error(&going.id, cause, help));
             }
         }
     }

@@ -168,7 +168,7 @@ impl<'w, 'a> Resolver<'w, 'a> {
             );
             let help =
                 "install what it needs first, or take a package made for this edition and version";
-            self.problems.push(Problem::error(id, cause, help));
+            self.missing(Problem::error(id, cause, help));
             return Ok(());
         }
         let nothing =
@@ -176,7 +176,7 @@ impl<'w, 'a> Resolver<'w, 'a> {
         if nothing && !mum.updates.is_empty() {
             let cause = "nothing in it applies to this image (0x800f081e)";
             let help = "take a package made for this edition and version";
-            self.problems.push(Problem::error(id, cause, help));
+            self.missing(Problem::error(id, cause, help));
         }
         Ok(())
     }
@@ -294,9 +294,16 @@ impl<'w, 'a> Resolver<'w, 'a> {
         Ok(())
     }
 
+    /// As [`super::work::Findings::missing`].
+    fn missing(&mut self, problem: Problem) {
+        if self.world.late { &mut self.not_native } else { &mut self.problems }.push(problem);
+    }
+
     fn judge(&mut self, mum: &Mum, id: &str, goal: Goal) -> Result<(), ServicingError> {
-        let found = parents::problems(mum, id, self.world)?;
-        self.problems.extend(found);
+        self.problems.extend(parents::problems(mum, id, self.world));
+        if let Some(problem) = parents::old_stack(mum, id, self.world)? {
+            self.missing(problem);
+        }
         if goal == Goal::Staged {
             return Ok(());
         }

@@ -111,7 +111,7 @@ mod tests {
             payload: Vec::new(),
             not_native: Vec::new(),
         };
-        PreparedPackages { folders: vec![folder], originals: Vec::new(), script: None }
+        PreparedPackages { folders: vec![folder], originals: Vec::new() }
     }
 
     #[test]

@@ -69,6 +69,13 @@ pub(super) struct Findings {
     pub not_native: Vec<Problem>,
 }
 
+impl Findings {
+    /// Something that the image does not have. When Windows installs what earlier steps left to the first boot, it may have it, so this step waits behind them.
+    pub(super) fn missing(&mut self, late: bool, problem: Problem) {
+        if late { &mut self.not_native } else { &mut self.problems }.push(problem);
+    }
+}
+
 impl Work {
     /// True when nothing is to be done.
     pub(super) fn is_empty(&self) -> bool {

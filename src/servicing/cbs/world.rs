@@ -37,6 +37,8 @@ pub(super) struct World<'a> {
     pub installed: BTreeMap<String, InstalledPackage>,
     /// What the source holds.
     pub folders: Vec<SourceFolder<'a>>,
+    /// True when earlier steps leave something to the first boot, and this one may be left to it too: what is missing here may be there by then.
+    pub late: bool,
     /// Languages that are installed or come with this step, in lower case.
     pub languages: BTreeSet<String>,
     /// Reads manifests of the image.
@@ -152,6 +154,7 @@ impl<'a> World<'a> {
             target,
             installed,
             folders,
+            late: false,
             languages,
             stored: Manifests::default(),
             manifests: BTreeMap::new(),
