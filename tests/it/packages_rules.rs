@@ -102,8 +102,9 @@ fn a_component_that_is_staged_by_one_update_and_installed_by_another_needs_its_f
     let source = inputs(&[("shared", files(&[&pack], &[&shared, &one, &two]))]);
     bench.done(&package("shared"), &source);
     let none = MemoryInputs::default();
-    bench.done(&feature("FeatOne", FeatureState::Removed, false, None), &none);
-    bench.done(&feature("FeatTwo", FeatureState::Removed, false, None), &none);
+    // An image whose store somebody made smaller.
+    let stored = path(&format!(r"\Windows\WinSxS\{}", shared.key_form()));
+    bench.image.remove(&stored).unwrap();
     // The update that stays off comes first.
     let refused = bench.refused(&feature("FeatTwo", FeatureState::Enabled, false, None), &none);
     assert!(refused.contains("0x800f081f") && refused.contains("Shared.txt"), "{refused}");

@@ -478,7 +478,7 @@ fn a_capability_is_known_by_each_of_its_names() {
     let dependency = r#"<dependency><capabilityIdentity name="Base.Cap" version="0.0.1.0" language="neutral"/></dependency>"#;
     let top = [mum(&neutral("Top"), "OnDemand Pack", &capability("Top.Cap", "", dependency))];
     let base = [mum(&neutral("Bottom"), "OnDemand Pack", &capability("Base.Cap", "neutral", ""))];
-    for name in ["Base.Cap~~~~0.0.1.0", "Base.Cap~~~~1.0", "base.cap"] {
+    for name in ["Base.Cap~~~~0.0.1.0", "BASE.CAP~~~~1.0"] {
         let text = format!(
             "[capabilities]\n\"Top.Cap~~~~1.0\" = {{ source = 't' }}\n\"{name}\" = {{ source = 'b' }}"
         );

@@ -399,8 +399,9 @@ fn switch_off(
     }
     if payload {
         // What others have staged or in force keeps its files.
-        let marks: BTreeSet<String> =
+        let mut marks: BTreeSet<String> =
             off.iter().map(|(id, update)| layout::reference(id, update)).collect();
+        marks.extend(removed_before(package, mum, world)?);
         for component in components {
             if !world.is_held(&component, &marks)? {
                 work.emptied.push(component);
@@ -409,6 +410,26 @@ fn switch_off(
         work.removed_features.push(spelled);
     }
     Ok(())
+}
+
+/// How the updates of the package's features whose payload went before hold deployments: they keep their marks, and need no files.
+fn removed_before(
+    package: &InstalledPackage,
+    mum: &Mum,
+    world: &mut World<'_>,
+) -> Result<Vec<String>, ServicingError> {
+    let mut found = Vec::new();
+    for feature in mum.features() {
+        let key = layout::cbs(r"Notifications\OptionalFeatures");
+        let key = key.join(&Name::from(feature.name.as_str()));
+        let removed = world.image.registry_value(&key, &"Removed".into());
+        let removed = removed.map_err(|error| world.failed(error))?;
+        if removed.and_then(|value| value.as_dword()) == Some(1) {
+            let names = with_hidden(&feature.name, mum);
+            found.extend(names.iter().map(|update| layout::reference(&package.id, update)));
+        }
+    }
+    Ok(found)
 }
 
 fn known_permanent(world: &World<'_>, id: &str) -> bool {
