@@ -319,14 +319,6 @@ fn what_needs_something_that_waits_for_the_first_boot_waits_behind_it() {
     say(&place, &(entry("task") + &entry("child").replace("first-boot", "refuse")));
     let told = refused(&place);
     assert!(told.contains("0x800f081e") && told.contains("Contoso-Task-Package"), "{told}");
-    // A feature that the deferred package may bring.
-    let feature =
-        "[features]\nContosoLater = { state = \"enabled\", when-not-native = \"first-boot\" }\n";
-    say(&place, &(entry("task") + feature));
-    let plan = place.plan();
-    assert!(plan.steps.iter().all(|step| step.deferred), "{}", text(&plan, &place));
-    say(&place, feature);
-    assert!(refused(&place).contains("0x800f080c"));
     // The recipe's own SetupComplete.cmd runs first, and what waits is not lost.
     let files =
         "[[files]]\nfrom = \"own.cmd\"\nto = 'C:\\Windows\\Setup\\Scripts\\SetupComplete.cmd'\n";
