@@ -133,7 +133,7 @@ fn inventory(
 ) -> Result<Inventory, PlanError> {
     let identity: Blake3 = image.identity();
     let version = env!("CARGO_PKG_VERSION").as_bytes();
-    let key = key::key("transom image packages 1", &[&identity.0, version]);
+    let key = key::key("transom image packages 2", &[&identity.0, version]);
     if !fresh && let Some(known) = store.json(RecordKind::Check, &key)? {
         return Ok(known);
     }
@@ -256,6 +256,9 @@ impl Packages {
                 }
             }
         }
+        for (other, why) in self.gone_before(place, entries) {
+            push(other, why);
+        }
         for (other, older, newer) in self.versions() {
             if newer.0 == place {
                 let id = older.package_id();
@@ -263,6 +266,48 @@ impl Packages {
             }
         }
         requires
+    }
+
+    /// What goes from the image before the entry at `place` can go: features and packages that need it.
+    fn gone_before(&self, place: usize, entries: &[Entry]) -> Vec<(usize, String)> {
+        let mut before = Vec::new();
+        match &entries[place].operation {
+            Operation::Feature(spec) if spec.state != FeatureState::Enabled => {
+                for (other, entry) in entries.iter().enumerate() {
+                    let Operation::Feature(child) = &entry.operation else { continue };
+                    let known = self.inventory.features.get(&child.name.to_ascii_lowercase());
+                    let needs = known.is_some_and(|known| {
+                        known.parents.iter().any(|one| one.eq_ignore_ascii_case(&spec.name))
+                    });
+                    if child.state != FeatureState::Enabled && needs {
+                        let why = format!("the feature {}, which needs it, to be off", child.name);
+                        before.push((other, why));
+                    }
+                }
+            }
+            Operation::Package(_) => {
+                let Some(wanted) = removed(&entries[place]) else { return before };
+                let goes = |identity: &Identity| names(wanted, identity);
+                let going: Vec<&Identity> =
+                    self.inventory.installed.iter().filter(|identity| goes(identity)).collect();
+                for (child, parents) in &self.inventory.parents {
+                    let needs = parents
+                        .iter()
+                        .any(|parent| going.iter().any(|identity| identity.is_same_family(parent)));
+                    if !needs || goes(child) {
+                        continue;
+                    }
+                    for (other, entry) in entries.iter().enumerate() {
+                        if removed(entry).is_some_and(|wanted| names(wanted, child)) {
+                            let id = child.package_id();
+                            before.push((other, format!("{id}, which needs it, to be gone")));
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        before
     }
 
     fn known(&self) -> impl Iterator<Item = (usize, &Relations)> {
@@ -400,10 +445,7 @@ impl Packages {
         entries: &[Entry],
         findings: &mut Vec<Finding>,
     ) {
-        let is_it = |identity: &Identity| match wanted.contains('~') {
-            true => identity.package_id().eq_ignore_ascii_case(wanted),
-            false => identity.name.eq_ignore_ascii_case(wanted),
-        };
+        let is_it = |identity: &Identity| names(wanted, identity);
         let mut conflict = |other: usize, message: String, label: String| {
             let help = "take one of the two out of the recipe";
             findings.push(
@@ -537,6 +579,27 @@ impl Packages {
             ))
         });
         late.collect()
+    }
+}
+
+/// What an entry takes out: an id, or the name of all its versions.
+fn removed(entry: &Entry) -> Option<&str> {
+    match &entry.operation {
+        Operation::Package(spec) => match (&spec.subject, &spec.action) {
+            (PackageSubject::Package(name), PackageAction::Absent { identity, .. }) => {
+                Some(identity.as_deref().unwrap_or(name))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// True when `wanted`, an id or a name, means the package.
+fn names(wanted: &str, identity: &Identity) -> bool {
+    match wanted.contains('~') {
+        true => identity.package_id().eq_ignore_ascii_case(wanted),
+        false => identity.name.eq_ignore_ascii_case(wanted),
     }
 }
 

@@ -341,6 +341,37 @@ fn features_come_after_their_parents_and_refuse_one_that_is_off() {
 }
 
 #[test]
+fn what_needs_something_goes_before_it_whatever_the_recipe_s_order() {
+    let known = |parents: &[&str]| KnownFeature {
+        package: Identity::of_package_id(&neutral("Web")).unwrap(),
+        parents: parents.iter().map(ToString::to_string).collect(),
+    };
+    let identity = |name: &str| Identity::of_package_id(&neutral(name)).unwrap();
+    let inventory = || Inventory {
+        features: BTreeMap::from([
+            ("child".to_owned(), known(&["Parent"])),
+            ("parent".to_owned(), known(&[])),
+        ]),
+        installed: vec![identity("Base"), identity("Top")],
+        parents: vec![(identity("Top"), vec![identity("Base")])],
+        ..Inventory::default()
+    };
+    for text in ["Parent = 'disabled'\nChild = 'removed'", "Child = 'removed'\nParent = 'disabled'"]
+    {
+        let case = Case::new(&format!("[features]\n{text}"), &[], inventory());
+        assert_eq!(case.order(), ["Child", "Parent"]);
+        assert_eq!(case.needs("Parent"), ["Child: the feature Child, which needs it, to be off"]);
+    }
+    let of = |name: &str, what: &str| {
+        format!("[packages.{name}]\nstate = 'absent'\nidentity = '{what}'\n")
+    };
+    for (one, other) in [("Base", "Top"), ("Top", "Base")] {
+        let text = of(&one.to_lowercase(), one) + &of(&other.to_lowercase(), &neutral(other));
+        assert_eq!(Case::new(&text, &[], inventory()).order(), ["top", "base"]);
+    }
+}
+
+#[test]
 fn one_package_from_two_sources_is_refused_and_two_versions_are_said() {
     let kb = || [mum(&neutral("Package_for_KB1"), "Update", "")];
     let newer = [mum(&id("Package_for_KB1", "", "1.0.1.0"), "Update", "")];

@@ -316,3 +316,68 @@ fn walkdir(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+#[test]
+fn what_needs_something_that_waits_for_the_first_boot_waits_behind_it() {
+    let entry = |name: &str| {
+        format!(
+            "[packages.{name}]\nsource = \"packages/{name}.cab\"\nunsigned = \"allow\"\nwhen-not-native = \"first-boot\"\n"
+        )
+    };
+    let child = |text: &str| Package {
+        identity: identity("Contoso-Child-Package", "1.0.0.0", "amd64", "neutral"),
+        release_type: "Update".to_owned(),
+        parents: vec![strange().identity],
+        update: "Contoso-Child".to_owned(),
+        components: vec![Component {
+            identity: identity("Contoso-Child", "1.0.0.0", "amd64", "neutral"),
+            files: vec![(
+                "child.txt".to_owned(),
+                r"$(runtime.system32)\".to_owned(),
+                text.as_bytes().to_vec(),
+            )],
+            elements: String::new(),
+        }],
+        ..Package::default()
+    };
+    let stored = transom::format::cab::CabMethod::Stored;
+    let place = place(&(entry("child") + &entry("task")));
+    place.write("packages/task.cab", &strange().cabinet(stored));
+    place.write("packages/child.cab", &child("one").cabinet(stored));
+    let plan = place.plan();
+    assert_eq!(labels(&plan), ["task", "child"]);
+    assert!(plan.steps.iter().all(|step| step.deferred), "{}", text(&plan, &place));
+    // The first step is remembered, and the other is checked on what it leaves.
+    place.write("packages/child.cab", &child("two").cabinet(stored));
+    let plan = place.plan();
+    assert!(plan.steps.iter().all(|step| step.deferred), "{}", text(&plan, &place));
+    let (outcome, _) = place.build();
+    assert!(outcome.steps.iter().all(|step| step.deferred), "{outcome:?}");
+    let scripts = tree(&place.output_image(1));
+    for name in ["01-package-task.cmd", "02-package-child.cmd"] {
+        assert!(scripts.iter().any(|line| line.contains(name)), "{name}");
+    }
+    // Without the choice it is refused as before.
+    say(&place, &(entry("task") + &entry("child").replace("first-boot", "refuse")));
+    let told = refused(&place);
+    assert!(told.contains("0x800f081e") && told.contains("Contoso-Task-Package"), "{told}");
+    // The recipe's own SetupComplete.cmd runs first, and what waits is not lost.
+    let files =
+        "[[files]]\nfrom = \"own.cmd\"\nto = 'C:\\Windows\\Setup\\Scripts\\SetupComplete.cmd'\n";
+    place.write("own.cmd", b"echo own\r\n");
+    say(&place, &(entry("task") + files));
+    place.build();
+    let image = place.output_image(1);
+    let folder = r"\Windows\Setup\Scripts";
+    let kept = content(&image, &format!(r"{folder}\SetupComplete-before-transom.cmd"));
+    assert_eq!(kept, b"echo own\r\n");
+    let command = content(&image, &format!(r"{folder}\SetupComplete.cmd"));
+    let command = String::from_utf8(command).unwrap();
+    assert!(command.contains("01-package-task.cmd"), "{command}");
+    for path in ["SetupComplete.cmd", "transom-packages"] {
+        let gone =
+            format!("[[files]]\nto = 'C:\\Windows\\Setup\\Scripts\\{path}'\nabsent = true\n");
+        say(&place, &(entry("task") + &gone));
+        assert!(refused(&place).contains("would be lost"), "{path}");
+    }
+}

@@ -411,8 +411,12 @@ impl<'a> Reading<'a> {
 /// What a catalog's signature is worth for a package: only Microsoft makes packages.
 fn judged(catalog: &Catalog) -> (Trust, String) {
     let verdict = catalog.verify();
-    if verdict.trust == Trust::Authenticode && !verdict.signer.to_lowercase().contains("microsoft")
-    {
+    let good = !matches!(verdict.trust, Trust::Unsigned | Trust::Test);
+    if good && verdict.by_microsoft && verdict.signed_at.is_some() {
+        // What a verdict says against it is about drivers.
+        return (verdict.trust, String::new());
+    }
+    if good && !verdict.by_microsoft {
         let reason =
             format!("{} signed it, and packages of Windows come from Microsoft", verdict.signer);
         return (Trust::Test, reason);

@@ -363,6 +363,8 @@ pub struct Inventory {
     pub languages: Vec<String>,
     /// Features by name (lower case).
     pub features: BTreeMap<String, KnownFeature>,
+    /// Installed packages that have parents, each with all that may be one.
+    pub parents: Vec<(Identity, Vec<Identity>)>,
 }
 
 /// A feature that the image knows.
@@ -396,6 +398,12 @@ impl Inventory {
                 }
             }
             if package.state.is_installed() {
+                let parents = package.mum.iter().flat_map(|mum| &mum.parents);
+                let parents: Vec<Identity> =
+                    parents.flat_map(|parent| &parent.identities).cloned().collect();
+                if !parents.is_empty() {
+                    inventory.parents.push((package.identity.clone(), parents));
+                }
                 inventory.installed.push(package.identity);
             }
         }
