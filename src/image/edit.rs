@@ -14,7 +14,7 @@ use crate::{
 use super::{
     changeset::{Change, FileContent},
     content::{BlobLocation, BlobRef},
-    error::ImageError,
+    error::{ImageError, MOST_LEVELS},
     offline::{Image, NewNode},
     tree::{
         ATTRIBUTE_ARCHIVE, ATTRIBUTE_COMPRESSED, ATTRIBUTE_DIRECTORY, ATTRIBUTE_HIDDEN,
@@ -222,6 +222,9 @@ impl Image {
     /// # Errors
     /// What [`Image::put_file`] and [`Image::make_directory`] would say.
     pub fn check_place(&self, path: &NtPath) -> Result<(), ImageError> {
+        if self.tree.lookup(path).is_none() {
+            check_levels(path)?;
+        }
         match path.parent() {
             Some(parent) => self.check_way(&parent, path),
             None => Ok(()),
@@ -245,6 +248,7 @@ impl Image {
     /// The folder of `path`, made when it is not there.
     fn make_parent(&mut self, path: &NtPath) -> Result<NodeId, ImageError> {
         let Some(parent) = path.parent() else { return Err(ImageError::Root) };
+        check_levels(path)?;
         self.check_way(&parent, path)?;
         if self.tree.lookup(&parent).is_none() {
             let names = parent.names();
@@ -453,11 +457,22 @@ impl Image {
     }
 }
 
+/// Refuses what is too deep to be read back.
+fn check_levels(path: &NtPath) -> Result<(), ImageError> {
+    let levels = path.names().len();
+    if levels <= MOST_LEVELS {
+        return Ok(());
+    }
+    let start = NtPath::from_names(path.names()[..3].to_vec());
+    Err(ImageError::TooDeep { levels, start })
+}
+
 /// The folder and the name of something new. Names with separators in them would lead elsewhere, or nowhere, on Windows.
 fn place(path: &NtPath) -> Result<(NtPath, &Name), ImageError> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(ImageError::Root);
     };
+    check_levels(path)?;
     let bad = |unit: &u16| [u16::from(b'\\'), u16::from(b'/'), 0].contains(unit);
     if name.units().is_empty() || name.units().iter().any(bad) {
         return Err(ImageError::Name(path.clone()));
@@ -541,5 +556,13 @@ mod tests {
         }
         assert_eq!(place(&path("a.mum")).unwrap().1, &Name::from("a.mum"));
         assert!(matches!(place(&NtPath::root()), Err(ImageError::Root)));
+    }
+
+    #[test]
+    fn what_is_too_deep_to_be_read_back_is_refused() {
+        let path = |levels: usize| NtPath::from_names(vec!["d".into(); levels]);
+        assert!(place(&path(1000)).is_ok());
+        let error = place(&path(1001)).unwrap_err().to_string();
+        assert!(error.contains("1001 levels") && error.contains("1000"), "{error}");
     }
 }

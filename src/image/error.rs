@@ -9,6 +9,9 @@ use crate::{
 
 use super::{hives::HiveId, host::SidecarError, registry::RegistryPath};
 
+/// Most levels of a path that something new is put at. Readers of WIMs, this program's own among them, stop at 1024.
+pub(super) const MOST_LEVELS: usize = 1000;
+
 /// What can go wrong when an image is opened, read or edited.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -33,6 +36,14 @@ pub enum ImageError {
     /// A name that is empty or has `\`, `/` or NUL in it, which no file can have.
     #[error("{0} has a name that no file can have")]
     Name(NtPath),
+    /// More folders in each other than a WIM can be read back with.
+    #[error("a path of {levels} levels, of which {MOST_LEVELS} are the most: {start}\u{2026}")]
+    TooDeep {
+        /// How many it has.
+        levels: usize,
+        /// The path's first folders.
+        start: NtPath,
+    },
     /// Something is there already.
     #[error("{0} exists already")]
     Exists(NtPath),

@@ -5,6 +5,8 @@
 //! - `replace` leaves the folder as if it had been emptied first; a file that is there already with the same content, attributes and security is not
 //!   touched, so that a build on its own output changes nothing.
 //! - Attributes go to everything that is put, not to folders that are there already. A security descriptor goes to `to` itself; what is made below inherits from it.
+//! - A file of the component store (hard-linked below `Windows\WinSxS`) is not written through: the name becomes a file of its own, and the store keeps
+//!   what it has.
 //! - Names that differ only in case are one name; two of them in one source folder are refused.
 
 use std::collections::BTreeSet;
@@ -104,6 +106,13 @@ struct PreparedEntry {
 
 const NAME: &str = "files";
 
+/// Attributes that a recipe can give.
+const SETTABLE: u32 = ATTRIBUTE_READONLY
+    | ATTRIBUTE_HIDDEN
+    | ATTRIBUTE_SYSTEM
+    | ATTRIBUTE_ARCHIVE
+    | ATTRIBUTE_NOT_INDEXED;
+
 impl FileAttribute {
     /// `FILE_ATTRIBUTE_*`.
     #[must_use]
@@ -183,11 +192,83 @@ impl FilesSpec {
                 if *replace {
                     self.clear(prepared, image)?;
                 }
+                for (path, content) in self.of_the_store(prepared, image) {
+                    Self::own_name(&path, content, image)?;
+                }
                 prepared.entries.iter().try_for_each(|entry| self.put(entry, *replace, image))?;
                 // What waits for the first boot is not lost to a SetupComplete.cmd of the recipe.
                 first_boot::keep(image, &waiting).map_err(|error| self.failed(error))
             }
         }
+    }
+
+    /// Files whose content lies in the component store and that would be changed: a hard link below `Windows\WinSxS` is the same file.
+    fn of_the_store(&self, prepared: &PreparedFiles, image: &Image) -> Vec<(NtPath, StoredBlob)> {
+        let tree = image.tree();
+        let store = NtPath::root().join(image.system_root()).join("WinSxS".into());
+        let linked: Vec<(NtPath, NodeId, StoredBlob)> = prepared
+            .entries
+            .iter()
+            .filter_map(|entry| {
+                let content = entry.content?;
+                let path = self.path_of(&entry.path);
+                let id = tree.lookup(&path)?;
+                let changed = tree.links(id) > 1
+                    && !is_in(&path, &store)
+                    && self.changes(image, id, &content, entry.path.is_empty());
+                changed.then_some((path, id, content))
+            })
+            .collect();
+        let Some(store) = tree.lookup(&store).filter(|_| !linked.is_empty()) else {
+            return Vec::new();
+        };
+        let stored: BTreeSet<_> = tree.walk_from(store).map(|id| tree.node(id).inode).collect();
+        let of_store =
+            linked.into_iter().filter(|(_, id, _)| stored.contains(&tree.node(*id).inode));
+        of_store.map(|(path, _, content)| (path, content)).collect()
+    }
+
+    /// True when putting the content changes the file that is there.
+    fn changes(&self, image: &Image, id: NodeId, content: &StoredBlob, own: bool) -> bool {
+        let inode = image.tree().inode(id);
+        let data = inode.data();
+        data.size != content.size
+            || (data.size > 0 && data.sha1 != content.sha1)
+            || self.bits().is_some_and(|bits| inode.attributes & SETTABLE != bits)
+            || (own && self.sddl.is_some())
+    }
+
+    /// Makes the name a file of its own, with the attributes and security that it has.
+    fn own_name(
+        path: &NtPath,
+        content: StoredBlob,
+        image: &mut Image,
+    ) -> Result<(), ServicingError> {
+        let tree = image.tree();
+        let Some(id) = tree.lookup(path) else { return Ok(()) };
+        let options = NewNode {
+            attributes: Some(tree.inode(id).attributes & SETTABLE),
+            security: tree.security_of(id).map(<[u8]>::to_vec),
+            last_write: None,
+        };
+        let failed = |error| ServicingError::image(NAME, &path.to_string(), error);
+        image.remove(path).map_err(failed)?;
+        image.put_file(path, content, &options).map_err(failed)
+    }
+
+    /// Says that files of the component store lose a name.
+    fn store_warning(&self, prepared: &PreparedFiles, image: &Image) -> Option<Problem> {
+        let all = self.of_the_store(prepared, image);
+        let (first, _) = all.first()?;
+        let more = match all.len() {
+            1 => String::new(),
+            count => format!(", and so do {} more", count - 1),
+        };
+        let cause = format!(
+            "it belongs to the component store of Windows{more}: an update puts its own file back, and `transom verify` reports it as changed"
+        );
+        let help = "put the file elsewhere, or live with that: the store's own copy stays as it is";
+        Some(Problem::warning(first.to_string(), cause, help))
     }
 
     /// What would be taken away although the first boot needs it.
@@ -237,6 +318,7 @@ impl FilesSpec {
                 problems.push(ServicingError::image(NAME, &path.to_string(), error).into_problem());
             }
         }
+        problems.extend(self.store_warning(prepared, image));
         problems
     }
 

@@ -78,9 +78,12 @@ impl Operation {
             Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
             // Raise it too when other authorities are known: what a catalog is worth is part of what was prepared.
             // Packages and features, 2: what needs something that waits for the first boot waits behind it.
-            Self::Unattend(_) | Self::Package(_) | Self::Feature(_) => 2,
+            Self::Unattend(_) => 2,
             // 3: the first boot leaves a status, which a driver or a file over its command file may change.
-            Self::Driver(_) | Self::FirstBoot(_) | Self::Files(_) => 3,
+            // Packages and features, 3: keys and folders that others name stay; a catalog that cannot be read is none.
+            Self::Driver(_) | Self::FirstBoot(_) | Self::Package(_) | Self::Feature(_) => 3,
+            // 4: a file of the component store loses the name that is written over, and is not changed itself.
+            Self::Files(_) => 4,
         }
     }
 

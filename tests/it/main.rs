@@ -41,6 +41,7 @@ mod package_fixture;
 mod package_formats;
 mod package_source;
 mod packages_features;
+mod packages_guard;
 mod packages_install;
 mod packages_many;
 mod packages_real;

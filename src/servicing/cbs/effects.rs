@@ -19,6 +19,7 @@ use crate::{
 };
 
 use super::{
+    layout,
     macros::{Macros, Target},
     registry,
     security::{Descriptors, ObjectKind},
@@ -148,7 +149,22 @@ pub(super) fn effects(manifest: &Manifest, target: &Target) -> (Effects, Vec<Unk
         let added = services::membership(membership, &macros, &descriptors, &mut effects);
         unknown.extend(added.err());
     }
+    keep_out(&effects, target, &mut unknown);
     (effects, unknown)
+}
+
+/// Names what a component lays into the places of servicing itself. It stays an effect: the image's own servicing stack does that, and owns it.
+fn keep_out(effects: &Effects, target: &Target, unknown: &mut Vec<UnknownElement>) {
+    let directories = effects.directories.iter().map(|one| ("directories/directory", &one.path));
+    let links = effects.links.iter().map(|one| ("file", &one.path));
+    for (element, path) in directories.chain(links).filter(|(_, path)| target.is_store(path)) {
+        let what = format!("the place `{path}`, which is for Windows' own servicing alone");
+        unknown.push(UnknownElement::new(element, 1, what));
+    }
+    for key in effects.keys.iter().filter(|key| layout::is_own_key(&key.path)) {
+        let what = format!("the key `{}`, which is for Windows' own servicing alone", key.path);
+        unknown.push(UnknownElement::new("registryKeys/registryKey", 1, what));
+    }
 }
 
 /// What a file of the store gets: attributes, and the security descriptor it names.

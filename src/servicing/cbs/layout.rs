@@ -105,10 +105,30 @@ pub fn reference(package: &str, update: &str) -> String {
     format!("CBS_{package}.{update}").to_lowercase()
 }
 
+/// [`reference`] as it is written: with `CBS_` in capitals, as Windows has it. Names of values compare without case.
+#[must_use]
+pub fn written_reference(package: &str, update: &str) -> String {
+    let lower = reference(package, update);
+    format!("CBS_{}", lower.strip_prefix("cbs_").unwrap_or(&lower))
+}
+
 /// `HKLM\COMPONENTS\CanonicalData\Catalogs`: a key for each catalog, by its SHA-256.
 #[must_use]
 pub fn catalogs() -> RegistryPath {
     key(HiveId::Components, r"CanonicalData\Catalogs")
+}
+
+/// True for the keys that the component store itself is kept in, and all below them.
+#[must_use]
+pub fn is_own_key(path: &RegistryPath) -> bool {
+    let is_below = |above: &RegistryPath| {
+        path.hive() == above.hive()
+            && path.keys().len() >= above.keys().len()
+            && path.keys().iter().zip(above.keys()).all(|(one, other)| one.eq_ignore_case(other))
+    };
+    let servicing =
+        key(HiveId::Software, r"Microsoft\Windows\CurrentVersion\Component Based Servicing");
+    path.hive() == HiveId::Components || is_below(&servicing) || is_below(&winners())
 }
 
 /// `HKLM\COMPONENTS\DerivedData\VersionedIndex`: a cache that is dropped after every change.

@@ -30,6 +30,10 @@ pub struct Target {
 
 /// Largest text with its macros in place; Windows takes registry values up to 1 MiB.
 const LARGEST_TEXT: usize = 1 << 20;
+/// Most levels of a place: no real one has twenty.
+const MOST_LEVELS: usize = 256;
+/// Longest path of Windows, in UTF-16 units.
+const LONGEST_PATH: usize = 32_767;
 /// So much may the texts of one manifest grow together.
 const MOST_GROWTH: usize = 64 << 20;
 
@@ -74,6 +78,9 @@ const RUNTIME: [(&str, &str, &str); 18] = [
     ),
     ("systemdrive", "", ""),
 ];
+
+/// Folders of the servicing itself, as in [`RUNTIME`].
+const STORE: [&str; 4] = [r"@\WinSxS", r"@\servicing", r"@\System32\config", r"@\System32\CatRoot"];
 
 impl Target {
     /// The target that an image is; `None` when it does not say its architecture.
@@ -132,6 +139,15 @@ impl Target {
         })
     }
 
+    /// True below the folders that Windows keeps its components, hives and catalogs in: what a package lays there by itself would damage them.
+    pub(super) fn is_store(&self, path: &NtPath) -> bool {
+        STORE.iter().any(|folder| {
+            let own = self.names(folder);
+            path.names().len() > own.len()
+                && path.names().iter().zip(&own).all(|(one, other)| one.eq_ignore_case(other))
+        })
+    }
+
     fn names(&self, folder: &str) -> Vec<Name> {
         let name =
             |name: &str| if name == "@" { self.system_root.clone() } else { Name::from(name) };
@@ -178,6 +194,18 @@ impl<'a> Macros<'a> {
                 return Err(format!("the place `{text}` has a macro in its middle"));
             }
             names.push(Name::from(part));
+        }
+        if names.len() > MOST_LEVELS {
+            return Err(format!(
+                "a place of {} levels, of which {MOST_LEVELS} are the most",
+                names.len()
+            ));
+        }
+        let units: usize = names.iter().map(|name| name.units().len() + 1).sum();
+        if units > LONGEST_PATH {
+            return Err(format!(
+                "a place of {units} characters: paths of Windows have {LONGEST_PATH}"
+            ));
         }
         if names.is_empty() {
             return Err(format!("the place `{text}` is the volume's root"));
@@ -317,6 +345,35 @@ mod tests {
             r"$(runtime.windows)\$(runtime.windows)",
         ] {
             assert!(macros.path(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_too_deep_or_too_long_are_refused() {
+        let (target, manifest) = (target(), manifest("amd64"));
+        let macros = Macros::new(&target, &manifest);
+        let place = |levels: usize, name: &str| {
+            macros.path(&format!(r"$(runtime.windows){}", format!(r"\{name}").repeat(levels)))
+        };
+        assert!(place(255, "d").is_ok());
+        assert!(place(256, "d").unwrap_err().contains("257 levels"));
+        assert!(place(200, &"d".repeat(200)).unwrap_err().contains("characters"));
+    }
+
+    #[test]
+    fn the_stores_own_places_are_known() {
+        let target = target();
+        let own = |text: &str| target.is_store(&NtPath::parse(text).unwrap());
+        for place in [
+            r"\Windows\WinSxS\x",
+            r"\windows\SERVICING\Packages\a.mum",
+            r"\Windows\System32\config\SYSTEM",
+            r"\Windows\System32\CatRoot\x\y.cat",
+        ] {
+            assert!(own(place), "{place}");
+        }
+        for place in [r"\Windows\WinSxS", r"\Windows\System32\configs\x", r"\WinSxS\x"] {
+            assert!(!own(place), "{place}");
         }
     }
 

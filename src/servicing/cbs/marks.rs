@@ -100,7 +100,7 @@ pub(super) fn write_deployment(
     let short = change.identity.short_key_form();
     let key = layout::deployments().join(&Name::from(short.as_str()));
     let mark = Name::from(format!("c!{short}").as_str());
-    let reference = layout::reference(&change.package, &change.update);
+    let reference = layout::written_reference(&change.package, &change.update);
     let wanted = [("p!", Mark::Staged), ("s!", Mark::Staged), ("i!", Mark::Installed)];
     for (prefix, least) in wanted {
         let name = Name::from(format!("{prefix}{reference}").as_str());

@@ -481,7 +481,7 @@ fn untrusted(prepared: &PreparedPackages, allowed: bool) -> Vec<Problem> {
         // Windows keeps a catalog beside each package, and calls the store damaged without it.
         if let Some(bare) = folder.packages.iter().find(|package| package.catalog.is_none()) {
             let cause =
-                "it has no catalog (.cat), and Windows keeps no package without one (0x800f0831)";
+                format!("{}, and Windows keeps no package without one (0x800f0831)", bare.reason);
             let help = "get the complete package; for one of your own, `makecat` of the Windows SDK makes a catalog";
             all.push(Problem::error(&bare.id, cause, help));
             continue;

@@ -268,7 +268,7 @@ impl<'a> Reading<'a> {
         };
         let mut catalog = None;
         let (trust, reason) = match &bytes {
-            None => (Trust::Unsigned, "it has no catalog".to_owned()),
+            None => (Trust::Unsigned, "it has no catalog (.cat)".to_owned()),
             Some(bytes) => match Catalog::parse(bytes) {
                 Err(error) => {
                     (Trust::Unsigned, format!("{catalog_name} is not a sound catalog: {error}"))
@@ -294,7 +294,8 @@ impl<'a> Reading<'a> {
             file: name.to_owned(),
             mum: text.to_owned(),
             time: self.files.get(name).and_then(|file| file.time),
-            catalog: bytes,
+            // One that cannot be read is none: neither Windows nor `verify` could use it.
+            catalog: bytes.filter(|_| catalog.is_some()),
             trust,
             reason,
         };

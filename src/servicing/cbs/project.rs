@@ -22,7 +22,7 @@ use crate::{
 
 use super::{
     effects::{Effects, LinkEffect, effects},
-    keys, layout,
+    layout,
     winners::Family,
     world::World,
 };
@@ -44,6 +44,13 @@ enum Item {
     Value(HiveId, String, String),
     /// A text in a list.
     Member(HiveId, String, String, String),
+}
+
+impl Item {
+    /// A file, folder or key; not what a key holds.
+    fn is_place(&self) -> bool {
+        matches!(self, Self::Path(_) | Self::Key(..))
+    }
 }
 
 /// What other components say of the items that are left over.
@@ -105,6 +112,24 @@ fn stored(link: &LinkEffect, key_form: &str, image: &Image) -> NtPath {
     link.stored.iter().fold(root, |path, name| path.join(Name::from(name.as_str())))
 }
 
+/// The item, and everything it lies in: what is looked at when empty keys and folders are taken away.
+fn with_those_above(item: Item) -> Vec<Item> {
+    let above = |text: &str| -> Vec<String> {
+        text.match_indices('\\').map(|(end, _)| text[..end].to_owned()).collect()
+    };
+    let keys = |hive: HiveId, text: &str, own: bool| -> Vec<Item> {
+        let all = above(text).into_iter().chain(own.then(|| text.to_owned()));
+        all.map(|text| Item::Key(hive, text)).collect()
+    };
+    let mut all = match &item {
+        Item::Path(text) => above(text).into_iter().map(Item::Path).collect(),
+        Item::Key(hive, text) => keys(*hive, text, false),
+        Item::Value(hive, text, _) | Item::Member(hive, text, _, _) => keys(*hive, text, true),
+    };
+    all.push(item);
+    all
+}
+
 /// Takes `leaving` out of force and puts `entering` into it.
 pub(super) fn project(
     leaving: &[Projected],
@@ -123,7 +148,9 @@ pub(super) fn project(
         .collect();
     if !left.is_empty() {
         let skipped = leaving.iter().chain(entering).map(|component| component.key_form.clone());
-        let owners = other_owners(&left, &skipped.collect(), world)?;
+        let mut owners = other_owners(&left, &skipped.collect(), world)?;
+        // What comes keeps its keys and folders, and those above them, as they are.
+        owners.owned.extend(staying.into_iter().filter(Item::is_place));
         for component in leaving {
             withdraw(component, &left, &owners, world).map_err(|error| world.failed(error))?;
         }
@@ -141,6 +168,7 @@ fn other_owners(
     world: &mut World<'_>,
 ) -> Result<Owners, ServicingError> {
     let in_force = in_force(world)?;
+    let asked: BTreeSet<Item> = left.iter().cloned().flat_map(with_those_above).collect();
     let (image, target, stored_manifests) = (&*world.image, &world.target, &world.stored);
     let found: Vec<Result<Option<(String, Effects)>, ImageError>> = in_force
         .par_iter()
@@ -150,22 +178,28 @@ fn other_owners(
             // One that cannot be read owns nothing that could be known; `verify` tells of it.
             let Ok(manifest) = Manifest::parse(&bytes) else { return Ok(None) };
             let (effects, _) = effects(&manifest, target);
-            let concerned = items(&effects).any(|item| left.contains(&item));
+            let concerned = items(&effects).any(|item| asked.contains(&item));
             Ok(concerned.then(|| (key_form.clone(), effects)))
         })
         .collect();
     let mut owners = Owners::default();
+    // Only what was asked for: of the others their keys and folders count, not what lies there.
     for component in found {
         let component = component.map_err(|error| world.failed(error))?;
         let Some((key_form, effects)) = component else { continue };
         for link in &effects.links {
-            owners.links.insert(path_item(&link.path), stored(link, &key_form, world.image));
+            let item = path_item(&link.path);
+            if left.contains(&item) {
+                owners.links.insert(item, stored(link, &key_form, world.image));
+            }
         }
         for value in &effects.values {
             let item = value_item(&effects.keys[value.key].path, &value.value.name);
-            owners.values.insert(item, value.value.clone());
+            if left.contains(&item) {
+                owners.values.insert(item, value.value.clone());
+            }
         }
-        owners.owned.extend(items(&effects).filter(|item| left.contains(item)));
+        owners.owned.extend(items(&effects).filter(|item| asked.contains(item)));
     }
     Ok(owners)
 }
@@ -403,8 +437,8 @@ fn remove_member(
     let before = texts.len();
     texts.retain(|text| !text.eq_ignore_ascii_case(member));
     if texts.is_empty() {
-        image.delete_value(key, &Name::from(name))?;
-        return keys::prune(key, image);
+        // The key goes with those of the component, when nobody else names it.
+        return image.delete_value(key, &Name::from(name));
     }
     if texts.len() == before {
         return Ok(());

@@ -42,6 +42,7 @@ pub(super) fn work(
     }
     let gone = with_inner(&roots, world);
     refuse_permanent(&gone, world, findings);
+    refuse_held(subject, &gone, world, findings);
     refuse_needed(&gone, world, findings);
     if !findings.problems.is_empty() {
         return Ok(());
@@ -187,6 +188,57 @@ fn refuse_permanent(gone: &BTreeSet<String>, world: &World<'_>, findings: &mut F
             let cause = "it is permanent: Windows does not take it out again (0x800f0825)";
             let help = "use media without it";
             findings.problems.push(Problem::error(&package.id, cause, help));
+            continue;
+        }
+        let release = package.mum.as_ref().map_or("", |mum| mum.release_type.as_str());
+        let what = match release.to_ascii_lowercase().as_str() {
+            "product" => "an edition of Windows",
+            "foundation" => "the foundation of Windows",
+            _ => continue,
+        };
+        let cause = format!(
+            "it is {what} (release type {release}): Windows does not take it out again (0x800f0825)"
+        );
+        let help = "use media of another edition";
+        findings.problems.push(Problem::error(&package.id, cause, help));
+    }
+}
+
+/// Packages that belong to one that stays: it says so in their `Owners`, or its own mum brings them.
+fn refuse_held(
+    subject: &PackageSubject,
+    gone: &BTreeSet<String>,
+    world: &World<'_>,
+    findings: &mut Findings,
+) {
+    let leaving: Vec<&InstalledPackage> =
+        gone.iter().filter_map(|id| world.installed.get(id)).collect();
+    for package in &leaving {
+        // What is of a language goes with the language, or with the package that it is the language of.
+        let satellite = !package.identity.is_neutral()
+            && (matches!(subject, PackageSubject::Language(_))
+                || leaving.iter().any(|other| {
+                    other.identity.is_neutral()
+                        && other.identity.name.eq_ignore_ascii_case(&package.identity.name)
+                }));
+        if satellite {
+            continue;
+        }
+        let holds = |other: &&InstalledPackage| {
+            let owner = package.owners.iter().any(|owner| owner.eq_ignore_ascii_case(&other.id));
+            let updates = other.mum.iter().flat_map(|mum| &mum.updates);
+            owner
+                || updates
+                    .flat_map(|update| &update.packages)
+                    .any(|inner| inner.identity.package_id().eq_ignore_ascii_case(&package.id))
+        };
+        let stays = |other: &&InstalledPackage| {
+            other.state.is_installed() && !gone.contains(&other.id.to_lowercase())
+        };
+        if let Some(holder) = world.installed.values().filter(stays).find(holds) {
+            let cause = format!("it belongs to {}, which stays (0x800f0825)", holder.id);
+            let help = "remove that package; this one goes with it";
+            findings.missing(world.late, Problem::error(&package.id, cause, help));
         }
     }
 }

@@ -360,7 +360,12 @@ impl<'a> World<'a> {
         let key = layout::components().join(&Name::from(component));
         let values = self.image.registry_values(&key).map_err(|error| self.failed(error))?;
         let marks = values.iter().filter_map(|value| value.name.to_text());
-        Ok(marks.filter_map(|name| name.strip_prefix("c!").map(str::to_owned)).collect())
+        Ok(marks
+            .filter_map(|name| {
+                let prefix = name.get(..2)?;
+                prefix.eq_ignore_ascii_case("c!").then(|| name[2..].to_owned())
+            })
+            .collect())
     }
 
     /// True when an update of a package has the component staged or in force, those of `but` (as [`layout::reference`] has them) left out.
@@ -399,8 +404,9 @@ impl<'a> World<'a> {
     }
 }
 
-/// True when the name begins with `prefix`.
+/// True when the name begins with `prefix`, in whatever case.
 pub(super) fn starts_with(name: &Name, prefix: &str) -> bool {
-    let prefix: Vec<u16> = prefix.encode_utf16().collect();
-    name.units().starts_with(&prefix)
+    let prefix = Name::from(prefix);
+    let head = name.units().get(..prefix.units().len());
+    head.is_some_and(|head| Name::from_units(head.to_vec()).eq_ignore_case(&prefix))
 }
