@@ -45,6 +45,8 @@ fn editions_and_the_foundation_are_not_removed() {
     let none = MemoryInputs::default();
     let refused = bench.refused(&no_package(&edition.id()), &none);
     assert!(refused.contains("0x800f0825") && refused.contains("edition of Windows"), "{refused}");
+    // Also where it is installed and not marked permanent.
+    known(&foundation(), None, &mut bench);
     let refused = bench.refused(&no_package(&foundation().id()), &none);
     assert!(refused.contains("0x800f0825") && refused.contains("foundation of"), "{refused}");
 }
