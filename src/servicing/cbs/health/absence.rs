@@ -128,7 +128,7 @@ fn packages(
             if deployment.installed.contains(&name.to_lowercase()) {
                 marked.insert(lower.clone());
             }
-            needed.entry(lower).or_insert_with(|| (id.clone(), "a deployment is marked as its"));
+            needed.entry(lower).or_insert((id.clone(), "a deployment is marked as its"));
         }
     }
     let index = layout::cbs("PackageIndex");
