@@ -564,9 +564,10 @@ fn what_an_image_does_not_have_is_counted_and_no_damage() {
         tree.walk().filter(cats).map(|node| tree.path_of(node)).collect()
     };
     catalogs.iter().for_each(|path| image.remove(path).unwrap());
-    let key = layout::catalogs();
-    for name in image.registry_subkeys(&key).unwrap() {
-        image.delete_key(&key.join(&name)).unwrap();
+    for key in [layout::catalogs(), layout::winners()] {
+        for name in image.registry_subkeys(&key).unwrap() {
+            image.delete_key(&key.join(&name)).unwrap();
+        }
     }
     let report = check(&mut image);
     assert_eq!(report.verdict(), Verdict::Healthy, "{:#?}", report.findings);

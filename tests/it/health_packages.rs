@@ -72,29 +72,12 @@ fn a_real_update_in_the_store_is_healthy_and_a_changed_byte_is_seen() {
 }
 
 /// Does a step on the image, as a build does.
-pub(crate) fn apply(
-    image: &mut Image,
-    operation: &Operation,
-    inputs: &MemoryInputs,
-    store: &MemoryStore,
-) {
+fn apply(image: &mut Image, operation: &Operation, inputs: &MemoryInputs, store: &MemoryStore) {
     let prepared = operation.prepare(inputs, store).unwrap();
     operation.apply(&prepared, image).unwrap();
 }
 
-/// Installs the package of an input.
-pub(crate) fn present(input: &str) -> Operation {
-    Operation::Package(PackageSpec {
-        subject: PackageSubject::Package(input.to_owned()),
-        action: PackageAction::Present {
-            source: Some(InputId(input.to_owned())),
-            allow_unsigned: true,
-            when_not_native: WhenNotNative::Refuse,
-        },
-    })
-}
-
-pub(crate) fn healthy(image: &mut Image) -> HealthReport {
+fn healthy(image: &mut Image) -> HealthReport {
     let report = check(image);
     assert_eq!(report.verdict(), Verdict::Healthy, "{:#?}", report.findings);
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
@@ -143,7 +126,15 @@ fn features_and_packages_that_come_and_go_leave_the_store_healthy() {
         Component::deployment("Transom-Tool-Deployment", "1.0.0.1", "neutral", &[&tool]);
     let package = Package::new("Transom-Tool-Package", "1.0.0.1").update("Tool", "", &deployment);
     let inputs = inputs(&[("tool", files(&[&package], &[&tool, &deployment]))]);
-    apply(&mut image, &present("tool"), &inputs, &store);
+    let present = Operation::Package(PackageSpec {
+        subject: PackageSubject::Package("tool".to_owned()),
+        action: PackageAction::Present {
+            source: Some(InputId("tool".to_owned())),
+            allow_unsigned: true,
+            when_not_native: WhenNotNative::Refuse,
+        },
+    });
+    apply(&mut image, &present, &inputs, &store);
     let with = healthy(&mut image).counts;
     assert_eq!((with.packages, with.manifests), (before.packages + 1, before.manifests + 2));
     flip(&mut image, &path(r"\Program Files\Tool\tool.txt"));

@@ -24,7 +24,6 @@ mod drivers_apply;
 mod drivers_defects;
 mod drivers_real;
 mod health;
-mod health_absence;
 mod health_packages;
 mod hive_hostile;
 mod hive_model;

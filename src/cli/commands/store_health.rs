@@ -209,9 +209,6 @@ impl Repair {
         }
         if self.blobs == 0 && self.repaired.is_empty() {
             out.line("nothing was repaired, and nothing written")?;
-        } else if !self.lost.is_empty() {
-            let left = self.lost.len();
-            out.line(format_args!("partly repaired, {left} left"))?;
         }
         for Repaired { image, finding } in self.lost.iter().take(MOST_SHOWN) {
             out.line(format_args!(
@@ -257,7 +254,6 @@ pub(crate) fn repair(
     context: &Context,
 ) -> Result<Repair, Failure> {
     let path = &arguments.wim;
-    check_other(path, source)?;
     context.interrupt.cooperative();
     let target = Target::open(arguments, context)?;
     let wim = Arc::clone(target.wim());
@@ -315,17 +311,6 @@ pub(crate) fn repair(
         result.output = None;
     }
     Ok(result)
-}
-
-/// A file cannot mend itself: what is damaged in it is damaged in its copy too, and it is written while it would be read.
-fn check_other(path: &Path, source: &Path) -> Result<(), Failure> {
-    if crate::plan::output::is_same_file(path, source) {
-        return Err(Failure::usage(format!(
-            "--repair-from names {} itself: give another WIM that has the same files",
-            path.display()
-        )));
-    }
-    Ok(())
 }
 
 /// The images whose files may be used.
