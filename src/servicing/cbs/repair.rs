@@ -14,7 +14,6 @@ use crate::{
     format::{
         catalog::{Catalog, FileDigests, Trust},
         cbs::{Mum, manifest::FileHash},
-        hive::Value,
         wim::{Blob, Wim},
     },
     image::{BlobLocation, BlobRef, HiveId, Image, ImageError, NewNode, RegistryPath, Watch},
@@ -24,14 +23,10 @@ use super::{
     health::{self, Finding, HealthReport, Mend, RepairState, Severity, What, digests, sha256},
     layout, marks,
     store::Manifests,
-    winners,
 };
 
 /// Passes over the store: what is mended lets more be seen. A manifest comes before its files, and these before their projections.
 const MOST_PASSES: usize = 8;
-
-/// Keys below a key that is copied: `Packages\<id>` has `Owners` and `Updates`.
-const DEEPEST_COPY: usize = 2;
 
 /// What a repair did.
 #[derive(Debug, Default)]
@@ -117,8 +112,7 @@ pub fn repair(
 /// Damage, and values that are missing. A projection with the right content of its own stays: making it a link would gain nothing.
 fn is_to_be_mended(finding: &Finding) -> bool {
     let what = &finding.mend;
-    finding.severity == Severity::Damage
-        || matches!(what, Mend::Copy { .. } | Mend::Set { .. } | Mend::Restore { .. })
+    finding.severity == Severity::Damage || matches!(what, Mend::Copy { .. } | Mend::Set { .. })
 }
 
 /// Finds content that cannot be read in the sources, by its SHA-1, and has the image use that.
@@ -187,18 +181,6 @@ impl Room<'_> {
             Mend::Set { key, value } => {
                 self.image.set_value(key, value)?;
                 Ok(Some("the manifest, which a catalog names".to_owned()))
-            }
-            Mend::Restore { key, same, computed } => self.restore(key, same.as_ref(), computed),
-            Mend::Winner { identity, versions } => {
-                let key_form = identity.winners_key_form();
-                let (identity, versions) = (identity.clone(), versions.clone());
-                winners::Family { key_form, identity, versions }.write(self.image)?;
-                Ok(Some("the deployments that are installed".to_owned()))
-            }
-            Mend::Directory { path, attributes } => {
-                let options = NewNode { attributes: *attributes, ..NewNode::default() };
-                self.image.make_directory(path, &options)?;
-                Ok(Some("the manifest".to_owned()))
             }
             Mend::Copy { key, name, like } => self.value(key, name, like.as_ref()),
         }
@@ -427,69 +409,6 @@ impl Room<'_> {
         }
         Ok(None)
     }
-}
-
-impl Room<'_> {
-    /// Copies what is missing from a source with the same file, then sets what is missing still and follows from the store.
-    fn restore(
-        &mut self,
-        key: &RegistryPath,
-        same: Option<&NtPath>,
-        computed: &[(RegistryPath, Value)],
-    ) -> Result<Option<String>, ImageError> {
-        let mut from = None;
-        let own = same.and_then(|path| self.read(Whose::Own, path));
-        if let (Some(path), Some(own)) = (same, own) {
-            for index in 0..self.sources.len() {
-                let whose = Whose::Source(index);
-                if self.read(whose, path).is_some_and(|bytes| bytes == own)
-                    && copy_key(self.image, &mut self.sources[index], key, 0)?
-                {
-                    from = Some(whose.shown());
-                    break;
-                }
-            }
-        }
-        for (key, value) in computed {
-            if self.image.registry_value(key, &value.name)?.is_none() {
-                self.image.set_value(key, value)?;
-                from.get_or_insert_with(|| "what the store itself says".to_owned());
-            }
-        }
-        if same.is_none() && !self.image.registry_key_exists(key)? {
-            self.image.create_key(key)?;
-            from.get_or_insert_with(|| "the manifest".to_owned());
-        }
-        Ok(from)
-    }
-}
-
-/// Copies the values that are missing, and the keys below; true when there was something. Who holds what is each image's own matter: marks are not copied.
-fn copy_key(
-    image: &mut Image,
-    source: &mut Image,
-    key: &RegistryPath,
-    depth: usize,
-) -> Result<bool, ImageError> {
-    // A source whose hive is damaged is none.
-    let (Ok(values), Ok(names)) = (source.registry_values(key), source.registry_subkeys(key))
-    else {
-        return Ok(false);
-    };
-    let mut changed = false;
-    for value in values {
-        let is_mark = value.name.units().get(1) == Some(&u16::from(b'!'));
-        if !is_mark && image.registry_value(key, &value.name)?.is_none() {
-            image.set_value(key, &value)?;
-            changed = true;
-        }
-    }
-    if depth < DEEPEST_COPY {
-        for name in names {
-            changed |= copy_key(image, source, &key.join(&name), depth + 1)?;
-        }
-    }
-    Ok(changed)
 }
 
 /// All catalogs of an image that can be read, by their hash.

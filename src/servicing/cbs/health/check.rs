@@ -6,9 +6,8 @@ use crate::{
 };
 
 use super::{
-    absence, content, deployments, manifests, owned, packages, payload, registry,
+    deployments, manifests, packages, payload, registry,
     report::{HealthReport, Mend, What},
-    winners,
 };
 
 /// Checks the component store of an image. Damage is in the report, content that cannot be read too.
@@ -24,8 +23,7 @@ pub fn check(image: &mut Image, watch: Watch<'_>) -> Result<HealthReport, ImageE
     report.present = true;
     let registry = registry::read(image, &mut report);
     let target = target(image, &mut report);
-    let edited = image;
-    let image = &*edited;
+    let image = &*image;
     let quiet = Watch { progress: &|_, _| (), cancelled: watch.cancelled };
     let catalogs = packages::read_catalogs(image, &registry, quiet, &mut report)?;
     let manifests = {
@@ -36,22 +34,6 @@ pub fn check(image: &mut Image, watch: Watch<'_>) -> Result<HealthReport, ImageE
     payload::check(image, &registry, &manifests, watch, &mut report)?;
     let mums = packages::check(image, &registry, &catalogs, quiet, &mut report)?;
     deployments::check(&registry, &catalogs, &manifests, &mums, &mut report);
-    let known = absence::Known {
-        registry: &registry,
-        catalogs: &catalogs,
-        manifests: &manifests,
-        mums: &mums,
-    };
-    for look in [absence::check, winners::check, owned::check] {
-        match look(edited, &known, &mut report) {
-            Ok(()) => {}
-            Err(ImageError::Cancelled) => return Err(ImageError::Cancelled),
-            Err(error) => report.notes.push(format!(
-                "what follows from the store was not looked for in the hives: {}",
-                content::text(&error)
-            )),
-        }
-    }
     Ok(report)
 }
 

@@ -32,6 +32,7 @@ pub(super) fn check(
         .iter()
         .filter_map(|(id, number)| Some((id.to_lowercase(), PackageState::of_number((*number)?))))
         .collect();
+    let staging_is_known = registry.deployments.values().any(|key| !key.staged.is_empty());
     for (short, key) in &registry.deployments {
         let path = layout::deployments().join(&Name::from(key.name.as_str()));
         match &key.identity {
@@ -64,7 +65,9 @@ pub(super) fn check(
             report.damaged(What::Manifest, &path, (expected, "nothing"), mend);
         }
         catalog(key, &path, registry, catalogs, report);
-        references(key, &path, &states, mums, report);
+        if staging_is_known {
+            references(key, &path, &states, mums, report);
+        }
     }
 }
 

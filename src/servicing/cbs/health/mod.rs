@@ -9,17 +9,14 @@
 //!
 //! [`super::repair`] puts right what can be.
 
-mod absence;
 mod check;
 mod content;
 mod deployments;
 mod manifests;
-mod owned;
 mod packages;
 mod payload;
 mod registry;
 mod report;
-mod winners;
 
 pub use check::check;
 pub use report::{Counts, Finding, HealthReport, Mend, RepairState, Severity, Verdict, What};

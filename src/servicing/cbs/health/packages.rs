@@ -47,14 +47,6 @@ impl Catalogs {
     }
 }
 
-impl Catalogs {
-    /// The catalog of a package (its id in lower case), where it is one of the store's sound ones.
-    pub(super) fn of_package(&self, id: &str) -> Option<[u8; 32]> {
-        let read = self.read.get(self.packages.get(id)?)?.as_ref().ok()?;
-        self.store.contains(&read.sha256).then_some(read.sha256)
-    }
-}
-
 fn digest_of(name: &str) -> Option<[u8; 32]> {
     from_hex(name)?.try_into().ok()
 }
@@ -214,11 +206,7 @@ pub(super) fn check(
                 continue;
             }
         };
-        let staged = registry.packages.iter().any(|(known, state)| {
-            known.eq_ignore_ascii_case(id)
-                && state.is_some_and(|number| PackageState::of_number(number).is_staged())
-        });
-        let judge = Judge { image, catalogs, id, lower, staged };
+        let judge = Judge { image, catalogs, id, lower };
         if !judge.catalog(&path, digests, &mend, report) {
             continue;
         }
@@ -277,8 +265,6 @@ struct Judge<'a> {
     catalogs: &'a Catalogs,
     id: &'a str,
     lower: &'a str,
-    /// The hive says that it is staged or in force.
-    staged: bool,
 }
 
 impl Judge<'_> {
@@ -326,16 +312,11 @@ impl Judge<'_> {
         false
     }
 
-    /// The catalog's copy in CatRoot: Windows looks there when it asks whether a file is signed.
+    /// The catalog's copy in CatRoot, where there is one.
     fn catroot(&self, digests: &FileDigests, report: &mut HealthReport) {
         let path = layout::catroot(self.image, self.id);
         let Some(content) = self.catalogs.catroot.get(self.lower) else {
-            if !self.staged || !self.catalogs.packages.contains_key(self.lower) {
-                return report.skip("package without a catalog in CatRoot");
-            }
-            let mend = Mend::CatRoot { id: self.id.to_owned() };
-            let expected = "the catalog of a package in use";
-            return report.damaged(What::Catalog, path, (expected, "nothing"), mend);
+            return report.skip("package without a catalog in CatRoot");
         };
         let mend = Mend::CatRoot { id: self.id.to_owned() };
         match &self.catalogs.read[content] {

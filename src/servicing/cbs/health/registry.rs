@@ -29,10 +29,6 @@ pub(super) struct Registry {
     pub(super) packages: BTreeMap<String, Option<u32>>,
     /// The version that wins, by winners key form; `None`: the key does not say it.
     pub(super) winners: BTreeMap<String, Option<Version>>,
-    /// The COMPONENTS hive is there and was read whole.
-    pub(super) components_read: bool,
-    /// The SOFTWARE hive is there and was read whole.
-    pub(super) software_read: bool,
     /// True when some component has `f!` values.
     pub(super) has_file_marks: bool,
 }
@@ -80,17 +76,15 @@ impl ComponentKey {
 pub(super) fn read(image: &mut Image, report: &mut HealthReport) -> Registry {
     let mut registry = Registry::default();
     if image.has_hive(HiveId::Components) {
-        match components(image, &mut registry) {
-            Ok(()) => registry.components_read = true,
-            Err(error) => hive_damaged(image, HiveId::Components, &error, report),
+        if let Err(error) = components(image, &mut registry) {
+            hive_damaged(image, HiveId::Components, &error, report);
         }
     } else {
         report.notes.push("there is no COMPONENTS hive; its keys are not checked".to_owned());
     }
     if image.has_hive(HiveId::Software) {
-        match software(image, &mut registry) {
-            Ok(()) => registry.software_read = true,
-            Err(error) => hive_damaged(image, HiveId::Software, &error, report),
+        if let Err(error) = software(image, &mut registry) {
+            hive_damaged(image, HiveId::Software, &error, report);
         }
     } else {
         report.notes.push("there is no SOFTWARE hive; its keys are not checked".to_owned());
