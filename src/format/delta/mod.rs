@@ -2,7 +2,7 @@
 //! component manifests are stored as in an installed Windows ([`crate::format::dcm`]).
 //!
 //! A file is `PA30`, the target's time, and one stream of bits: which kinds of file the delta was made for, which it is, flags, the target's
-//! size, its hash (MD5 in updates, none in manifests), what prepares the reference, and the patch stream ([`stream`]). Nothing of this is published;
+//! size, its hash (MD5 in updates, none in manifests), what prepares the reference, and the patch stream (`stream`). Nothing of this is published;
 //! the facts come from `facts/manifests-keyforms-pa30.md`, section 6, and were checked against deltas of Windows' own.
 //!
 //! Read are *raw* deltas, for which the reference is just bytes; an empty one is a reference too. Refused by name are deltas of executables (the

@@ -105,7 +105,7 @@ pub fn reference(package: &str, update: &str) -> String {
     format!("CBS_{package}.{update}").to_lowercase()
 }
 
-/// [`reference`] as it is written: with `CBS_` in capitals, as Windows has it. Names of values compare without case.
+/// [`reference()`] as it is written: with `CBS_` in capitals, as Windows has it. Names of values compare without case.
 #[must_use]
 pub fn written_reference(package: &str, update: &str) -> String {
     let lower = reference(package, update);

@@ -4,7 +4,7 @@
 //! of containers: an update, in either of its forms. A folder of the host with package manifests is an expanded package, with all below it; in
 //! others, every container is opened. What is in none of these, and what updates hold besides packages, is left and said so.
 //!
-//! A package may hold its files as deltas and streams ([`super::expand`]), in cabinets of its own (`*cablist.ini`), or as deltas of nothing below
+//! A package may hold its files as deltas and streams (`expand`), in cabinets of its own (`*cablist.ini`), or as deltas of nothing below
 //! `n` in a component's folder. What comes out is the package as Windows sees it when it is expanded.
 
 use std::{

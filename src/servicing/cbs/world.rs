@@ -368,7 +368,7 @@ impl<'a> World<'a> {
             .collect())
     }
 
-    /// True when an update of a package has the component staged or in force, those of `but` (as [`layout::reference`] has them) left out.
+    /// True when an update of a package has the component staged or in force, those of `but` (as `layout::reference` has them) left out.
     pub(super) fn is_held(
         &mut self,
         component: &str,
