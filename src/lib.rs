@@ -19,7 +19,7 @@
 //! | 5 | [`servicing`] | what a step does to an image, one room per technology |
 //! | 4 | [`image`] | the offline image: tree, streams, security, hives, facts; every edit is recorded |
 //! | 3 | [`store`] | the content-addressed store on disk: blobs as ready-to-copy WIM resources, and small records |
-//! | 2 | [`mod@format`] | bytes and their meaning, no policy: WIM, registry hives, `.reg`, security descriptors, PE, INF, catalogs, cabinets, ZIP |
+//! | 2 | [`mod@format`] | bytes and their meaning, no policy: WIM, registry hives, `.reg`, security descriptors, PE, INF, catalogs, cabinets, ZIP, packages and their manifests, deltas |
 //! | 1 | [`codec`] | XPRESS, LZX and LZMS at four levels: one chunk in, one chunk out, LZX of cabinets as a stream; no I/O |
 //! | 0 | [`base`] | words everybody uses: checked reading, digests, names, times, paths, limits |
 //!
@@ -54,7 +54,7 @@
 //! | promise | kept by |
 //! |---|---|
 //! | no input makes it panic, hang, or use memory the file does not justify | [`base::bytes::Reader`], [`base::limits::Limits`], the fuzz targets in `tests/fuzz` |
-//! | what is read is verified | SHA-1 of blobs on use ([`format::wim`]), BLAKE3 of store objects ([`store`]), catalogs of drivers ([`format::catalog`]) |
+//! | what is read is verified | SHA-1 of blobs on use ([`format::wim`]), BLAKE3 of store objects ([`store`]), catalogs of drivers and packages ([`format::catalog`]), manifests' hashes of payload ([`servicing::cbs`]) |
 //! | the output appears complete or not at all; the base is never written | [`pipeline`]'s commit |
 //! | the same bytes every time | no clock or random number below `cli`; ordered maps wherever order reaches bytes; GUIDs from content |
 //! | the right order, always | the order table in [`plan`], data with a version |
@@ -62,6 +62,13 @@
 //!
 //! # Where the code departs from the design, and why
 //!
+//! - **Packages, staged then installed**: a package first goes into the image's component store; installing reads that store alone. So a feature that is
+//!   staged, a package that has just come and a component that goes back to an older version are one code path ([`servicing::cbs`]).
+//! - **Packages, rehearsal**: whether a package applies depends on those before it. The plan therefore applies package steps to an image of its own, which
+//!   it throws away, and asks each step against what the ones before leave: what the plan accepts and what the build does cannot differ.
+//! - **Packages, times**: a file's last write time is the one its container tells; all other times are the epoch.
+//! - **Packages, unknown flags**: numbers whose meaning nobody has published are chosen in `servicing/cbs/flags.rs`.
+//! - **Packages, `dism`**: the commands are printed (`plan --as dism`), not run: there was no Windows host to prove it on.
 //! - **Drivers, the folder in the store** ends in a digest of the INF of our own: nobody outside Microsoft knows theirs.
 //! - **Drivers, times**: the date of import is the driver's own date. An operation has no clock, and the recipe's epoch is the commit's.
 //! - **Fidelity**: what an ordinary file system cannot hold of an applied image lies in one sidecar, itself a small WIM, and not in extended

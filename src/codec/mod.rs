@@ -15,7 +15,7 @@ mod matches;
 mod trees;
 mod xpress;
 
-pub use lzx::LzxStream;
+pub use lzx::{LzxStream, LzxStreamEncoder};
 
 /// How the chunks of a resource are compressed.
 #[derive(

@@ -1,12 +1,13 @@
 //! What a step did to the image, as data: recorded by the image itself, hashed, stored, replayed.
 //!
 //! Every change is *resolved*: it holds the final attributes and security, the real control set, the full path. Replaying a changeset on the state it
-//! was recorded on therefore needs no inputs and gives the same state. Times are not in it: they are the image's epoch at replay.
+//! was recorded on therefore needs no inputs and gives the same state. Times are not in it but for
+//! those that a package gives its files: all others are the image's epoch at replay.
 //!
 //! Canonical bytes: JSON without blanks, fields in the order declared here, one form for each value.
 
 use crate::{
-    base::{digest::Blake3, name::Name, ntpath::NtPath},
+    base::{digest::Blake3, filetime::FileTime, name::Name, ntpath::NtPath},
     store::StoredBlob,
 };
 
@@ -37,6 +38,16 @@ pub enum Change {
         /// Its security descriptor, if any.
         #[serde(with = "hex_option")]
         security: Option<Vec<u8>>,
+        /// Its last write time; `None`: the epoch, when the content is new.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_write: Option<FileTime>,
+    },
+    /// Another name for a file.
+    Link {
+        /// The file.
+        file: NtPath,
+        /// The new name, where nothing is; its folder exists.
+        path: NtPath,
     },
     /// A file or folder, with all below it, taken away.
     Remove {
@@ -71,6 +82,16 @@ pub enum Change {
         hive: HiveId,
         /// Names from the hive's root.
         key: Vec<Name>,
+    },
+    /// A new security descriptor of a registry key.
+    SetKeySecurity {
+        /// In which hive.
+        hive: HiveId,
+        /// Names from the hive's root; the key exists.
+        key: Vec<Name>,
+        /// The self-relative descriptor.
+        #[serde(with = "hex")]
+        descriptor: Vec<u8>,
     },
     /// A registry key, with all below it, taken away.
     DeleteKey {
@@ -164,18 +185,18 @@ pub(crate) mod hex {
     }
 }
 
-mod hex_option {
+pub(crate) mod hex_option {
     use crate::base::digest::{from_hex, to_hex};
 
     #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
-    pub(super) fn serialize<S: serde::Serializer>(
+    pub(crate) fn serialize<S: serde::Serializer>(
         data: &Option<Vec<u8>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serde::Serialize::serialize(&data.as_deref().map(to_hex), serializer)
     }
 
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Vec<u8>>, D::Error> {
         let text = <Option<String> as serde::Deserialize>::deserialize(deserializer)?;

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     changeset::{Change, FileContent},
     content::{BlobLocation, BlobRef},
-    error::ImageError,
+    error::{ImageError, MOST_LEVELS},
     offline::{Image, NewNode},
     tree::{
         ATTRIBUTE_ARCHIVE, ATTRIBUTE_COMPRESSED, ATTRIBUTE_DIRECTORY, ATTRIBUTE_HIDDEN,
@@ -88,6 +88,7 @@ impl Image {
         options: &NewNode,
     ) -> Result<(), ImageError> {
         let blob = content_ref(&content);
+        let last_write = options.last_write;
         let (attributes, security) = match self.tree.lookup(path) {
             Some(node) if self.tree.inode(node).is_directory() => {
                 return Err(ImageError::IsDirectory(path.clone()));
@@ -105,6 +106,7 @@ impl Image {
                     && is_plain(inode)
                     && inode.attributes == attributes
                     && old_security == security
+                    && last_write.is_none_or(|time| inode.last_write_time == time)
                 {
                     return Ok(());
                 }
@@ -116,7 +118,33 @@ impl Image {
                 (not_empty(wanted), self.security_for_new(parent, options, false)?)
             }
         };
-        self.perform(Change::PutFile { path: path.clone(), content, attributes, security })
+        let path = path.clone();
+        self.perform(Change::PutFile { path, content, attributes, security, last_write })
+    }
+
+    /// Gives the file at `file` another name, `path`, and makes the folders above that. A file that has the name already loses it (but not its other
+    /// names); nothing happens when it is the same file.
+    ///
+    /// # Errors
+    /// When there is no file at `file`, a folder has the name, or a file or link is in the way.
+    pub fn link(&mut self, file: &NtPath, path: &NtPath) -> Result<(), ImageError> {
+        let first = self.existing(file)?;
+        if self.tree.inode(first).is_directory() {
+            return Err(ImageError::IsDirectory(file.clone()));
+        }
+        if let Some(node) = self.tree.lookup(path) {
+            if self.tree.node(node).inode == self.tree.node(first).inode {
+                return Ok(());
+            }
+            if self.tree.inode(node).is_directory() {
+                return Err(ImageError::IsDirectory(path.clone()));
+            }
+            self.check_place(path)?;
+            self.perform(Change::Remove { path: path.clone() })?;
+        } else {
+            self.make_parent(path)?;
+        }
+        self.perform(Change::Link { file: file.clone(), path: path.clone() })
     }
 
     /// Takes a file or folder away, with all below it; nothing there is fine.
@@ -194,6 +222,9 @@ impl Image {
     /// # Errors
     /// What [`Image::put_file`] and [`Image::make_directory`] would say.
     pub fn check_place(&self, path: &NtPath) -> Result<(), ImageError> {
+        if self.tree.lookup(path).is_none() {
+            check_levels(path)?;
+        }
         match path.parent() {
             Some(parent) => self.check_way(&parent, path),
             None => Ok(()),
@@ -217,6 +248,7 @@ impl Image {
     /// The folder of `path`, made when it is not there.
     fn make_parent(&mut self, path: &NtPath) -> Result<NodeId, ImageError> {
         let Some(parent) = path.parent() else { return Err(ImageError::Root) };
+        check_levels(path)?;
         self.check_way(&parent, path)?;
         if self.tree.lookup(&parent).is_none() {
             let names = parent.names();
@@ -277,9 +309,15 @@ impl Image {
                 }
                 self.insert(path, *attributes, security.as_deref(), Vec::new())
             }
-            Change::PutFile { path, content, attributes, security } => {
-                self.apply_put(path, content, *attributes, security.as_deref())
+            Change::PutFile { path, content, attributes, security, last_write } => {
+                self.apply_put(path, content, *attributes, security.as_deref())?;
+                if let Some(time) = last_write {
+                    let node = self.existing(path)?;
+                    self.tree.inode_mut(node).last_write_time = *time;
+                }
+                Ok(())
             }
+            Change::Link { file, path } => self.apply_link(file, path),
             Change::Remove { path } => {
                 let node = self.existing(path)?;
                 let parent = self.tree.node(node).parent.ok_or(ImageError::Root)?;
@@ -344,12 +382,28 @@ impl Image {
         Ok(())
     }
 
+    fn apply_link(&mut self, file: &NtPath, path: &NtPath) -> Result<(), ImageError> {
+        let first = self.existing(file)?;
+        let (parent, name) = place(path)?;
+        if self.tree.inode(first).is_directory() {
+            return Err(ImageError::IsDirectory(file.clone()));
+        }
+        self.check_way(&parent, path)?;
+        let parent = self.existing(&parent)?;
+        if self.tree.lookup(path).is_some() {
+            return Err(ImageError::Exists(path.clone()));
+        }
+        self.tree.insert_link(parent, name.clone(), first);
+        // What each name said of the file differs no more: all tell what the first one does.
+        self.tree.inode_mut(first);
+        self.touch(parent);
+        Ok(())
+    }
+
     fn apply_rename(&mut self, from: &NtPath, to: &NtPath) -> Result<(), ImageError> {
         let node = self.existing(from)?;
         let old_parent = self.tree.node(node).parent.ok_or(ImageError::Root)?;
-        let (Some(parent), Some(name)) = (to.parent(), to.file_name()) else {
-            return Err(ImageError::Root);
-        };
+        let (parent, name) = place(to)?;
         self.check_way(&parent, to)?;
         let parent = self.existing(&parent)?;
         if self.tree.lookup(to).is_some() {
@@ -371,9 +425,7 @@ impl Image {
         security: Option<&[u8]>,
         streams: Vec<FileStream>,
     ) -> Result<(), ImageError> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(ImageError::Root);
-        };
+        let (parent, name) = place(path)?;
         self.check_way(&parent, path)?;
         let parent = self.existing(&parent)?;
         let security = security.map(|bytes| self.tree.security_id(bytes));
@@ -403,6 +455,29 @@ impl Image {
         let stream = FileStream { kind: StreamKind::Data, name: Name::default(), content };
         inode.streams.insert(0, stream);
     }
+}
+
+/// Refuses what is too deep to be read back.
+fn check_levels(path: &NtPath) -> Result<(), ImageError> {
+    let levels = path.names().len();
+    if levels <= MOST_LEVELS {
+        return Ok(());
+    }
+    let start = NtPath::from_names(path.names()[..3].to_vec());
+    Err(ImageError::TooDeep { levels, start })
+}
+
+/// The folder and the name of something new. Names with separators in them would lead elsewhere, or nowhere, on Windows.
+fn place(path: &NtPath) -> Result<(NtPath, &Name), ImageError> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(ImageError::Root);
+    };
+    check_levels(path)?;
+    let bad = |unit: &u16| [u16::from(b'\\'), u16::from(b'/'), 0].contains(unit);
+    if name.units().is_empty() || name.units().iter().any(bad) {
+        return Err(ImageError::Name(path.clone()));
+    }
+    Ok((parent, name))
 }
 
 /// A file whose content is its unnamed data: neither a reparse point nor encrypted.
@@ -467,3 +542,27 @@ pub(super) fn without_item(items: &[u8], tag: u32) -> Vec<u8> {
 }
 
 const _: () = assert!(SETTABLE & (ATTRIBUTE_DIRECTORY | ATTRIBUTE_REPARSE) == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_file_can_have_are_refused() {
+        let path = |name: &str| NtPath::from_names(vec!["Windows".into(), name.into()]);
+        for name in ["../../evil", r"a\b", "a\0", ""] {
+            let path = path(name);
+            assert!(matches!(place(&path), Err(ImageError::Name(_))), "{name:?}");
+        }
+        assert_eq!(place(&path("a.mum")).unwrap().1, &Name::from("a.mum"));
+        assert!(matches!(place(&NtPath::root()), Err(ImageError::Root)));
+    }
+
+    #[test]
+    fn what_is_too_deep_to_be_read_back_is_refused() {
+        let path = |levels: usize| NtPath::from_names(vec!["d".into(); levels]);
+        assert!(place(&path(1000)).is_ok());
+        let error = place(&path(1001)).unwrap_err().to_string();
+        assert!(error.contains("1001 levels") && error.contains("1000"), "{error}");
+    }
+}

@@ -7,7 +7,10 @@ use crate::{
     format::{hive::HiveError, wim::WimError},
 };
 
-use super::{hives::HiveId, host::SidecarError};
+use super::{hives::HiveId, host::SidecarError, registry::RegistryPath};
+
+/// Most levels of a path that something new is put at. Readers of WIMs, this program's own among them, stop at 1024.
+pub(super) const MOST_LEVELS: usize = 1000;
 
 /// What can go wrong when an image is opened, read or edited.
 #[derive(Debug, thiserror::Error)]
@@ -21,12 +24,26 @@ pub enum ImageError {
     /// Nothing is there.
     #[error("the image has no {0}")]
     NotFound(NtPath),
+    /// No registry key is there.
+    #[error("the image has no registry key {0}")]
+    NoKey(RegistryPath),
     /// A folder where a file is needed.
     #[error("{0} is a folder")]
     IsDirectory(NtPath),
     /// A file where a folder is needed.
     #[error("{0} is not a folder")]
     NotDirectory(NtPath),
+    /// A name that is empty or has `\`, `/` or NUL in it, which no file can have.
+    #[error("{0} has a name that no file can have")]
+    Name(NtPath),
+    /// More folders in each other than a WIM can be read back with.
+    #[error("a path of {levels} levels, of which {MOST_LEVELS} are the most: {start}\u{2026}")]
+    TooDeep {
+        /// How many it has.
+        levels: usize,
+        /// The path's first folders.
+        start: NtPath,
+    },
     /// Something is there already.
     #[error("{0} exists already")]
     Exists(NtPath),

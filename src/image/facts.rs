@@ -152,13 +152,16 @@ impl Image {
             Change::CreateKey { hive, .. }
             | Change::DeleteKey { hive, .. }
             | Change::SetValue { hive, .. }
+            | Change::SetKeySecurity { hive, .. }
             | Change::DeleteValue { hive, .. } => {
                 if !matches!(hive, HiveId::System | HiveId::Software) {
                     return;
                 }
                 Vec::new()
             }
-            Change::PutFile { path, .. } | Change::Remove { path } => vec![path],
+            Change::PutFile { path, .. } | Change::Link { path, .. } | Change::Remove { path } => {
+                vec![path]
+            }
             Change::Rename { from, to } => vec![from, to],
             Change::MakeDirectory { .. }
             | Change::SetAttributes { .. }
@@ -216,11 +219,15 @@ impl Reading<'_> {
 
     fn architecture(&mut self, root: &Name) {
         let path = NtPath::from_names(vec![root.clone(), "System32".into(), "kernel32.dll".into()]);
+        // A plan tries steps with content that it cannot read: what the image was for before, it still is.
+        let before = self.image.base_facts.as_ref().and_then(|facts| facts.architecture);
         match self.image.read(&path) {
             Ok(bytes) => {
-                self.facts.architecture = pe::machine(&bytes).and_then(Architecture::of_machine);
+                let machine = pe::machine(&bytes).and_then(Architecture::of_machine);
+                self.facts.architecture = machine.or(before);
             }
             Err(ImageError::NotFound(_) | ImageError::IsDirectory(_)) => {}
+            Err(_) if before.is_some() => self.facts.architecture = before,
             Err(error) => self.facts.warnings.push(format!("{path}: {error}")),
         }
     }

@@ -199,6 +199,32 @@ impl Image {
         self.perform(Change::SetValue { hive, key, name, kind, data })
     }
 
+    /// Gives a key that is there a security descriptor (self-relative bytes).
+    ///
+    /// # Errors
+    /// When the hive is missing or damaged, or the key is not there.
+    pub fn set_key_security(
+        &mut self,
+        path: &RegistryPath,
+        descriptor: &[u8],
+    ) -> Result<(), ImageError> {
+        let old = self.read_key(path, |hive, key| hive.security(key).map(<[u8]>::to_vec))?;
+        let Some(old) = old else { return Err(ImageError::NoKey(path.clone())) };
+        if old == descriptor {
+            return Ok(());
+        }
+        let (hive, key) = self.resolve(path)?;
+        self.perform(Change::SetKeySecurity { hive, key, descriptor: descriptor.to_vec() })
+    }
+
+    /// The security descriptor of a key (self-relative bytes); `None` when the key is not there.
+    ///
+    /// # Errors
+    /// When the hive is missing or damaged.
+    pub fn key_security(&mut self, path: &RegistryPath) -> Result<Option<Vec<u8>>, ImageError> {
+        self.read_key(path, |hive, key| hive.security(key).map(<[u8]>::to_vec))
+    }
+
     /// Takes a value away; not there is fine.
     ///
     /// # Errors
@@ -260,6 +286,14 @@ impl Image {
         match change {
             Change::CreateKey { hive, key } => {
                 self.with_hive(*hive, |hive| hive.create_path(hive.root(), key, epoch).map(drop))
+            }
+            Change::SetKeySecurity { hive, key, descriptor } => {
+                let there = self.with_hive(*hive, |hive| match hive.find(hive.root(), key)? {
+                    Some(key) => hive.set_security(key, descriptor).map(|()| true),
+                    None => Ok(false),
+                })?;
+                let missing = || RegistryPath::from_keys(*hive, key.clone());
+                there.then_some(()).ok_or_else(|| ImageError::NoKey(missing()))
             }
             Change::DeleteKey { hive, key } => {
                 self.with_hive(*hive, |hive| match hive.find(hive.root(), key)? {

@@ -60,6 +60,8 @@ pub struct NewNode {
     pub attributes: Option<u32>,
     /// A self-relative security descriptor; `None`: as it is, or inherited from the parent for what is new.
     pub security: Option<Vec<u8>>,
+    /// When a file's content was last written; `None`: the image's epoch where the content is new, else as it is. Of no meaning for folders.
+    pub last_write: Option<FileTime>,
 }
 
 impl Image {
@@ -274,6 +276,12 @@ impl Image {
         wim.blob(&blob.sha1).map(|found| BlobLocation::Base(Arc::clone(wim), *found))
     }
 
+    /// Has content read from, and later written from, another place: the base's own copy of it is damaged or missing. Who does this has checked that what lies
+    /// there has that SHA-1.
+    pub fn supply(&mut self, sha1: Sha1, location: BlobLocation) {
+        self.blobs.insert(sha1, location);
+    }
+
     /// Begins the record of a step. What an earlier record holds is dropped.
     pub fn begin_step(&mut self) {
         self.record = Some(Vec::new());
@@ -297,6 +305,7 @@ impl Image {
         self.remember_facts_before(&change);
         match change {
             Change::CreateKey { .. }
+            | Change::SetKeySecurity { .. }
             | Change::DeleteKey { .. }
             | Change::SetValue { .. }
             | Change::DeleteValue { .. } => self.apply_to_hive(&change)?,
@@ -330,11 +339,13 @@ fn can_move_windows(change: &Change) -> bool {
     match change {
         Change::MakeDirectory { path, .. }
         | Change::PutFile { path, .. }
+        | Change::Link { path, .. }
         | Change::Remove { path } => near(path),
         Change::Rename { from, to } => near(from) || near(to),
         Change::SetAttributes { .. }
         | Change::SetSecurity { .. }
         | Change::CreateKey { .. }
+        | Change::SetKeySecurity { .. }
         | Change::DeleteKey { .. }
         | Change::SetValue { .. }
         | Change::DeleteValue { .. } => false,

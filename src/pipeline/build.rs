@@ -95,6 +95,8 @@ pub struct StepOutcome {
     pub cached: bool,
     /// True when it changed the image.
     pub changed: bool,
+    /// True when it leaves something to the first boot, as the plan says: of packages and features, not of drivers.
+    pub deferred: bool,
 }
 
 impl Outcome {
@@ -190,6 +192,7 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
         name: step.name(),
         cached: true,
         changed: record.as_ref().is_some_and(|record| record.changeset.is_some()),
+        deferred: step.deferred,
     });
     Ok(Some(Outcome {
         output: plan.output.path.clone(),
@@ -251,7 +254,8 @@ fn attempt_build(
             store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
         }
         let changed = record.changeset.is_some();
-        steps.push(StepOutcome { name: step.name(), cached, changed });
+        let deferred = step.deferred;
+        steps.push(StepOutcome { name: step.name(), cached, changed, deferred });
         state = key::next_state(state, record.changeset);
         warnings.extend(record.warnings);
     }

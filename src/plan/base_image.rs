@@ -196,6 +196,12 @@ impl<'a> LazyImage<'a> {
         Self { wim, index, limits, store, identity, fresh, image: None, facts: None }
     }
 
+    /// The identity of the base image.
+    #[must_use]
+    pub fn identity(&self) -> Blake3 {
+        self.identity
+    }
+
     /// The image.
     ///
     /// # Errors

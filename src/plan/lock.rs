@@ -55,6 +55,9 @@ pub struct LockedInput {
     pub size: u64,
     /// The input's digest: of the content for a file, of the tree for a folder.
     pub blake3: Blake3,
+    /// What it says it is: the identities of its packages. For people; it is not compared, as the digest says more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub is: Vec<String>,
     /// For a folder: its files by their paths.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<BTreeMap<String, LockedFile>>,
@@ -190,6 +193,10 @@ impl Lock {
             line(format_args!("\n[inputs.{}]", quoted(id)));
             line(format_args!("size = {}", input.size));
             line(format_args!("blake3 = \"{}\"", input.blake3));
+            if !input.is.is_empty() {
+                let is: Vec<String> = input.is.iter().map(|id| quoted(id)).collect();
+                line(format_args!("is = [{}]", is.join(", ")));
+            }
             let Some(files) = &input.files else { continue };
             line(format_args!("\n[inputs.{}.files]", quoted(id)));
             for (name, LockedFile { size, blake3 }) in files {
@@ -298,11 +305,21 @@ mod tests {
             inputs: BTreeMap::from([
                 (
                     "files".to_owned(),
-                    LockedInput { size: 1, blake3: Blake3::of(b"tree"), files: Some(files) },
+                    LockedInput {
+                        size: 1,
+                        blake3: Blake3::of(b"tree"),
+                        is: Vec::new(),
+                        files: Some(files),
+                    },
                 ),
                 (
                     "x.reg".to_owned(),
-                    LockedInput { size: 3, blake3: Blake3::of(b"reg"), files: None },
+                    LockedInput {
+                        size: 3,
+                        blake3: Blake3::of(b"reg"),
+                        is: vec!["A~b~amd64~~1.0.0.0".to_owned()],
+                        files: None,
+                    },
                 ),
             ]),
         }

@@ -11,20 +11,21 @@ use fs_err as fs;
 use rayon::prelude::*;
 
 use super::{
-    base_image, check,
+    base_image::{self, LazyImage},
+    check,
     error::PlanError,
     graph::{self, Reason, Vertex},
     inputs::{self, Control, InputError, ResolvedInputs},
-    key::{self, KeyParts},
+    key,
     lock::{Lock, LockError, LockedBase, LockedFile, LockedInput},
     model::{EpochSource, ImageNames, LockState, Plan, PlannedBase, Step, StepReason},
-    order, output, subjects,
+    order, output, packages,
 };
 use crate::{
     base::{digest::Blake3, filetime::FileTime, limits::Limits},
     format::wim::Wim,
     recipe::{Entry, Finding, Findings, Recipe},
-    servicing::Operation,
+    servicing::{InputId, Operation},
     store::{Stamp, Store},
 };
 
@@ -40,6 +41,8 @@ pub struct Options<'a> {
     pub source_date_epoch: Option<FileTime>,
     /// Do not believe what is remembered of the base image.
     pub no_cache: bool,
+    /// The plan is for another tool: steps are ordered and not asked whether they can be done here.
+    pub unchecked: bool,
     /// What untrusted files may cost.
     pub limits: Limits,
     /// Progress and interruption.
@@ -96,11 +99,21 @@ fn attempt(
     let lock_path = lock_path(recipe_path);
     output::refuse_own_files(recipe, recipe_path, &lock_path, &inputs)?;
     tracing::info!("base image {index} {:?}: identity {identity}", base.name);
-    let steps = order_steps(&recipe.entries, &inputs)?;
-    let mut warnings = check::steps(recipe, &base, &steps, &inputs, store, options)?;
+    let fresh = options.no_cache || options.control.rehash;
+    let mut image =
+        LazyImage::new(&base.wim, base.index, base.identity, &options.limits, store, fresh);
+    check::expectations(recipe, &base, &mut image)?;
+    let packages = packages::look(recipe, &inputs, &mut image, store, options)?;
+    Findings::check(packages.contradictions(&recipe.entries)).map_err(PlanError::Refused)?;
+    let mut warnings = packages.warnings(&recipe.entries);
+    let vertices = packages.vertices(&recipe.entries);
+    let mut steps = order_steps(&recipe.entries, &vertices, &inputs)?;
+    let identities = packages.identities(&recipe.entries);
+    warnings
+        .extend(check::steps(recipe, &mut steps, &inputs, packages, &mut image, store, options)?);
     warnings.extend(output::warnings(recipe, &output));
     let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);
-    let lock = lock(recipe, recipe_path, &base, &inputs, epoch)?;
+    let lock = lock(recipe, recipe_path, &base, &inputs, &identities, epoch)?;
     let lock_state = compare_lock(&lock, &lock_path);
     tracing::info!(
         "plan: {} steps, epoch {epoch} ({epoch_source:?}), lock {lock_state:?}",
@@ -273,10 +286,12 @@ pub fn explain(error: &InputError) -> (&'static str, &'static str) {
 }
 
 /// The entries of the recipe as steps, in order.
-fn order_steps(entries: &[Entry], inputs: &ResolvedInputs) -> Result<Vec<Step>, PlanError> {
-    let vertices: Vec<Vertex> =
-        entries.iter().map(|entry| subjects::vertex(&entry.operation)).collect();
-    let ordered = graph::order(&vertices).map_err(|cycle| circle(entries, &cycle))?;
+fn order_steps(
+    entries: &[Entry],
+    vertices: &[Vertex],
+    inputs: &ResolvedInputs,
+) -> Result<Vec<Step>, PlanError> {
+    let ordered = graph::order(vertices).map_err(|cycle| circle(entries, &cycle))?;
     // The place of each entry in the order of execution, from 1.
     let mut numbers = vec![0; entries.len()];
     for (place, entry) in ordered.order.iter().enumerate() {
@@ -284,16 +299,12 @@ fn order_steps(entries: &[Entry], inputs: &ResolvedInputs) -> Result<Vec<Step>, 
     }
     let steps = ordered.order.iter().map(|&listed| {
         let entry = &entries[listed];
-        let digests = entry.operation.inputs().into_iter().filter_map(|id| {
-            let digest = inputs.get(&id)?.digest;
-            Some((id, digest))
-        });
         let reasons = ordered.reasons[listed].iter().map(|reason| match reason {
             Reason::SameSubject { after, what } => StepReason {
                 after: vec![numbers[*after]],
                 why: same_subject(&entries[*after].operation, &entry.operation, what),
             },
-            reason => explain_reason(reason, vertices[listed].phase, &vertices, &numbers),
+            reason => explain_reason(reason, vertices[listed].phase, vertices, &numbers),
         });
         Step {
             number: numbers[listed],
@@ -302,10 +313,11 @@ fn order_steps(entries: &[Entry], inputs: &ResolvedInputs) -> Result<Vec<Step>, 
             label: entry.label.clone(),
             title: entry.operation.title(),
             origin: entry.origin.clone(),
-            parts: KeyParts::new(&entry.operation, digests.collect()),
+            parts: packages::key_parts(entry, inputs),
             operation: entry.operation.clone(),
             phase: vertices[listed].phase,
             reasons: reasons.collect(),
+            deferred: false,
         }
     });
     Ok(steps.collect())
@@ -394,6 +406,7 @@ fn lock(
     recipe_path: &Path,
     base: &PlannedBase,
     inputs: &ResolvedInputs,
+    identities: &BTreeMap<InputId, Vec<String>>,
     epoch: FileTime,
 ) -> Result<Lock, PlanError> {
     let folder = recipe_path.parent().unwrap_or_else(|| Path::new(""));
@@ -404,7 +417,8 @@ fn lock(
         let files = input.is_folder.then(|| {
             input.files().map(|(name, size, blake3)| (name, LockedFile { size, blake3 })).collect()
         });
-        (id.0.clone(), LockedInput { size: input.size, blake3: input.digest, files })
+        let is = identities.get(id).cloned().unwrap_or_default();
+        (id.0.clone(), LockedInput { size: input.size, blake3: input.digest, is, files })
     });
     Ok(Lock {
         order: order::VERSION.to_owned(),

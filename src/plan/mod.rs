@@ -5,6 +5,7 @@
 //!
 //! - [`order`]: the order table, data with a version
 //! - [`graph`]: steps to an order, each edge with its reason; [`subjects`]: what an operation is to the graph
+//! - [`packages`]: what packages say of their order
 //! - [`base_image`]: the base opened and the image selected
 //! - [`check`]: what can be known to fail before anything is done
 //! - [`inputs`]: the host's files, found, walked, hashed
@@ -13,10 +14,12 @@
 //! - [`key`]: what the result of a step depends on
 //! - [`state`]: which steps are cached, and why others are not
 //! - [`view`]: the plan as text, JSON and graph
+//! - [`dism`]: the plan as DISM's commands
 //! - [`error`]: why there is no plan
 
 pub mod base_image;
 pub mod check;
+pub mod dism;
 pub mod error;
 pub mod graph;
 pub mod inputs;
@@ -26,6 +29,7 @@ mod make;
 mod model;
 pub mod order;
 pub mod output;
+pub mod packages;
 pub mod state;
 pub mod subjects;
 pub mod view;

@@ -170,6 +170,8 @@ pub struct Step {
     pub parts: KeyParts,
     /// Why it does not stand earlier; empty for the first of all and where only the recipe's order decides.
     pub reasons: Vec<StepReason>,
+    /// True when it leaves something to the first boot, as far as planning can tell: for packages and features. Drivers are looked at in a build only.
+    pub deferred: bool,
 }
 
 /// Why a step does not stand earlier.
@@ -180,6 +182,14 @@ pub struct StepReason {
     pub after: Vec<usize>,
     /// Why.
     pub why: String,
+}
+
+impl StepReason {
+    /// True when it is the order table's: it stands behind a whole phase.
+    #[must_use]
+    pub fn is_phase(&self) -> bool {
+        self.why.starts_with("order table")
+    }
 }
 
 impl Step {

@@ -5,7 +5,7 @@
 //! goes into the lock file and the plan prints it: a build that orders differently than last time says so.
 
 /// The version of [`TABLE`]: the revision of Microsoft's text it follows, and ours of it.
-pub const VERSION: &str = "2025-01.1";
+pub const VERSION: &str = "2025-01.2";
 
 /// A phase of servicing. The order of the variants is the order of the phases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -25,8 +25,10 @@ pub enum Phase {
     Capabilities,
     /// Optional features.
     Features,
-    /// Updates, the cumulative one last.
+    /// Updates and other packages.
     Packages,
+    /// The cumulative update.
+    CumulativeUpdate,
     /// Enablement packages.
     Enablement,
     /// Clean-up of the component store.
@@ -77,7 +79,7 @@ const fn row(phase: Phase, name: &'static str, why: &'static str, source: &'stat
 }
 
 /// The order table, first phase first.
-pub const TABLE: [Row; 21] = [
+pub const TABLE: [Row; 22] = [
     row(Phase::Base, "base", "everything else changes the base image", OURS),
     row(
         Phase::Edition,
@@ -118,7 +120,13 @@ pub const TABLE: [Row; 21] = [
     row(
         Phase::Packages,
         "packages",
-        "the cumulative update lifts languages, capabilities and features from their first release, so it comes after them",
+        "updates renew the languages, capabilities and features that are there",
+        MICROSOFT,
+    ),
+    row(
+        Phase::CumulativeUpdate,
+        "cumulative-update",
+        "the cumulative update lifts languages, capabilities, features and packages from their first release, so it comes after them",
         MICROSOFT,
     ),
     row(

@@ -6,8 +6,29 @@ use super::{
 };
 use crate::{
     base::name::Name,
-    servicing::{Operation, registry::KeyAction},
+    servicing::{
+        Operation,
+        cbs::{PackageSubject, relations::PackagePhase},
+        registry::KeyAction,
+    },
 };
+
+/// The phase of the order table that a place in servicing is.
+#[must_use]
+pub fn phase(place: PackagePhase) -> Phase {
+    match place {
+        PackagePhase::ServicingStack => Phase::ServicingStack,
+        PackagePhase::Language => Phase::Languages,
+        PackagePhase::LanguageFeature => Phase::LanguageFeatures,
+        PackagePhase::Capability => Phase::Capabilities,
+        PackagePhase::Feature => Phase::Features,
+        PackagePhase::Update => Phase::Packages,
+        PackagePhase::CumulativeUpdate => Phase::CumulativeUpdate,
+        PackagePhase::Enablement => Phase::Enablement,
+        PackagePhase::NetFx3 => Phase::NetFx3,
+        PackagePhase::DotNetUpdate => Phase::DotNetUpdate,
+    }
+}
 
 /// The vertex of `operation`.
 #[must_use]
@@ -17,6 +38,18 @@ pub fn vertex(operation: &Operation) -> Vertex {
         Subject { path: std::iter::once(kind.to_owned()).chain(names).collect(), whole }
     };
     let (phase, subject) = match operation {
+        // What the packages themselves say moves these: see `packages`.
+        Operation::Package(spec) => {
+            let phase = match &spec.subject {
+                PackageSubject::Package(_) => Phase::Packages,
+                PackageSubject::Language(_) => Phase::Languages,
+                PackageSubject::Capability(_) => Phase::Capabilities,
+            };
+            (phase, subject(spec.kind(), &[Name::from(spec.name())], false))
+        }
+        Operation::Feature(spec) => {
+            (Phase::Features, subject("feature", &[Name::from(spec.name.as_str())], false))
+        }
         Operation::Driver(spec) => {
             (Phase::Drivers, subject("driver", &[Name::from(spec.name.as_str())], false))
         }

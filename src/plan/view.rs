@@ -72,6 +72,8 @@ pub struct StepView<'a> {
     pub reasons: &'a [StepReason],
     /// Whether it will run.
     pub status: &'a StepStatus,
+    /// True when it leaves something to the first boot.
+    pub deferred: bool,
     /// The inputs it reads.
     pub inputs: Vec<&'a str>,
 }
@@ -97,6 +99,7 @@ pub fn view<'a>(plan: &'a Plan, status: &'a Status) -> PlanView<'a> {
         origin: step.origin.to_string(),
         reasons: &step.reasons,
         status,
+        deferred: step.deferred,
         inputs: step.parts.inputs.iter().map(|(id, _)| id.0.as_str()).collect(),
     });
     PlanView {
@@ -167,6 +170,10 @@ pub fn text(plan: &Plan, status: &Status, out: &mut dyn fmt::Write) -> fmt::Resu
     if status.up_to_date {
         write!(out, "; the output is up to date")?;
     }
+    let deferred = plan.steps.iter().filter(|step| step.deferred).count();
+    if deferred > 0 {
+        write!(out, "; {deferred} left to the first boot")?;
+    }
     writeln!(out)
 }
 
@@ -180,9 +187,12 @@ fn write_step(step: &Step, status: &StepStatus, out: &mut dyn fmt::Write) -> fmt
         StepStatus::DependsOn { step, prepared: false } => format!("depends on step {step}"),
     };
     writeln!(out, "{:>4}  {}  ({word})", step.number, step.title)?;
+    if step.deferred {
+        writeln!(out, "      left to the first boot: Windows installs it when it starts first")?;
+    }
     for reason in &step.reasons {
         // The phase's own reason stands above its steps.
-        if reason.why.starts_with("order table") {
+        if reason.is_phase() {
             continue;
         }
         writeln!(out, "      after {}: {}", numbers(&reason.after), reason.why)?;
@@ -233,7 +243,7 @@ fn phases(plan: &Plan) -> Vec<(order::Phase, Vec<&Step>)> {
 
 /// Edges between steps that stand for themselves, not for a whole phase.
 fn edges(plan: &Plan) -> impl Iterator<Item = (usize, usize, &str)> {
-    let own = |reason: &&StepReason| !reason.why.starts_with("order table");
+    let own = |reason: &&StepReason| !reason.is_phase();
     plan.steps.iter().flat_map(move |step| {
         step.reasons.iter().filter(own).flat_map(|reason| {
             reason.after.iter().map(|after| (*after, step.number, reason.why.as_str()))

@@ -38,10 +38,6 @@ static TRUE: Shape = Shape::True;
 /// The whole recipe.
 pub(crate) static ROOT: TableShape = TableShape {
     later: &[
-        ("packages", "install packages"),
-        ("languages", "install languages"),
-        ("features", "switch features"),
-        ("capabilities", "install capabilities"),
         ("locale", "set the image's locale"),
         ("appx", "provision or remove apps"),
         ("winpe", "service Windows PE"),
@@ -66,6 +62,10 @@ pub(crate) static ROOT: TableShape = TableShape {
             key("vars", &VARS, "texts that `${name}` stands for in every other text"),
             key("image", &IMAGE, "what the built image says of itself"),
             required("base", &BASE, "the image to start from"),
+            key("packages", &PACKAGES, "packages: updates and whatever else comes as .cab or .msu"),
+            key("languages", &LANGUAGES, "languages of Windows itself"),
+            key("features", &FEATURES, "optional features: on, off, or gone"),
+            key("capabilities", &CAPABILITIES, "capabilities (features on demand)"),
             key("drivers", &DRIVERS, "driver packages"),
             key("registry", &REGISTRY, "registry keys and values"),
             key("registry-files", &REGISTRY_FILES, "`.reg` files"),
@@ -239,6 +239,139 @@ static REGISTRY_FILES: Shape = Shape::List {
     append: true,
 };
 
+static PACKAGES: Shape = Shape::Map(&MapShape {
+    valid: |_| true,
+    about: "Packages by names of your own. They are installed in servicing order: what a package needs comes before it, whatever the order here.",
+    value: &PACKAGE,
+});
+static PACKAGE: Shape = Shape::Table(&TableShape {
+    groups: &[Group { keys: &["source", "state"], required: true }],
+    ..table(
+        "a package",
+        "A package to install, or one to remove.",
+        &[
+            key("source", &PATH, PACKAGE_SOURCE),
+            key("unsigned", &UNSIGNED, UNSIGNED_PACKAGES),
+            key("when-not-native", &WHEN_NOT_NATIVE, NOT_NATIVE_PACKAGES),
+            key("state", &ABSENT, "`absent`: the package that `identity` names is removed"),
+            key(
+                "identity",
+                &PACKAGE_IDENTITY,
+                "which package is removed: its identity as DISM shows it, or its name alone for every version",
+            ),
+        ],
+    )
+});
+const PACKAGE_SOURCE: &str = "a .cab, a .msu, an .esd, or a folder with such files or an expanded package (with a .psf: the folder that holds both)";
+const UNSIGNED_PACKAGES: &str =
+    "what to do with packages that no known authority vouches for; default: `refuse`";
+const NOT_NATIVE_PACKAGES: &str =
+    "what to do when it cannot be done natively; default: as [policy] says";
+static ABSENT: Shape = ABSENT_SHAPE;
+const ABSENT_SHAPE: Shape =
+    Shape::Choice { words: &[ABSENT_WORD.also(None, &["removed", "uninstalled"])], other: None };
+const ABSENT_WORD: Word = word("absent", "it goes");
+static PACKAGE_IDENTITY: Shape = Shape::Text(Some(&Pattern {
+    regex: r"^[^~\s\u0000-\u001f]+(~[^~]*~[^~]*~[^~]*~[0-9]+(\.[0-9]+){0,3})?$",
+    matches: is_package_identity,
+    what: "a package identity such as \"Package_for_KB5001~31bf3856ad364e35~amd64~~10.0.1.0\", or a package's name",
+}));
+
+fn is_package_identity(text: &str) -> bool {
+    match text.contains('~') {
+        true => crate::format::cbs::Identity::of_package_id(text).is_some(),
+        false => !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control()),
+    }
+}
+
+static LANGUAGES: Shape = Shape::Map(&MapShape {
+    valid: |_| true,
+    about: "Languages of Windows itself, by tag: `de-DE`. Language packs go in before features and updates.",
+    value: &LANGUAGE,
+});
+static LANGUAGE: Shape = Shape::OneOf(&[
+    ABSENT_SHAPE,
+    Shape::Table(&TableShape {
+        groups: &[Group { keys: &["source", "state"], required: true }],
+        ..table(
+            "a language",
+            "A language pack to install, or to remove.",
+            &[
+                key("source", &PATH, PACKAGE_SOURCE),
+                key("unsigned", &UNSIGNED, UNSIGNED_PACKAGES),
+                key("when-not-native", &WHEN_NOT_NATIVE, NOT_NATIVE_PACKAGES),
+                key("state", &ABSENT, "`absent`: the language pack is removed"),
+            ],
+        )
+    }),
+]);
+
+static FEATURES: Shape = Shape::Map(&MapShape {
+    valid: |_| true,
+    about: "Optional features by the names that DISM shows: `TelnetClient`.",
+    value: &FEATURE,
+});
+static FEATURE: Shape = Shape::OneOf(&[
+    FEATURE_STATE_SHAPE,
+    Shape::Table(&table(
+        "a feature",
+        "What a feature shall be.",
+        &[
+            required("state", &FEATURE_STATE, "what it shall be"),
+            key("all", &BOOLEAN, "true: features that it needs are enabled too"),
+            key(
+                "source",
+                &PATH,
+                "where its payload comes from when the image does not have it: a package, or a folder of packages (`sources\\sxs`)",
+            ),
+            key("unsigned", &UNSIGNED, UNSIGNED_PACKAGES),
+            key("when-not-native", &WHEN_NOT_NATIVE, NOT_NATIVE_PACKAGES),
+        ],
+    )),
+]);
+static FEATURE_STATE: Shape = FEATURE_STATE_SHAPE;
+const FEATURE_STATE_SHAPE: Shape = Shape::Choice {
+    words: &[
+        word("enabled", "on").also(None, &["enable", "on", "present"]),
+        word("disabled", "off; its payload stays in the image")
+            .also(None, &["disable", "off", "absent"]),
+        word("removed", "off, and its payload gone from the image")
+            .also(None, &["remove", "disabled with payload removed"]),
+    ],
+    other: None,
+};
+
+static CAPABILITIES: Shape = Shape::Map(&MapShape {
+    valid: |_| true,
+    about: "Capabilities (features on demand) by the names that DISM shows: `OpenSSH.Server~~~~0.0.1.0`.",
+    value: &CAPABILITY,
+});
+static CAPABILITY: Shape = Shape::OneOf(&[
+    CAPABILITY_STATE_SHAPE,
+    Shape::Table(&table(
+        "a capability",
+        "What a capability shall be.",
+        &[
+            key("state", &CAPABILITY_STATE, "what it shall be; default: `present`"),
+            key(
+                "source",
+                &PATH,
+                "where its packages come from: a .cab, or a folder of .cab files; without it its payload is in the image",
+            ),
+            key("unsigned", &UNSIGNED, UNSIGNED_PACKAGES),
+            key("when-not-native", &WHEN_NOT_NATIVE, NOT_NATIVE_PACKAGES),
+        ],
+    )),
+]);
+static CAPABILITY_STATE: Shape = CAPABILITY_STATE_SHAPE;
+const CAPABILITY_STATE_SHAPE: Shape = Shape::Choice {
+    words: &[
+        word("present", "it is installed").also(None, &["installed", "enabled"]),
+        ABSENT_WORD.also(None, &["removed", "uninstalled", "not-present", "disabled"]),
+    ],
+    other: None,
+};
+
 static DRIVERS: Shape = Shape::Map(&MapShape {
     valid: |_| true,
     about: "Driver packages by names of your own. They are installed in the order in which they stand here, which decides their oemN numbers.",
@@ -393,7 +526,10 @@ static WHEN_NOT_NATIVE: Shape = Shape::Choice {
     words: &[
         word("refuse", "refuse the build"),
         word("first-boot", "let Windows install it at the first boot"),
-        word("dism", "let DISM install it, on a Windows host"),
+        word(
+            "dism",
+            "let DISM install it, on a Windows host: this version does not call it and refuses the build by name; `transom plan --as dism` prints the commands",
+        ),
     ],
     other: None,
 };

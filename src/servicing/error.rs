@@ -5,7 +5,7 @@ use std::io;
 use crate::{format::hive::HiveError, image::ImageError};
 
 /// Why a step cannot be done: found by looking at the image before anything is touched, or when it is prepared or applied.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Problem {
     /// What it is about, as the recipe names it: a service, a path, `unattend.xml:12:5`.
     pub item: String,

@@ -5,6 +5,8 @@
 //! - `replace` leaves the folder as if it had been emptied first; a file that is there already with the same content, attributes and security is not
 //!   touched, so that a build on its own output changes nothing.
 //! - Attributes go to everything that is put, not to folders that are there already. A security descriptor goes to `to` itself; what is made below inherits from it.
+//! - A file of the component store (hard-linked below `Windows\WinSxS`) is not written through: the name becomes a file of its own, and the store keeps
+//!   what it has.
 //! - Names that differ only in case are one name; two of them in one source folder are refused.
 
 use std::collections::BTreeSet;
@@ -33,6 +35,7 @@ use crate::{
 
 use super::{
     error::{Problem, ServicingError},
+    first_boot,
     inputs::{BlobSink, InputEntry, InputId, InputKind, Inputs},
 };
 
@@ -102,6 +105,13 @@ struct PreparedEntry {
 }
 
 const NAME: &str = "files";
+
+/// Attributes that a recipe can give.
+const SETTABLE: u32 = ATTRIBUTE_READONLY
+    | ATTRIBUTE_HIDDEN
+    | ATTRIBUTE_SYSTEM
+    | ATTRIBUTE_ARCHIVE
+    | ATTRIBUTE_NOT_INDEXED;
 
 impl FileAttribute {
     /// `FILE_ATTRIBUTE_*`.
@@ -174,12 +184,117 @@ impl FilesSpec {
             FilesAction::Absent => image.remove(&self.to).map_err(|error| self.failed(error)),
             FilesAction::Adjust => self.adjust(image),
             FilesAction::From { replace, .. } => {
+                let (command_file, _) = first_boot::held(image);
+                let waiting = match is_in(&command_file, &self.to) {
+                    true => first_boot::chained(image).map_err(|error| self.failed(error))?,
+                    false => Vec::new(),
+                };
                 if *replace {
                     self.clear(prepared, image)?;
                 }
-                prepared.entries.iter().try_for_each(|entry| self.put(entry, *replace, image))
+                for (path, content) in self.of_the_store(prepared, image) {
+                    Self::own_name(&path, content, image)?;
+                }
+                prepared.entries.iter().try_for_each(|entry| self.put(entry, *replace, image))?;
+                // What waits for the first boot is not lost to a SetupComplete.cmd of the recipe.
+                first_boot::keep(image, &waiting).map_err(|error| self.failed(error))
             }
         }
+    }
+
+    /// Files whose content lies in the component store and that would be changed: a hard link below `Windows\WinSxS` is the same file.
+    fn of_the_store(&self, prepared: &PreparedFiles, image: &Image) -> Vec<(NtPath, StoredBlob)> {
+        let tree = image.tree();
+        let store = NtPath::root().join(image.system_root()).join("WinSxS".into());
+        let linked: Vec<(NtPath, NodeId, StoredBlob)> = prepared
+            .entries
+            .iter()
+            .filter_map(|entry| {
+                let content = entry.content?;
+                let path = self.path_of(&entry.path);
+                let id = tree.lookup(&path)?;
+                let changed = tree.links(id) > 1
+                    && !is_in(&path, &store)
+                    && self.changes(image, id, &content, entry.path.is_empty());
+                changed.then_some((path, id, content))
+            })
+            .collect();
+        let Some(store) = tree.lookup(&store).filter(|_| !linked.is_empty()) else {
+            return Vec::new();
+        };
+        let stored: BTreeSet<_> = tree.walk_from(store).map(|id| tree.node(id).inode).collect();
+        let of_store =
+            linked.into_iter().filter(|(_, id, _)| stored.contains(&tree.node(*id).inode));
+        of_store.map(|(path, _, content)| (path, content)).collect()
+    }
+
+    /// True when putting the content changes the file that is there.
+    fn changes(&self, image: &Image, id: NodeId, content: &StoredBlob, own: bool) -> bool {
+        let inode = image.tree().inode(id);
+        let data = inode.data();
+        data.size != content.size
+            || (data.size > 0 && data.sha1 != content.sha1)
+            || self.bits().is_some_and(|bits| inode.attributes & SETTABLE != bits)
+            || (own && self.sddl.is_some())
+    }
+
+    /// Makes the name a file of its own, with the attributes and security that it has.
+    fn own_name(
+        path: &NtPath,
+        content: StoredBlob,
+        image: &mut Image,
+    ) -> Result<(), ServicingError> {
+        let tree = image.tree();
+        let Some(id) = tree.lookup(path) else { return Ok(()) };
+        let options = NewNode {
+            attributes: Some(tree.inode(id).attributes & SETTABLE),
+            security: tree.security_of(id).map(<[u8]>::to_vec),
+            last_write: None,
+        };
+        let failed = |error| ServicingError::image(NAME, &path.to_string(), error);
+        image.remove(path).map_err(failed)?;
+        image.put_file(path, content, &options).map_err(failed)
+    }
+
+    /// Says that files of the component store lose a name.
+    fn store_warning(&self, prepared: &PreparedFiles, image: &Image) -> Option<Problem> {
+        let all = self.of_the_store(prepared, image);
+        let (first, _) = all.first()?;
+        let more = match all.len() {
+            1 => String::new(),
+            count => format!(", and so do {} more", count - 1),
+        };
+        let cause = format!(
+            "it belongs to the component store of Windows{more}: an update puts its own file back, and `transom verify` reports it as changed"
+        );
+        let help = "put the file elsewhere, or live with that: the store's own copy stays as it is";
+        Some(Problem::warning(first.to_string(), cause, help))
+    }
+
+    /// What would be taken away although the first boot needs it.
+    fn takes_what_waits(&self, image: &Image) -> Option<Problem> {
+        let takes = match &self.action {
+            FilesAction::Absent => true,
+            FilesAction::From { replace, .. } => *replace,
+            FilesAction::Adjust => false,
+        };
+        if !takes {
+            return None;
+        }
+        let (command_file, folders) = first_boot::held(image);
+        let touches = |place: &NtPath| {
+            image.tree().lookup(place).is_some()
+                && (is_in(place, &self.to) || is_in(&self.to, place))
+        };
+        let loses = folders.iter().any(touches)
+            || self.action == FilesAction::Absent && is_in(&command_file, &self.to);
+        // One that cannot be read is not ours.
+        if !loses || first_boot::chained(image).unwrap_or_default().is_empty() {
+            return None;
+        }
+        let cause = "scripts of the first boot wait there, and would be lost";
+        let help = r"name other paths than `Windows\Setup\Scripts` and its folders `transom...`, leave `replace` out, or begin with a base image on which nothing waits";
+        Some(Problem::error(self.to.to_string(), cause, help))
     }
 
     pub(super) fn check(&self, image: &Image) -> Vec<Problem> {
@@ -203,6 +318,7 @@ impl FilesSpec {
                 problems.push(ServicingError::image(NAME, &path.to_string(), error).into_problem());
             }
         }
+        problems.extend(self.store_warning(prepared, image));
         problems
     }
 
@@ -237,6 +353,9 @@ impl FilesSpec {
         {
             return Some(self.failed(error).into_problem());
         }
+        if let Some(problem) = self.takes_what_waits(image) {
+            return Some(problem);
+        }
         if self.action == FilesAction::Adjust && image.tree().lookup(&self.to).is_none() {
             let cause = "the image has no such file or folder, so its attributes and security cannot be set";
             return Some(Problem::error(item, cause, "give `from`, or correct the path"));
@@ -259,7 +378,7 @@ impl FilesSpec {
     /// What the file or folder `to` gets.
     fn options(&self, image: &Image, is_directory: bool) -> Result<NewNode, ServicingError> {
         let Some(wanted) = self.descriptor()? else {
-            return Ok(NewNode { attributes: self.bits(), security: None });
+            return Ok(NewNode { attributes: self.bits(), ..NewNode::default() });
         };
         let old = image.security_at(&self.to, is_directory).map_err(|error| self.failed(error))?;
         let creator = SecurityDescriptor {
@@ -268,7 +387,11 @@ impl FilesSpec {
             ..SecurityDescriptor::default()
         };
         let security = wanted.completed_by(old.unwrap_or_default()).completed_by(creator);
-        Ok(NewNode { attributes: self.bits(), security: Some(security.to_bytes()) })
+        Ok(NewNode {
+            attributes: self.bits(),
+            security: Some(security.to_bytes()),
+            last_write: None,
+        })
     }
 
     fn bits(&self) -> Option<u32> {
@@ -300,7 +423,7 @@ impl FilesSpec {
         let options = if own {
             self.options(image, entry.content.is_none())?
         } else {
-            NewNode { attributes: self.bits(), security: None }
+            NewNode { attributes: self.bits(), ..NewNode::default() }
         };
         let failed = |error| ServicingError::image(NAME, &path.to_string(), error);
         let Some(content) = entry.content else {
@@ -407,4 +530,13 @@ impl FilesSpec {
 
 fn folded(path: &[String]) -> Vec<Name> {
     path.iter().map(|name| Name::from(name.as_str()).to_upcase()).collect()
+}
+
+/// True when `path` is `above` or below it.
+fn is_in(path: &NtPath, above: &NtPath) -> bool {
+    let mut names = path.names().iter();
+    above
+        .names()
+        .iter()
+        .all(|one| names.next().is_some_and(|name| name.to_upcase() == one.to_upcase()))
 }

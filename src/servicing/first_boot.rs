@@ -3,13 +3,17 @@
 //! Windows Setup runs `Windows\Setup\Scripts\SetupComplete.cmd` as SYSTEM when it is done. The scripts of the recipe go to `Setup\Scripts\transom\NN-name`,
 //! and our SetupComplete.cmd runs them in order and writes a log with their exit codes, `Windows\Logs\transom-first-boot.log`.
 //!
+//! What came of it is for programs to read: `Windows\Logs\transom-first-boot.status` has a line `NN-name code` for each script that ended, and
+//! last of all `done code`; the values `Status` and `Failed` of `HKLM\SOFTWARE\Transom\FirstBoot` say the same (`Status` is `running` until then). The code
+//! of the whole is that of the first script that failed, else 3010 when one asked for a restart, else 0. Nothing restarts the machine: Setup is still at work.
+//!
 //! A SetupComplete.cmd that the image has already is kept as `SetupComplete-before-transom.cmd` and runs first. One of ours is written anew, so a
-//! build on an output of ours does not call itself: scripts that are there stay, in their order. A script of the recipe that is there already
+//! build on an output of ours does not call itself, and one that a file of the recipe brings later is kept in the same way: scripts that are there stay, in their order. A script of the recipe that is there already
 //! (same name, same content) keeps its place as long as the recipe's own order holds; every other one follows behind them with a new number.
 
 use crate::{
-    base::{name::Name, ntpath::NtPath},
-    image::{Image, ImageError, ImageFacts, NewNode},
+    base::{digest::Sha1, name::Name, ntpath::NtPath},
+    image::{Change, Changeset, Image, ImageError, ImageFacts, NewNode},
     store::StoredBlob,
 };
 
@@ -40,12 +44,21 @@ struct Script {
     content: StoredBlob,
 }
 
+/// What a script to put into the image holds.
+enum Content<'a> {
+    Stored(StoredBlob),
+    /// A text of ours, which goes into the changeset itself.
+    Text(&'a str),
+}
+
 const NAME: &str = "first-boot";
 /// A line that only our command file has.
 const MARK: &str = "rem Written by Transom: first boot.";
 const COMMAND_FILE: &str = "SetupComplete.cmd";
 const KEPT: &str = "SetupComplete-before-transom.cmd";
 const FOLDER: &str = "transom";
+/// The key that says what came of the first boot.
+const KEY: &str = r"HKLM\SOFTWARE\Transom\FirstBoot";
 
 /// How a kind of script is run: extension, and the command in front of its quoted path and behind it.
 const RUNNERS: &[(&str, &str, &str)] = &[
@@ -100,7 +113,12 @@ impl FirstBootSpec {
         if prepared.scripts.is_empty() {
             return Ok(());
         }
-        put(prepared, image).map_err(|error| ServicingError::image(NAME, COMMAND_FILE, error))
+        let scripts: Vec<(&str, Content<'_>)> = prepared
+            .scripts
+            .iter()
+            .map(|script| (script.name.as_str(), Content::Stored(script.content)))
+            .collect();
+        put(&scripts, image).map_err(|error| ServicingError::image(NAME, COMMAND_FILE, error))
     }
 }
 
@@ -118,14 +136,94 @@ pub(super) fn check(facts: &ImageFacts) -> Vec<Problem> {
 
 /// Has the first boot run one more script, behind those that are there; `name` is its file name.
 pub(super) fn add(image: &mut Image, name: &str, content: StoredBlob) -> Result<(), ImageError> {
-    put(&PreparedFirstBoot { scripts: vec![Script { name: name.to_owned(), content }] }, image)
+    put(&[(name, Content::Stored(content))], image)
 }
 
-fn put(prepared: &PreparedFirstBoot, image: &mut Image) -> Result<(), ImageError> {
-    let scripts = NtPath::from_names(vec![image.system_root(), "Setup".into(), "Scripts".into()]);
-    let command_file = scripts.join(COMMAND_FILE.into());
-    let kept = scripts.join(KEPT.into());
-    let folder = scripts.join(FOLDER.into());
+/// As [`add`], for a script whose text is at hand and whose name is its own: what an earlier build on this image left under that name goes, because its
+/// place among the others was that of another plan.
+pub(super) fn add_text(image: &mut Image, name: &str, text: &str) -> Result<(), ImageError> {
+    let places = Places::of(image);
+    for known in chained(image)? {
+        if plain_name(&known).eq_ignore_ascii_case(name) {
+            image.remove(&places.folder.join(Name::from(known.as_str())))?;
+        }
+    }
+    put(&[(name, Content::Text(text))], image)
+}
+
+/// True when the first boot runs a script whose name, without number, `is` one that is looked for.
+pub(super) fn waits(image: &Image, is: impl Fn(&str) -> bool) -> Result<bool, ImageError> {
+    Ok(chained(image)?.iter().any(|name| is(plain_name(name))))
+}
+
+/// The scripts that our command file runs, if it is there.
+pub(super) fn chained(image: &Image) -> Result<Vec<String>, ImageError> {
+    let places = Places::of(image);
+    let there = image.tree().lookup(&places.command_file);
+    if there.is_none_or(|id| image.tree().inode(id).is_directory())
+        || !is_ours(&image.read(&places.command_file)?)
+    {
+        return Ok(Vec::new());
+    }
+    Ok(scripts_there(image, &places.folder))
+}
+
+/// Puts our command file back over one that a file of the recipe brought: `names` are the scripts that it ran. The other one is kept and runs first.
+pub(super) fn keep(image: &mut Image, names: &[String]) -> Result<(), ImageError> {
+    let places = Places::of(image);
+    if names.is_empty() || image.tree().lookup(&places.command_file).is_none() {
+        return Ok(());
+    }
+    if is_ours(&image.read(&places.command_file)?) {
+        return Ok(());
+    }
+    image.remove(&places.kept)?;
+    image.rename(&places.command_file, &places.kept)?;
+    let text = command_text(true, names);
+    image.put_bytes(&places.command_file, text.into_bytes(), &NewNode::default())
+}
+
+/// What must stay in the image while scripts wait there: the command file, and folders.
+pub(super) fn held(image: &Image) -> (NtPath, Vec<NtPath>) {
+    let places = Places::of(image);
+    let folders = [FOLDER, "transom-packages", "transom-drivers"];
+    (places.command_file, folders.iter().map(|name| places.scripts.join((*name).into())).collect())
+}
+
+/// Where things lie in an image.
+struct Places {
+    scripts: NtPath,
+    command_file: NtPath,
+    kept: NtPath,
+    folder: NtPath,
+}
+
+impl Places {
+    fn of(image: &Image) -> Self {
+        let scripts =
+            NtPath::from_names(vec![image.system_root(), "Setup".into(), "Scripts".into()]);
+        Self {
+            command_file: scripts.join(COMMAND_FILE.into()),
+            kept: scripts.join(KEPT.into()),
+            folder: scripts.join(FOLDER.into()),
+            scripts,
+        }
+    }
+}
+
+/// True when these changes put a script there.
+pub(super) fn adds_scripts(changes: &Changeset) -> bool {
+    let is_script = |change: &Change| {
+        let Change::PutFile { path, .. } = change else { return false };
+        let names: Vec<String> = path.names().iter().map(ToString::to_string).collect();
+        matches!(&names[..], [_, setup, scripts, folder, _]
+            if [setup, scripts, folder].into_iter().zip(["Setup", "Scripts", FOLDER]).all(|(name, known)| name.eq_ignore_ascii_case(known)))
+    };
+    changes.0.iter().any(is_script)
+}
+
+fn put(new: &[(&str, Content<'_>)], image: &mut Image) -> Result<(), ImageError> {
+    let Places { command_file, kept, folder, .. } = Places::of(image);
     let found = image.tree().lookup(&command_file).is_some();
     let ours = found && is_ours(&image.read(&command_file)?);
     if found && !ours {
@@ -139,30 +237,39 @@ fn put(prepared: &PreparedFirstBoot, image: &mut Image) -> Result<(), ImageError
     }
     // The first place that the next script may have, so that the scripts run in the order of the recipe.
     let mut next = 0;
-    for script in &prepared.scripts {
+    for (name, content) in new {
         let same = |place: &usize| {
-            plain_name(&names[*place]).eq_ignore_ascii_case(&script.name)
-                && holds(image, &folder.join(Name::from(names[*place].as_str())), &script.content)
+            plain_name(&names[*place]).eq_ignore_ascii_case(name)
+                && holds(image, &folder.join(Name::from(names[*place].as_str())), content)
         };
         let place = (next..names.len()).find(same).unwrap_or_else(|| {
             let number = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0);
-            names.push(format!("{:02}-{}", number.saturating_add(1), script.name));
+            names.push(format!("{:02}-{name}", number.saturating_add(1)));
             names.len() - 1
         });
         next = place + 1;
         let path = folder.join(Name::from(names[place].as_str()));
-        image.put_file(&path, script.content, &NewNode::default())?;
+        match content {
+            Content::Stored(blob) => image.put_file(&path, *blob, &NewNode::default())?,
+            Content::Text(text) => {
+                image.put_bytes(&path, text.as_bytes().to_vec(), &NewNode::default())?;
+            }
+        }
     }
     let text = command_text(image.tree().lookup(&kept).is_some(), &names);
     image.put_bytes(&command_file, text.into_bytes(), &NewNode::default())
 }
 
 /// True when the file at `path` has this content.
-fn holds(image: &Image, path: &NtPath, content: &StoredBlob) -> bool {
+fn holds(image: &Image, path: &NtPath, content: &Content<'_>) -> bool {
     let tree = image.tree();
     let Some(id) = tree.lookup(path) else { return false };
     let data = tree.inode(id).data();
-    data.size == content.size && (data.size == 0 || data.sha1 == content.sha1)
+    let (size, sha1) = match content {
+        Content::Stored(blob) => (blob.size, blob.sha1),
+        Content::Text(text) => (text.len() as u64, Sha1::of(text.as_bytes())),
+    };
+    data.size == size && (size == 0 || data.sha1 == sha1)
 }
 
 fn is_ours(content: &[u8]) -> bool {
@@ -191,14 +298,19 @@ fn plain_name(name: &str) -> &str {
     name.split_once('-').map_or(name, |(_, plain)| plain)
 }
 
-/// The last name of a host path, with only what is safe in a command file.
+/// The last name of a host path, with only what is safe in a command file, and as the name of a folder: Windows drops a dot at its end.
 pub(super) fn safe_name(path: &str) -> String {
     let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
     let safe = |character: char| match character {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => character,
         _ => '_',
     };
-    name.chars().map(safe).collect()
+    let mut name: String = name.chars().map(safe).collect();
+    if name.ends_with('.') {
+        name.pop();
+        name.push('_');
+    }
+    name
 }
 
 fn runner(name: &str) -> Option<(&'static str, &'static str)> {
@@ -211,22 +323,26 @@ fn runner(name: &str) -> Option<(&'static str, &'static str)> {
 
 /// Our SetupComplete.cmd. Each script runs in a process of its own, so that an `exit` in one does not end the others.
 fn command_text(kept: bool, names: &[String]) -> String {
-    let mut lines = vec![
-        "@echo off".to_owned(),
-        MARK.to_owned(),
-        "rem Runs what stood here before, then each script in order; the log has their exit codes."
-            .to_owned(),
-        "setlocal".to_owned(),
-        r#"if not exist "%SystemRoot%\Logs" mkdir "%SystemRoot%\Logs""#.to_owned(),
-        r#"set "TRANSOM_LOG=%SystemRoot%\Logs\transom-first-boot.log""#.to_owned(),
+    let begin = [
+        "@echo off",
+        MARK,
+        "rem Runs what stood here before, then each script in order; the log has their exit codes.",
+        "rem Programs read transom-first-boot.status beside the log: a line `NN-name code` for each script, and one for all in the end.",
+        "setlocal DisableDelayedExpansion",
+        r#"if not exist "%SystemRoot%\Logs" mkdir "%SystemRoot%\Logs""#,
+        r#"set "TRANSOM_LOG=%SystemRoot%\Logs\transom-first-boot.log""#,
+        r#"set "TRANSOM_STATUS=%SystemRoot%\Logs\transom-first-boot.status""#,
+        r#"set "TRANSOM_CODE=0""#,
+        r#"set "TRANSOM_FAILED=""#,
+        r#"if exist "%TRANSOM_STATUS%" del /f /q "%TRANSOM_STATUS%""#,
+        r#"call :record running """#,
     ];
+    let mut lines: Vec<String> = begin.iter().map(ToString::to_string).collect();
     let mut run = |shown: &str, path: &str| {
         let (before, after) = runner(path).unwrap_or(("", ""));
         lines.push(format!(r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% {shown}: begins"#));
         lines.push(format!(r#"{before}"%~dp0{path}"{after} >>"%TRANSOM_LOG%" 2>&1"#));
-        lines.push(format!(
-            r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% {shown}: ended with exit code %ERRORLEVEL%"#
-        ));
+        lines.push(format!("call :ended {shown} %ERRORLEVEL%"));
     };
     if kept {
         run(KEPT, KEPT);
@@ -234,8 +350,33 @@ fn command_text(kept: bool, names: &[String]) -> String {
     for name in names {
         run(name, &format!(r"{FOLDER}\{name}"));
     }
-    lines.push(r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% first boot: done"#.to_owned());
-    lines.push("exit /b 0".to_owned());
+    let end = [
+        r#"call :record %TRANSOM_CODE% "%TRANSOM_FAILED%""#,
+        r#">>"%TRANSOM_STATUS%" echo done %TRANSOM_CODE%"#,
+        r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% first boot: done, code %TRANSOM_CODE%"#,
+        "exit /b 0",
+        "",
+        ":ended",
+        r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% %~1: ended with exit code %~2"#,
+        r#">>"%TRANSOM_STATUS%" echo %~1 %~2"#,
+        r#"if "%~2"=="0" exit /b 0"#,
+        "rem 3010: it succeeded, and wants a restart.",
+        r#"if "%~2"=="3010" if "%TRANSOM_CODE%"=="0" set "TRANSOM_CODE=3010""#,
+        r#"if "%~2"=="3010" exit /b 0"#,
+        r#"if not defined TRANSOM_FAILED set "TRANSOM_CODE=%~2""#,
+        r#"set "TRANSOM_FAILED=%TRANSOM_FAILED% %~1""#,
+        "exit /b 0",
+        "",
+        ":record",
+        &format!(
+            r#""%SystemRoot%\System32\reg.exe" add "{KEY}" /v Status /t REG_SZ /d "%~1" /f >nul 2>&1"#
+        ),
+        &format!(
+            r#""%SystemRoot%\System32\reg.exe" add "{KEY}" /v Failed /t REG_SZ /d "%~2" /f >nul 2>&1"#
+        ),
+        "exit /b 0",
+    ];
+    lines.extend(end.iter().map(ToString::to_string));
     lines.into_iter().map(|line| line + "\r\n").collect()
 }
 
@@ -257,12 +398,51 @@ mod tests {
         let run = r#"cmd.exe" /d /c ""%~dp0transom\01-a.cmd"" >>"%TRANSOM_LOG%" 2>&1"#;
         assert!(text.contains(run), "{text}");
         assert!(text.contains(r#"-File "%~dp0transom\02-b.ps1" >>"#), "{text}");
+        let lines: Vec<&str> = text.lines().collect();
+        let run = lines.iter().position(|line| line.contains(r"transom\01-a.cmd")).unwrap();
+        assert_eq!(lines[run + 1], "call :ended 01-a.cmd %ERRORLEVEL%");
+        let done = lines.iter().position(|line| line.contains("echo done %TRANSOM_CODE%")).unwrap();
+        assert_eq!(
+            lines[done + 2],
+            "exit /b 0",
+            "nothing stands between the end and the subroutines"
+        );
+        // Every subroutine that is called is there.
+        for line in lines.iter().filter_map(|line| line.strip_prefix("call :")) {
+            let label = format!(":{}", line.split(' ').next().unwrap());
+            assert!(lines.contains(&label.as_str()), "{label}");
+        }
+    }
+
+    #[test]
+    fn a_command_file_that_is_put_over_ours_runs_before_what_waits() {
+        let mut image = Image::empty(crate::base::filetime::FileTime(0));
+        add_text(&mut image, "package-a.cmd", "a").unwrap();
+        let names = chained(&image).unwrap();
+        assert_eq!(names, ["01-package-a.cmd"]);
+        assert!(waits(&image, |name| name == "package-a.cmd").unwrap());
+        let (command_file, _) = held(&image);
+        image.put_bytes(&command_file, b"echo theirs".to_vec(), &NewNode::default()).unwrap();
+        assert!(chained(&image).unwrap().is_empty());
+        keep(&mut image, &names).unwrap();
+        assert_eq!(chained(&image).unwrap(), names);
+        assert_eq!(image.read(&Places::of(&image).kept).unwrap(), b"echo theirs");
+        let text = String::from_utf8(image.read(&command_file).unwrap()).unwrap();
+        assert!(text.find(KEPT).unwrap() < text.find("01-package-a.cmd").unwrap(), "{text}");
+        // Once more: nothing to do.
+        image.begin_step();
+        keep(&mut image, &names).unwrap();
+        assert!(image.end_step().0.is_empty());
+        // What comes later stands behind it.
+        add_text(&mut image, "package-b.cmd", "b").unwrap();
+        assert_eq!(chained(&image).unwrap(), ["01-package-a.cmd", "02-package-b.cmd"]);
     }
 
     #[test]
     fn names_become_safe_for_a_command_file() {
         assert_eq!(safe_name("scripts/set up %PATH%&.cmd"), "set_up__PATH__.cmd");
         assert_eq!(safe_name(r"a\b.ps1"), "b.ps1");
+        assert_eq!(safe_name("kb."), "kb_");
         assert!(runner("x.CMD").is_some() && runner("x").is_none() && runner("x.txt").is_none());
         assert_eq!((number_of("07-x.cmd"), plain_name("07-x-y.cmd")), (Some(7), "x-y.cmd"));
     }

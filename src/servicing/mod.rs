@@ -4,20 +4,21 @@
 //! `prepare`, `apply` and `check`. The set of operations is closed: one enum, [`Operation`], with exhaustive matches, so that the compiler
 //! lists what a new technology must answer.
 //!
-//! - [`drivers`]: driver packages in the driver store
+//! - [`cbs`]: packages, languages, capabilities and features
 //! - [`registry`]: keys, values, `.reg` files
 //! - [`services`]: how services start
 //! - [`files`]: files and folders put in place, taken away, adjusted
 //! - [`unattend`]: the answer file for Windows Setup
 //! - [`drivers`]: driver packages
 //! - [`first_boot`]: scripts that Windows runs once, before the first logon
-//! - [`drivers`]: driver packages
 //!
 //! An operation sees inputs by name ([`Inputs`]) and gives content to a [`BlobSink`]; it never sees a host path, the output, the clock or the
 //! terminal. `prepare` depends on the operation and its inputs alone, may run in parallel and is what is worth caching; `apply` needs the image and
 //! takes milliseconds.
 
 mod answer_file;
+mod archive;
+pub mod cbs;
 pub mod drivers;
 mod error;
 pub mod files;

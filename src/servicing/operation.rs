@@ -1,9 +1,9 @@
 //! The closed set of operations.
 
-use crate::image::{Image, ImageFacts};
+use crate::image::{Changeset, Image, ImageFacts};
 
 use super::{
-    drivers,
+    cbs, drivers,
     error::{Problem, ServicingError},
     files, first_boot,
     inputs::{BlobSink, InputId, Inputs},
@@ -14,6 +14,10 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
+    /// Packages, languages, capabilities.
+    Package(cbs::PackageSpec),
+    /// A feature.
+    Feature(cbs::FeatureSpec),
     /// Driver packages.
     Driver(drivers::DriverSpec),
     /// A registry key: its values, or its absence.
@@ -36,6 +40,8 @@ pub enum Operation {
 pub enum Prepared {
     /// The operation has no inputs.
     Nothing,
+    /// Packages whose payload is in the store.
+    Packages(cbs::PreparedPackages),
     /// A driver source whose files are in the store.
     Driver(drivers::PreparedDriver),
     /// The entries of a `.reg` file.
@@ -53,6 +59,8 @@ impl Operation {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Package(spec) => spec.kind(),
+            Self::Feature(_) => "feature",
             Self::Driver(_) => "driver",
             Self::RegistryKey(_) => "registry",
             Self::RegistryFile(_) => "registry-file",
@@ -69,14 +77,48 @@ impl Operation {
         match self {
             Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
             // Raise it too when other authorities are known: what a catalog is worth is part of what was prepared.
-            Self::Driver(_) | Self::Files(_) | Self::Unattend(_) | Self::FirstBoot(_) => 2,
+            // Packages and features, 2: what needs something that waits for the first boot waits behind it.
+            Self::Unattend(_) => 2,
+            // 3: the first boot leaves a status, which a driver or a file over its command file may change.
+            // Packages and features, 3: keys and folders that others name stay; a catalog that cannot be read is none.
+            Self::Driver(_) | Self::FirstBoot(_) | Self::Package(_) | Self::Feature(_) => 3,
+            // 4: a file of the component store loses the name that is written over, and is not changed itself.
+            Self::Files(_) => 4,
         }
+    }
+
+    /// True when the plan does it to an image that it throws away, because what later steps find depends on it.
+    #[must_use]
+    pub fn is_rehearsed(&self) -> bool {
+        matches!(self, Self::Package(_) | Self::Feature(_))
+    }
+
+    /// What it brings and needs, where that orders it among others; `None` for what the order table alone orders.
+    #[must_use]
+    pub fn relations(&self, prepared: &Prepared) -> Option<cbs::Relations> {
+        let packages = match prepared {
+            Prepared::Packages(packages) => Some(packages),
+            _ => None,
+        };
+        match self {
+            Self::Package(spec) => Some(spec.relations(packages)),
+            Self::Feature(spec) => Some(spec.relations(packages)),
+            _ => None,
+        }
+    }
+
+    /// True when these changes, which the operation made, leave something to the first boot.
+    #[must_use]
+    pub fn is_deferred(changes: &Changeset) -> bool {
+        first_boot::adds_scripts(changes)
     }
 
     /// What it does, for a person: `service RemoteRegistry: disabled`.
     #[must_use]
     pub fn title(&self) -> String {
         match self {
+            Self::Package(spec) => spec.title(),
+            Self::Feature(spec) => spec.title(),
             Self::Driver(spec) => spec.title(),
             Self::RegistryKey(spec) => spec.title(),
             Self::RegistryFile(spec) => format!("registry from {}", spec.input),
@@ -98,6 +140,8 @@ impl Operation {
     pub fn inputs(&self) -> Vec<InputId> {
         match self {
             Self::RegistryKey(_) | Self::Service(_) => Vec::new(),
+            Self::Package(spec) => spec.inputs(),
+            Self::Feature(spec) => spec.inputs(),
             Self::Driver(spec) => spec.inputs(),
             Self::RegistryFile(spec) => vec![spec.input.clone()],
             Self::Files(spec) => match &spec.action {
@@ -120,6 +164,12 @@ impl Operation {
     ) -> Result<Prepared, ServicingError> {
         Ok(match self {
             Self::RegistryKey(_) | Self::Service(_) => Prepared::Nothing,
+            Self::Package(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Packages)
+            }
+            Self::Feature(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Packages)
+            }
             Self::Driver(spec) => {
                 spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Driver)
             }
@@ -136,6 +186,18 @@ impl Operation {
     /// When it cannot be done to this image.
     pub fn apply(&self, prepared: &Prepared, image: &mut Image) -> Result<(), ServicingError> {
         match (self, prepared) {
+            (Self::Package(spec), Prepared::Packages(prepared)) => {
+                spec.apply(Some(prepared), image)
+            }
+            (Self::Package(spec), Prepared::Nothing) if spec.inputs().is_empty() => {
+                spec.apply(None, image)
+            }
+            (Self::Feature(spec), Prepared::Packages(prepared)) => {
+                spec.apply(Some(prepared), image)
+            }
+            (Self::Feature(spec), Prepared::Nothing) if spec.inputs().is_empty() => {
+                spec.apply(None, image)
+            }
             (Self::Driver(spec), Prepared::Driver(prepared)) => spec.apply(Some(prepared), image),
             (Self::Driver(spec), Prepared::Nothing) if spec.inputs().is_empty() => {
                 spec.apply(None, image)
@@ -149,7 +211,9 @@ impl Operation {
             (Self::Unattend(spec), Prepared::Unattend(prepared)) => spec.apply(prepared, image),
             (Self::FirstBoot(spec), Prepared::FirstBoot(prepared)) => spec.apply(prepared, image),
             (
-                Self::Driver(_)
+                Self::Package(_)
+                | Self::Feature(_)
+                | Self::Driver(_)
                 | Self::RegistryFile(_)
                 | Self::Files(_)
                 | Self::Unattend(_)
@@ -169,6 +233,7 @@ impl Operation {
         match prepared {
             Prepared::Unattend(_) => self.defects(prepared),
             Prepared::Nothing
+            | Prepared::Packages(_)
             | Prepared::Driver(_)
             | Prepared::RegistryFile(_)
             | Prepared::Files(_)
@@ -181,6 +246,7 @@ impl Operation {
     pub fn defects(&self, prepared: &Prepared) -> Vec<Problem> {
         match (self, prepared) {
             (_, Prepared::Unattend(prepared)) => prepared.warnings(&ImageFacts::default()),
+            (Self::Package(spec), Prepared::Packages(prepared)) => spec.defects(prepared),
             (Self::Driver(spec), Prepared::Driver(prepared)) => spec.defects(prepared),
             _ => Vec::new(),
         }
@@ -195,6 +261,12 @@ impl Operation {
         facts: &ImageFacts,
     ) -> Vec<Problem> {
         match (self, prepared) {
+            (Self::Package(spec), Prepared::Packages(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
+            (Self::Feature(spec), Prepared::Packages(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
             (Self::Driver(spec), Prepared::Driver(prepared)) => {
                 spec.check_prepared(prepared, image, facts)
             }
@@ -210,6 +282,10 @@ impl Operation {
     /// Looks at the image without changing it: what would make the step fail, and what is odd about it.
     pub fn check_image(&self, image: &mut Image, facts: &ImageFacts) -> Vec<Problem> {
         match self {
+            Self::Package(spec) if spec.inputs().is_empty() => spec.check(None, image, facts),
+            Self::Feature(spec) if spec.inputs().is_empty() => spec.check(None, image, facts),
+            // What a source brings is known once it is prepared: see `check_prepared`.
+            Self::Package(_) | Self::Feature(_) => Vec::new(),
             Self::Driver(spec) => spec.check(image),
             Self::RegistryKey(spec) => spec.check(image),
             // Which keys a .reg file names is known once it is prepared: see `check_prepared`.

@@ -24,3 +24,5 @@ export CARGO_PROFILE_BENCH_DEBUG=false CARGO_PROFILE_BENCH_STRIP=symbols
 "$here/hive/run.sh" "$hive"
 head -c 300000 "$transom" > "$1/sample"
 "$here/codec_peers.sh" "$1/sample"
+RUNS=1 "$here/cab_peers.sh" "$here/../../src" 2
+"$here/packages.sh" 40 5

@@ -7,7 +7,10 @@ use std::{
 };
 
 use fs_err as fs;
-use transom::{base::read_at::FileSource, format::cab::Cabinet};
+use transom::{
+    base::read_at::FileSource,
+    format::cab::{self, CabMethod, Cabinet, NewMember},
+};
 
 use crate::support::{files_below, oracle, shared_data};
 
@@ -141,4 +144,60 @@ fn a_call_of_the_start_of_the_stream_comes_out() {
     let path = folder.path().join("call.cab");
     fs::write(&path, cabinet_with_a_call_of_the_start()).unwrap();
     assert_eq!(compare(&path)["call"][100..105], [0xE8, 0x9C, 0xFF, 0xFF, 0xFF]);
+}
+
+#[test]
+fn cabinets_of_ours_come_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let text: Vec<u8> = b"a package; ".iter().copied().cycle().take(3_000_001).collect();
+    let mut state = 7u32;
+    let mut noise = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    let random: Vec<u8> = (0..200_000).map(&mut noise).collect();
+    let mixed: Vec<u8> =
+        text.chunks(1000).zip(random.chunks(100)).flat_map(|(a, b)| [a, b].concat()).collect();
+    let member = |name: &str, content: &[u8]| NewMember {
+        name: name.to_owned(),
+        date: 0x5021,
+        time: 0x6000,
+        content: content.to_vec(),
+    };
+    let folders = [
+        vec![member("update.mum", &text), member(r"a_b\random.bin", &random)],
+        vec![member("empty", b""), member("mixed.dll", &mixed), member("täst", &text)],
+    ];
+    for method in [CabMethod::Stored, CabMethod::MsZip, CabMethod::Lzx] {
+        let path = folder.path().join(format!("{method:?}.cab"));
+        let mut bytes = Vec::new();
+        cab::write(&mut bytes, method, &folders).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        let found = compare(&path);
+        for member in folders.iter().flatten() {
+            assert!(found[&member.name.replace('\\', "/")] == member.content, "{}", member.name);
+        }
+        // Several folders at once give the same.
+        let cabinet = Cabinet::open(Arc::new(bytes)).unwrap();
+        let together = std::sync::Mutex::new(BTreeMap::new());
+        cabinet
+            .extract_parallel(|_| true, &|member, content| {
+                let mut bytes = Vec::new();
+                content.read_to_end(&mut bytes)?;
+                together.lock().unwrap().insert(member.name.replace('\\', "/"), bytes);
+                Ok(())
+            })
+            .unwrap();
+        assert!(together.into_inner().unwrap() == found);
+        if let Some(gcab) = oracle("gcab") {
+            let out = folder.path().join(format!("gcab-{method:?}"));
+            fs::create_dir(&out).unwrap();
+            let status = gcab.command().arg("-x").arg("-C").arg(&out).arg(&path).status().unwrap();
+            assert!(status.success(), "{method:?}");
+            assert!(fs::read(out.join("mixed.dll")).unwrap() == mixed, "{method:?}");
+        }
+        if let Some(seven_zip) = oracle("7z") {
+            seven_zip.run(["t".as_ref(), path.as_os_str()]);
+        }
+    }
 }

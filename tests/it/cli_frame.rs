@@ -19,6 +19,7 @@ const VERBS: &[&[&str]] = &[
     &["build"],
     &["inspect"],
     &["inspect", "image"],
+    &["inspect", "package"],
     &["inspect", "hive"],
     &["verify"],
     &["cache"],

@@ -39,6 +39,7 @@ fn the_demo_goes_the_whole_way_and_the_second_build_finds_nothing_to_do() {
     assert_eq!(printed.matches("$ transom build").count(), 2, "{printed}");
     assert!(printed.contains("demo-client.wim: built ("), "{printed}");
     assert!(printed.contains("demo-client.wim: good ("), "{printed}");
+    assert!(printed.contains("component store healthy (7 packages"), "{printed}");
     assert!(printed.contains("demo-client.wim: up to date ("), "{printed}");
     assert!(output.is_file());
     // A person's change survives a second demo.
@@ -46,7 +47,7 @@ fn the_demo_goes_the_whole_way_and_the_second_build_finds_nothing_to_do() {
     let text = fs_err::read_to_string(&recipe).unwrap();
     fs_err::write(&recipe, text.replace("AllowTelemetry = 0", "AllowTelemetry = 1")).unwrap();
     let (printed, ..) = demo(folder.path());
-    assert!(printed.contains("13 steps, 3 cached"), "{printed}");
+    assert!(printed.contains("18 steps, 8 cached"), "{printed}");
     assert!(fs_err::read_to_string(&recipe).unwrap().contains("AllowTelemetry = 1"));
 }
 
@@ -126,6 +127,10 @@ fn peers_read_every_hive_of_the_base_and_of_the_output() {
     }
 }
 
+/// The component store, of which `verify` says that it is healthy.
+const STORE: [&str; 3] =
+    ["/Windows/WinSxS/", "/Windows/servicing/Packages/", "/Windows/System32/CatRoot/"];
+
 /// What the demo's recipe adds and changes, and nothing else.
 #[test]
 fn the_output_differs_from_the_base_by_exactly_the_recipe() {
@@ -135,21 +140,34 @@ fn the_output_differs_from_the_base_by_exactly_the_recipe() {
     let lines = difference(&dump_image(&wimlib, &base, 1), &dump_image(&wimlib, &output, 1));
     let of = |sign: &str| -> Vec<String> {
         let paths = lines.iter().filter_map(|line| line.strip_prefix(sign));
-        paths.map(|path| path.split(": ").next().unwrap_or(path).to_owned()).collect()
+        let paths = paths.map(|path| path.split(": ").next().unwrap_or(path).to_owned());
+        paths.filter(|path| !STORE.iter().any(|folder| path.starts_with(folder))).collect()
     };
     assert_eq!(
         of("+ "),
         [
+            "/Program Files/Contoso",
+            "/Program Files/Contoso/docs",
+            "/Program Files/Contoso/docs/readme.txt",
+            "/Program Files/Contoso/tool.exe",
             "/ProgramData/Contoso",
             "/ProgramData/Contoso/agent.ini",
             "/ProgramData/Contoso/docs",
             "/ProgramData/Contoso/docs/readme.txt",
             "/ProgramData/ssh/administrators_authorized_keys",
+            "/Windows/Fonts/contoso-de.ttf",
+            "/Windows/Fonts/contoso.ttf",
             "/Windows/Panther/unattend.xml",
             "/Windows/Setup/Scripts",
             "/Windows/Setup/Scripts/SetupComplete.cmd",
             "/Windows/Setup/Scripts/transom",
             "/Windows/Setup/Scripts/transom/01-hello.cmd",
+            "/Windows/SysWOW64/contosort.exe",
+            "/Windows/System32/contosort.exe",
+            "/Windows/System32/de-DE",
+            "/Windows/System32/de-DE/kernel32.dll.mui",
+            "/Windows/System32/demotelnet.exe",
+            "/Windows/System32/demotelnetserver.exe",
         ]
     );
     assert_eq!(of("- "), ["/Windows/Web/sample.url"]);
@@ -158,6 +176,7 @@ fn the_output_differs_from_the_base_by_exactly_the_recipe() {
         of("~ "),
         [
             "/Users/Default/NTUSER.DAT",
+            "/Windows/System32/config/COMPONENTS",
             "/Windows/System32/config/SOFTWARE",
             "/Windows/System32/config/SYSTEM",
         ]
@@ -208,4 +227,87 @@ fn a_build_that_changes_the_compression_ends_with_any_number_of_jobs() {
             "{codec} with {jobs} jobs: {ended:?}"
         );
     }
+}
+
+/// The sections of the demo's recipe that bring packages.
+const PACKAGE_SECTIONS: [&str; 5] = [
+    "[packages.contoso-tools]",
+    "[packages.contoso-runtime]",
+    "[languages.de-DE]",
+    "[features]",
+    "[capabilities]",
+];
+
+/// Everything that came with a package goes again; what stays is which features somebody chose.
+#[test]
+fn packages_that_are_removed_leave_the_image_as_it_was_but_for_history() {
+    let (Some(wimlib), Some(hivexregedit)) = (oracle("wimlib-imagex"), oracle("hivexregedit"))
+    else {
+        return;
+    };
+    let folder = temporary_folder();
+    let (_, _, output) = demo(folder.path());
+    let workspace = folder.path().join("transom-demo");
+    let recipe = fs_err::read_to_string(workspace.join("demo.toml")).unwrap();
+    let plain: Vec<&str> = recipe
+        .split_inclusive("\n\n")
+        .filter(|section| !PACKAGE_SECTIONS.iter().any(|head| section.contains(head)))
+        .collect();
+    let plain = plain.concat().replace("demo-client.wim", "plain.wim");
+    fs_err::write(workspace.join("plain.toml"), plain).unwrap();
+    fs_err::write(
+        workspace.join("removed.toml"),
+        r#"
+[base]
+wim = "out/demo-client.wim"
+index = 1
+[packages]
+tools = { state = "absent", identity = "Contoso-Tools-Package" }
+runtime = { state = "absent", identity = "Contoso-Runtime-Package" }
+[languages]
+de-DE = "absent"
+[features]
+DemoTelnetServer = "disabled"
+DemoTelnet = "disabled"
+[capabilities]
+"Contoso.Fonts~~~~1.0" = "absent"
+[output]
+path = "out/removed.wim"
+"#,
+    )
+    .unwrap();
+    for name in ["plain", "removed"] {
+        let path = workspace.join(format!("{name}.toml"));
+        expect_success(transom(folder.path()).arg("build").arg(path));
+    }
+    let image = |name: &str| output.with_file_name(format!("{name}.wim"));
+    let (plain, removed) = (image("plain"), image("removed"));
+    // A file that has one name again keeps the number of the group that its names were.
+    let alone = |line: &str, path: &str| line.ends_with(&format!("-> linked with {path}"));
+    let differing: Vec<String> =
+        difference(&dump_image(&wimlib, &plain, 1), &dump_image(&wimlib, &removed, 1))
+            .iter()
+            .map(|line| (line, line.split(": ").next().unwrap_or(line)))
+            .filter(|(line, path)| !alone(line, path.trim_start_matches("~ ")))
+            .map(|(_, path)| path.to_owned())
+            .collect();
+    // Hives keep the room of what was in them, so only their content is the same.
+    let hive = |line: &String| HIVES.iter().any(|hive| *line == format!("~ {hive}"));
+    assert!(differing.iter().all(hive), "{differing:#?}");
+    for path in HIVES {
+        let export = |wim: &Path| {
+            let hive = folder.path().join("hive");
+            fs_err::write(&hive, file(&wimlib, wim, "1", path)).unwrap();
+            let arguments = ["--export".as_ref(), hive.as_os_str(), "\\".as_ref()];
+            String::from_utf8(hivexregedit.run(arguments)).unwrap()
+        };
+        let keys = |text: &str| -> BTreeSet<String> {
+            let history = |key: &&str| !key.contains("\\Component Based Servicing\\Notifications");
+            text.split("\n\n").filter(history).map(|key| key.trim().to_owned()).collect()
+        };
+        let (before, after) = (keys(&export(&plain)), keys(&export(&removed)));
+        let more: Vec<&String> = before.symmetric_difference(&after).collect();
+        assert!(more.is_empty(), "{path}: {more:#?}");
+    }
+    expect_success(transom(folder.path()).arg("verify").arg(&removed));
 }

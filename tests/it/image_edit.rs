@@ -181,7 +181,7 @@ fn a_replaced_file_loses_its_named_streams_and_keeps_the_rest() {
     assert_eq!(kinds, [StreamKind::Data]);
     assert_eq!(image.tree().node(node).name, Name::from("readme.txt"));
     assert_eq!(image.read(&readme).unwrap(), b"other");
-    let hidden = NewNode { attributes: Some(0x2), security: None };
+    let hidden = NewNode { attributes: Some(0x2), ..NewNode::default() };
     image.put_bytes(&readme, b"other".to_vec(), &hidden).unwrap();
     assert_eq!(image.tree().inode(node).attributes, 0x2);
 }

@@ -212,6 +212,7 @@ pub(crate) fn windows(place: &Path) -> Arc<Wim> {
             &NewNode {
                 attributes: None,
                 security: Some(sddl("O:BAG:SYD:(A;OICIIO;GA;;;CO)(A;CI;FA;;;BA)")),
+                last_write: None,
             },
         )
         .unwrap();

@@ -6,7 +6,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
 use transom::{
     recipe::{self, Findings, Recipe},
-    servicing::{Operation, drivers::DriverAction, files::FilesAction},
+    servicing::Operation,
 };
 
 /// Loads `main` with `part.toml` beside it and checks what holds for every outcome.
@@ -31,21 +31,7 @@ fn load(main: &[u8], part: &[u8], sets: &[String]) {
 
 /// True when the recipe declares every input that the operation reads.
 fn declared(recipe: &Recipe, operation: &Operation) -> bool {
-    let known = |input| recipe.inputs.contains_key(input);
-    match operation {
-        Operation::RegistryKey(_) | Operation::Service(_) => true,
-        Operation::RegistryFile(spec) => known(&spec.input),
-        Operation::Files(spec) => match &spec.action {
-            FilesAction::From { input, .. } => known(input),
-            FilesAction::Absent | FilesAction::Adjust => true,
-        },
-        Operation::Unattend(spec) => known(&spec.input),
-        Operation::FirstBoot(spec) => spec.scripts.iter().all(known),
-        Operation::Driver(spec) => match &spec.action {
-            DriverAction::Present { source, .. } => known(source),
-            DriverAction::Absent(_) => true,
-        },
-    }
+    operation.inputs().iter().all(|input| recipe.inputs.contains_key(input))
 }
 
 fn check(findings: &Findings) {

@@ -55,6 +55,7 @@ fn check_jsonschema_refuses_what_an_editor_can_see() {
         "missing",
         "missing-in-base",
         "output",
+        "packages",
         "registry-numbers",
         "registry-types",
         "services",

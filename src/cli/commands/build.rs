@@ -54,7 +54,12 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
     let store = session::store(context)?;
     let environment = context.settings.continuous_integration && !arguments.no_locked;
     let locked = arguments.locked || environment;
-    let planning = Planning { locked, rehash: arguments.rehash, no_cache: arguments.no_cache };
+    let planning = Planning {
+        locked,
+        rehash: arguments.rehash,
+        no_cache: arguments.no_cache,
+        ..Planning::default()
+    };
     let plan = session::plan(&recipe, &arguments.recipe.recipe, &store, planning, context)?;
     if !locked && !arguments.recipe.set.is_empty() {
         let lock = plan.lock_path.display();
@@ -79,6 +84,14 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
     let outcome = outcome.map_err(|error| failures::build(&recipe.base.wim.value, error))?;
     for warning in &outcome.warnings {
         context.printer.warn(warning);
+    }
+    let deferred: Vec<&str> =
+        outcome.steps.iter().filter(|step| step.deferred).map(|step| step.name.as_str()).collect();
+    if !deferred.is_empty() {
+        context.printer.note(format_args!(
+            "left to the first boot: {}; what came of it is in Windows\\Logs\\transom-first-boot.status then",
+            deferred.join(", ")
+        ));
     }
     if arguments.json {
         return context.printer.json(&outcome);

@@ -56,7 +56,10 @@ pub(crate) fn run(arguments: &DemoArguments, context: &Context) -> Result<(), Fa
     build::run(&build, context)?;
     let output = directory.join("out/demo-client.wim");
     heading("verify", &output)?;
-    verify::run(&VerifyArguments { wim: output.clone(), json: false }, context)?;
+    let wim = output.clone();
+    let look =
+        VerifyArguments { wim, json: false, repair_from: None, repair_index: None, output: None };
+    verify::run(&look, context)?;
     heading("build", &path)?;
     build::run(&build, context)?;
     context.printer.line(format_args!(

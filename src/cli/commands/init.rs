@@ -198,6 +198,28 @@ const HEAD: &str = "\
 const BODY: &str = r##"
 # Take away the `#` of what you need. Paths are relative to this file; a drive letter in the image means its root.
 
+# Updates and other packages: a .cab, a .msu, or a folder. What cannot be installed here is refused, or left to the first boot.
+# [packages.kb5066835]
+# source = "updates/windows11.0-kb5066835-x64.msu"
+# when-not-native = "first-boot"  # refuse | first-boot | dism
+#
+# [packages.old]
+# state = "absent"
+# identity = "Package_for_KB5001" # `transom inspect image WIM --packages` lists them
+
+# Languages of Windows itself.
+# [languages.de-DE]
+# source = "languages/client-language-pack-de-de.cab"
+
+# Optional features: enabled | disabled | removed.
+# [features]
+# TelnetClient = "enabled"
+# NetFx3 = { state = "enabled", source = "sxs" }
+
+# Capabilities (features on demand): present | absent.
+# [capabilities]
+# "OpenSSH.Server~~~~0.0.1.0" = { state = "present", source = "fod" }
+
 # Driver packages: a folder (every .inf below it), one .inf, a .cab or a .zip.
 # [drivers.storage]
 # source = "drivers/viostor"

@@ -26,7 +26,7 @@ pub(crate) struct LockArguments {
 pub(crate) fn run(arguments: &LockArguments, context: &Context) -> Result<(), Failure> {
     let recipe = arguments.recipe.load()?;
     let store = session::store(context)?;
-    let planning = Planning { locked: false, rehash: arguments.rehash, no_cache: false };
+    let planning = Planning { rehash: arguments.rehash, ..Planning::default() };
     let plan = session::plan(&recipe, &arguments.recipe.recipe, &store, planning, context)?;
     let written = plan.write_lock().map_err(|error| failures::output(&plan.lock_path, error))?;
     let what = if written { "written" } else { "current already" };

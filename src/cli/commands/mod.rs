@@ -11,5 +11,6 @@ pub(crate) mod lock;
 pub(crate) mod plan;
 pub(crate) mod schema;
 pub(crate) mod session;
+pub(crate) mod store_health;
 pub(crate) mod verify;
 pub(crate) mod wim;

@@ -6,7 +6,7 @@ use super::session::{self, Planning, RecipeArguments};
 use crate::{
     cli::{app::Context, exit::Failure, failures},
     plan::{
-        state,
+        dism, state,
         view::{self, GraphLanguage},
     },
 };
@@ -21,7 +21,8 @@ use crate::{
 #[command(after_long_help = r#"Examples:
   transom plan server.toml
   transom plan server.toml --set 'output.path="test.wim"'
-  transom plan server.toml --graph dot | dot -Tsvg > plan.svg"#)]
+  transom plan server.toml --graph dot | dot -Tsvg > plan.svg
+  transom plan server.toml --as dism > server.cmd"#)]
 pub(crate) struct PlanArguments {
     #[command(flatten)]
     pub(crate) recipe: RecipeArguments,
@@ -33,6 +34,13 @@ pub(crate) struct PlanArguments {
     /// Print a graph instead
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     pub(crate) graph: Option<GraphChoice>,
+
+    /// Print what another tool would be told, as a command file for Windows, instead
+    ///
+    /// Packages, languages, capabilities, features, drivers and the answer file become DISM's commands, in the plan's order; everything else stands there as a remark.
+    /// The steps are not asked whether they can be done natively: this is the way for those that cannot.
+    #[arg(long = "as", value_enum, value_name = "TOOL", conflicts_with_all = ["json", "graph"])]
+    pub(crate) tool: Option<Tool>,
 
     /// Refuse unless the lock file says the same
     #[arg(long)]
@@ -52,12 +60,27 @@ pub(crate) enum GraphChoice {
     Mermaid,
 }
 
+/// A tool that can do a plan, or a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tool {
+    /// Windows' own DISM
+    Dism,
+}
+
 /// Runs `transom plan`.
 pub(crate) fn run(arguments: &PlanArguments, context: &Context) -> Result<(), Failure> {
     let recipe = arguments.recipe.load()?;
     let store = session::store(context)?;
-    let planning = Planning { locked: arguments.locked, rehash: arguments.rehash, no_cache: false };
+    let planning = Planning {
+        locked: arguments.locked,
+        rehash: arguments.rehash,
+        unchecked: arguments.tool.is_some(),
+        ..Planning::default()
+    };
     let plan = session::plan(&recipe, &arguments.recipe.recipe, &store, planning, context)?;
+    if let Some(Tool::Dism) = arguments.tool {
+        return context.printer.text(dism::script(&plan));
+    }
     if let Some(graph) = arguments.graph {
         let language = match graph {
             GraphChoice::Dot => GraphLanguage::Dot,

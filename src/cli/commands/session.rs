@@ -39,6 +39,8 @@ pub(crate) struct Planning {
     pub(crate) rehash: bool,
     /// Do not believe what is remembered of the base image.
     pub(crate) no_cache: bool,
+    /// Only order the steps: another tool will do them.
+    pub(crate) unchecked: bool,
 }
 
 /// Opens the store.
@@ -62,6 +64,7 @@ pub(crate) fn plan(
     let options = plan::Options {
         locked: planning.locked,
         no_cache: planning.no_cache,
+        unchecked: planning.unchecked,
         source_date_epoch: context.settings.epoch,
         control: Control {
             cancelled: &cancelled,

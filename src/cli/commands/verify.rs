@@ -1,6 +1,9 @@
 //! `transom verify`: a WIM and the Windows inside it.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 
@@ -8,9 +11,12 @@ use crate::{
     base::limits::Limits,
     cli::{
         app::Context,
-        commands::wim::{
-            select, tree,
-            verify::{self, DamageReport},
+        commands::{
+            store_health::{self, StoreHealth},
+            wim::{
+                select, tree,
+                verify::{self, DamageReport, Verification},
+            },
         },
         exit::Failure,
     },
@@ -20,45 +26,74 @@ use crate::{
     },
 };
 
-/// Check an image that was built, or any WIM
+/// Check an image that was built, or any WIM, and repair it
 ///
-/// Does what `transom wim verify` does (every blob against its SHA-1, on all threads), and then looks into the registry hives of every image: keys, values,
-/// lists, security and cells.
+/// Does what `transom wim verify` does (every blob against its SHA-1, on all threads), looks into the registry hives of every image (keys, values, lists,
+/// security, cells), and checks every image's component store, as `DISM /ScanHealth` does and more: manifests against the hive and the catalogs, files
+/// against their manifests, what is projected against the store, packages against their catalogs, the keys of deployments.
 ///
-/// Exit code 8 when anything is damaged.
+/// With --repair-from, what is damaged is put right with files of another WIM that are the wanted ones by their hashes (0x80073712, 0x800f0831 and
+/// 0x800f081f are what DISM says in such cases); the file grows at its end, or is written anew when its own content is damaged, and is
+/// checked again. Without it nothing is written.
+///
+/// Exit code 8 when anything is damaged and was not repaired.
 #[derive(Debug, Args)]
-#[command(after_long_help = r#"Example:
-  transom verify out/golden.wim"#)]
+#[command(after_long_help = r#"Examples:
+  transom verify out/golden.wim
+  transom verify install.wim --repair-from media/install.wim --repair-index 4
+  transom verify broken.wim --repair-from good.wim --output repaired.wim"#)]
 pub(crate) struct VerifyArguments {
     /// The WIM
     #[arg(value_name = "WIM")]
     pub(crate) wim: PathBuf,
 
-    /// Print JSON: {good, blobs, bytes, problems: [{message, files}], ...}
+    /// Print JSON: {good, blobs, bytes, problems: [{message, files}], images: [{index, verdict, findings, ...}], ...}
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Put right what is damaged with equal files of this WIM
+    #[arg(long, value_name = "WIM")]
+    pub(crate) repair_from: Option<PathBuf>,
+
+    /// Use this image of it alone [default: all of them]
+    #[arg(long, value_name = "N", requires = "repair_from", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repair_index: Option<u32>,
+
+    /// Write the repaired WIM here, and leave the damaged one as it is
+    #[arg(long, value_name = "FILE", requires = "repair_from")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Runs `transom verify`.
 pub(crate) fn run(arguments: &VerifyArguments, context: &Context) -> Result<(), Failure> {
     let path = &arguments.wim;
+    let Some(source) = &arguments.repair_from else {
+        let wim = select::open(path, context)?;
+        let verification = check(&wim, path, context)?;
+        return verify::show(&verification, path, arguments.json, context);
+    };
+    let repaired = store_health::repair(arguments, source, context)?;
+    let path = &repaired.output.clone().unwrap_or_else(|| path.clone());
     let wim = select::open(path, context)?;
-    let mut verification = verify::verify(&wim, path, context)?;
+    let mut verification = check(&wim, path, context)?;
+    verification.repair = Some(repaired);
+    verify::show(&verification, path, arguments.json, context)
+}
+
+/// All that is checked.
+fn check(wim: &Arc<Wim>, path: &Path, context: &Context) -> Result<Verification, Failure> {
+    let mut verification = verify::verify(wim, path, context)?;
     // Hives of damaged files would say the same again in other words.
     if verification.good {
         for index in 1..=wim.image_count() {
-            let image = select::metadata(&wim, path, index, context)?;
-            check_hives(
-                &wim,
-                &image,
-                index,
-                &mut verification.problems,
-                &mut verification.warnings,
-            );
+            let image = select::metadata(wim, path, index, context)?;
+            check_hives(wim, &image, index, &mut verification.problems, &mut verification.warnings);
         }
-        verification.good = verification.problems.is_empty();
     }
-    verify::show(&verification, path, arguments.json, context)
+    verification.images = store_health::check(wim, path, context)?;
+    verification.good =
+        verification.problems.is_empty() && verification.images.iter().all(StoreHealth::is_healthy);
+    Ok(verification)
 }
 
 /// Where hives lie, below the image's root and without case.

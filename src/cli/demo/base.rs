@@ -5,6 +5,7 @@
 //! symbolic link, a junction, read-only and hidden files. The contents are synthetic: nothing of it is Microsoft's.
 
 use super::{
+    components::{self, StoreRegistry},
     hives::{self, Edition},
     pe,
     tree::{TreeBuilder, attribute},
@@ -32,7 +33,6 @@ const HIVE_SECURITY: &str =
 
 /// The version of everything in the demo's images.
 pub(super) const VERSION: &str = "10.0.26100.1";
-const TOKEN: &str = "31bf3856ad364e35";
 
 /// The editions of the demo's base, in image order.
 pub(super) const EDITIONS: [Edition; 2] = [
@@ -54,51 +54,14 @@ pub(super) const EDITIONS: [Edition; 2] = [
     },
 ];
 
-/// A file of the component store and the other places where it is linked.
-struct Component {
-    /// Key form: the folder's name in WinSxS.
-    folder: &'static str,
-    name: &'static str,
-    file: &'static str,
-    size: usize,
-    projections: &'static [&'static str],
-}
-
-const COMPONENTS: [Component; 3] = [
-    Component {
-        folder: "amd64_microsoft-windows-kernel32_31bf3856ad364e35_10.0.26100.1_none_90b18da1bed82333",
-        name: "Microsoft-Windows-Kernel32",
-        file: "kernel32.dll",
-        size: 790_000,
-        projections: &[r"Windows\System32"],
-    },
-    Component {
-        folder: "amd64_microsoft-windows-notepad_31bf3856ad364e35_10.0.26100.1_none_6c0e35dbd88c55f8",
-        name: "Microsoft-Windows-Notepad",
-        file: "notepad.exe",
-        size: 210_000,
-        projections: &[r"Windows\System32", "Windows"],
-    },
-    Component {
-        folder: "amd64_microsoft-windows-commandprompt_31bf3856ad364e35_10.0.26100.1_none_88006f1d82e923f4",
-        name: "Microsoft-Windows-CommandPrompt",
-        file: "cmd.exe",
-        size: 330_000,
-        projections: &[r"Windows\System32"],
-    },
-];
-
-/// Programs that only the client has.
-const CLIENT_ONLY: &str = "Microsoft-Windows-Notepad";
-
 /// The tree of one edition.
 pub(super) fn tree(edition: &Edition, time: FileTime) -> Result<TreeBuilder, HiveError> {
     let descriptors = SECURITY.iter().map(|text| super::descriptor(text)).collect();
     let mut tree = TreeBuilder::new(descriptors, time);
     folders(&mut tree);
-    component_store(&mut tree, edition);
-    packages(&mut tree, edition);
-    configuration(&mut tree, edition, time)?;
+    let registry = components::write(&mut tree, edition);
+    drivers(&mut tree);
+    configuration(&mut tree, edition, &registry, time)?;
     odd_ones(&mut tree);
     Ok(tree)
 }
@@ -155,60 +118,11 @@ fn folders(tree: &mut TreeBuilder) {
     }
 }
 
-fn component_store(tree: &mut TreeBuilder, edition: &Edition) {
-    for component in &COMPONENTS {
-        if component.name == CLIENT_ONLY && edition.installation != "Client" {
-            continue;
-        }
-        let content = pe::dll(pe::MACHINE_AMD64, &filler(component.name, component.size));
-        let store = format!(r"Windows\WinSxS\{}\{}", component.folder, component.file);
-        let id = tree.file(&store, content);
-        for directory in component.projections {
-            tree.hard_link(id, &format!(r"{directory}\{}", component.file));
-        }
-        let manifest = format!(r"Windows\WinSxS\Manifests\{}.manifest", component.folder);
-        tree.file(&manifest, component_manifest(component));
-    }
+fn drivers(tree: &mut TreeBuilder) {
     for driver in ["disk.sys", "i8042prt.sys", "partmgr.sys", "tcpip.sys"] {
         let content = pe::dll(pe::MACHINE_AMD64, &filler(driver, 40_000));
         tree.file(&format!(r"Windows\System32\drivers\{driver}"), content);
     }
-}
-
-fn component_manifest(component: &Component) -> String {
-    format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\" standalone=\"yes\"?>\r\n\
-         <assembly xmlns=\"urn:schemas-microsoft-com:asm.v3\" manifestVersion=\"1.0\">\r\n  \
-         <assemblyIdentity name=\"{}\" version=\"{VERSION}\" processorArchitecture=\"amd64\" language=\"neutral\" \
-         buildType=\"release\" publicKeyToken=\"{TOKEN}\" versionScope=\"nonSxS\" />\r\n  \
-         <file name=\"{}\" destinationPath=\"$(runtime.system32)\\\" sourceName=\"{}\" />\r\n\
-         </assembly>\r\n",
-        component.name, component.file, component.file
-    )
-}
-
-fn packages(tree: &mut TreeBuilder, edition: &Edition) {
-    let edition_package = format!("Microsoft-Windows-{}Edition", edition.id);
-    for (name, release) in
-        [("Microsoft-Windows-Foundation-Package", "Foundation"), (&edition_package, "Product")]
-    {
-        let path = format!(r"Windows\servicing\Packages\{name}~{TOKEN}~amd64~~{VERSION}.mum");
-        let text = format!(
-            "<?xml version=\"1.0\" encoding=\"utf-8\" standalone=\"yes\"?>\r\n\
-             <assembly xmlns=\"urn:schemas-microsoft-com:asm.v3\" manifestVersion=\"1.0\">\r\n  \
-             <assemblyIdentity name=\"{name}\" version=\"{VERSION}\" processorArchitecture=\"amd64\" language=\"neutral\" \
-             buildType=\"release\" publicKeyToken=\"{TOKEN}\" />\r\n  \
-             <package identifier=\"{name}\" releaseType=\"{release}\" />\r\n\
-             </assembly>\r\n"
-        );
-        tree.file(&path, text);
-    }
-    tree.file(
-        r"Windows\servicing\Version\10.0.26100.1\amd64_installed",
-        format!(
-            "amd64_microsoft-windows-servicingstack_{TOKEN}_{VERSION}_none_065309a92fd714e9\r\n"
-        ),
-    );
 }
 
 /// The hives of `System32\config`: file name, the text they are made from, and the key that is the hive's root.
@@ -223,11 +137,17 @@ const HIVES: [(&str, &str, &str); 5] = [
 fn configuration(
     tree: &mut TreeBuilder,
     edition: &Edition,
+    registry: &StoreRegistry,
     time: FileTime,
 ) -> Result<(), HiveError> {
     let security = super::descriptor(HIVE_SECURITY);
     for (name, text, root) in HIVES {
-        let hive = hives::from_text(text, root, edition, &security, time)?;
+        let more = match name {
+            "COMPONENTS" => registry.components.as_slice(),
+            "SOFTWARE" => registry.software.as_slice(),
+            _ => &[],
+        };
+        let hive = hives::from_text(text, root, edition, more, (&security, time))?;
         tree.file(&format!(r"Windows\System32\config\{name}"), hive);
         for log in ["LOG1", "LOG2"] {
             let id = tree.file(&format!(r"Windows\System32\config\{name}.{log}"), "");
@@ -238,8 +158,8 @@ fn configuration(
         include_str!("ntuser.reg"),
         "HKEY_CURRENT_USER",
         edition,
-        &security,
-        time,
+        &[],
+        (&security, time),
     )?;
     let id = tree.file(r"Users\Default\NTUSER.DAT", user);
     tree.dentry(id).attributes |= attribute::HIDDEN;
@@ -274,7 +194,7 @@ fn odd_ones(tree: &mut TreeBuilder) {
 }
 
 /// Bytes that compress somewhat, as programs do: words from a small vocabulary between pseudo-random ones.
-fn filler(seed: &str, size: usize) -> Vec<u8> {
+pub(super) fn filler(seed: &str, size: usize) -> Vec<u8> {
     let mut state = u64::from_le_bytes(
         blake3::hash(seed.as_bytes()).as_bytes()[..8].try_into().expect("a BLAKE3 has 32 bytes"),
     );

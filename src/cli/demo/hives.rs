@@ -25,13 +25,16 @@ pub(super) struct Edition {
     pub(super) suite: &'static str,
 }
 
-/// A hive from `.reg` text; keys lie below `root`, which stands for the hive's own root key.
+/// Values, each with its key below the hive's root.
+pub(super) type HiveValues = Vec<(String, Value)>;
+
+/// A hive from `.reg` text, whose keys lie below `root`, which stands for the hive's own root key; and `more` values.
 pub(super) fn from_text(
     text: &str,
     root: &str,
     edition: &Edition,
-    security: &[u8],
-    time: FileTime,
+    more: &[(String, Value)],
+    (security, time): (&[u8], FileTime),
 ) -> Result<Vec<u8>, HiveError> {
     let suite = multi_string(edition.suite);
     let text = text
@@ -51,6 +54,10 @@ pub(super) fn from_text(
             let Some((kind, data)) = setting else { continue };
             hive.set_value(key, &Value { name, kind: ValueType(kind.0), data }, time)?;
         }
+    }
+    for (key, value) in more {
+        let key = create_path(&mut hive, key, time)?;
+        hive.set_value(key, value, time)?;
     }
     Ok(hive.into_bytes())
 }

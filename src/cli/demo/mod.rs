@@ -4,7 +4,9 @@
 //! holds is told in `base.rs`; the registry texts lie beside this file, the recipe and its inputs in `recipes/demo`.
 
 mod base;
+mod components;
 mod hives;
+pub mod packages;
 mod pe;
 mod tree;
 
@@ -174,7 +176,10 @@ const WORKSPACE: &[(&str, &[u8])] = &[
 /// When a file cannot be written.
 pub fn write_workspace(directory: &Path) -> Result<(), DemoError> {
     let recipe = RECIPE.replacen(SCHEMA_LINES.0, SCHEMA_LINES.1, 1);
-    for (path, content) in WORKSPACE.iter().chain([&("demo.toml", recipe.as_bytes())]) {
+    let packages = packages::workspace(base::VERSION);
+    let packages = packages.iter().map(|(path, content)| (path.as_str(), content.as_slice()));
+    let files = WORKSPACE.iter().copied().chain([("demo.toml", recipe.as_bytes())]);
+    for (path, content) in files.chain(packages) {
         let path = directory.join(path);
         if path.exists() {
             continue;

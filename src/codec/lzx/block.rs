@@ -63,10 +63,28 @@ impl<const SYMBOLS: usize> Code<SYMBOLS> {
     }
 }
 
+/// How the head of a block tells its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BlockSizes {
+    /// A bit for the usual size, else 16 bits: WIM chunks below 64 KiB.
+    Narrow,
+    /// A bit for the usual size, else 24 bits: larger WIM chunks.
+    Wide,
+    /// Always 24 bits: cabinets.
+    Cabinet,
+}
+
+impl BlockSizes {
+    /// Those of WIM chunks of at most `chunk_size` bytes.
+    pub(super) fn of_chunks(chunk_size: u32) -> Self {
+        if has_wide_block_size(chunk_size) { Self::Wide } else { Self::Narrow }
+    }
+}
+
 /// Writes blocks; keeps the code lengths of the block before, to which the next ones are relative.
 #[derive(Debug)]
 pub(super) struct BlockWriter {
-    chunk_size: u32,
+    sizes: BlockSizes,
     main_symbols: usize,
     main: Code<MAX_MAIN_SYMBOLS>,
     length: Code<LENGTH_SYMBOLS>,
@@ -80,9 +98,9 @@ pub(super) struct BlockWriter {
 }
 
 impl BlockWriter {
-    pub(super) fn new(chunk_size: u32, slots: usize) -> Self {
+    pub(super) fn new(sizes: BlockSizes, slots: usize) -> Self {
         Self {
-            chunk_size,
+            sizes,
             main_symbols: LITERALS + LENGTH_HEADERS * slots,
             main: Code::new(),
             length: Code::new(),
@@ -151,11 +169,17 @@ impl BlockWriter {
     fn write_header(&mut self, writer: &mut BitWriter<'_>, size: usize, aligned: bool) {
         writer.write(if aligned { BLOCK_ALIGNED } else { BLOCK_VERBATIM }, 3);
         let size = low_32(size);
-        if size == DEFAULT_BLOCK_SIZE {
-            writer.write(1, 1);
-        } else {
-            writer.write(0, 1);
-            writer.write(size, if has_wide_block_size(self.chunk_size) { 24 } else { 16 });
+        match self.sizes {
+            BlockSizes::Cabinet => writer.write(size, 24),
+            _ if size == DEFAULT_BLOCK_SIZE => writer.write(1, 1),
+            BlockSizes::Narrow => {
+                writer.write(0, 1);
+                writer.write(size, 16);
+            }
+            BlockSizes::Wide => {
+                writer.write(0, 1);
+                writer.write(size, 24);
+            }
         }
         if aligned {
             for &length in &self.aligned.lengths {

@@ -3,7 +3,7 @@
 //! The parser of the low levels ([`super::lazy`]) knows nothing of blocks, that of the high ones ([`super::optimal`]) finds them itself; the
 //! block writer ([`super::block`]) knows nothing of how the sequences were found.
 
-use super::block::BlockWriter;
+use super::block::{BlockSizes, BlockWriter};
 use super::e8;
 use super::split::Splitter;
 use super::{lazy, optimal};
@@ -78,7 +78,7 @@ impl<P: Position, const SIZE: usize, const FOURS: usize> Encoder<P, SIZE, FOURS>
         };
         Self {
             parser,
-            blocks: BlockWriter::new(chunk_size, slots),
+            blocks: BlockWriter::new(BlockSizes::of_chunks(chunk_size), slots),
             window: Window::new(),
             sequences: Vec::new(),
         }

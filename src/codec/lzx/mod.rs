@@ -7,10 +7,11 @@
 //! one of three recent offsets. The window is the chunk: nothing refers to other chunks.
 //!
 //! What differs from LZX in cabinets: no header bit for the call translation, which is always on with a file size of
-//! 12,000,000 ([`e8`]); the block size field; no history; no realignment every 32 KiB. [`LzxStream`] decodes that dialect.
+//! 12,000,000 ([`e8`]); the block size field; no history; no realignment every 32 KiB. [`LzxStream`] decodes that dialect, [`LzxStreamEncoder`] writes it.
 
 mod block;
 mod cabinet;
+mod cabinet_encode;
 mod costs;
 mod decode;
 mod e8;
@@ -21,6 +22,7 @@ mod split;
 mod tables;
 
 pub use cabinet::LzxStream;
+pub use cabinet_encode::LzxStreamEncoder;
 pub(super) use decode::Decoder;
 pub(super) use encode::Encoder;
 

@@ -169,7 +169,7 @@ impl Decoder {
 }
 
 /// The exclusive or that the checksum is made of.
-fn sum(data: &[u8]) -> u32 {
+pub(super) fn sum(data: &[u8]) -> u32 {
     let (words, rest) = data.as_chunks::<4>();
     let whole = words.iter().fold(0, |sum, word| sum ^ u32::from_le_bytes(*word));
     whole ^ rest.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte))

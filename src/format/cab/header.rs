@@ -27,7 +27,7 @@ const HAS_RESERVE: u16 = 4;
 /// Folder numbers from here on mean that the file goes on in another cabinet.
 const CONTINUED: u16 = 0xFFFD;
 /// Attribute: the name is UTF-8.
-const NAME_IS_UTF8: u16 = 0x80;
+pub(super) const NAME_IS_UTF8: u16 = 0x80;
 
 /// A stream of blocks.
 #[derive(Debug, Clone, Copy)]

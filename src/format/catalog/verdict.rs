@@ -73,6 +73,8 @@ impl Trust {
 pub struct Verdict {
     /// How far it carries.
     pub trust: Trust,
+    /// Its certificate leads to a root of Microsoft's own; whether that makes it a driver's or a package's is in [`Verdict::trust`].
+    pub by_microsoft: bool,
     /// Common name of the one who signed; empty when unsigned.
     pub signer: String,
     /// When, according to a time-stamp that holds.
@@ -106,6 +108,7 @@ impl Signature<'_> {
     pub(super) fn judge(&self) -> Verdict {
         let mut verdict = Verdict {
             trust: Trust::Unsigned,
+            by_microsoft: false,
             signer: String::new(),
             signed_at: None,
             submission_id: None,
@@ -131,6 +134,7 @@ impl Signature<'_> {
         if chain.anchor.is_none() {
             chain = Chain::build(leaf, self.certificates, Role::Publisher, self.known);
         }
+        verdict.by_microsoft = chain.role == Role::Microsoft && chain.anchor.is_some();
         verdict.chain = chain.names();
         let problem = doubt.or_else(|| chain.problem(oid::CODE_SIGNING, when));
         (verdict.trust, verdict.reason) = match problem {

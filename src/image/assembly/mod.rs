@@ -24,7 +24,7 @@ use std::{
 use crate::{
     base::{digest::Sha1, filetime::FileTime},
     format::wim::{
-        BlobContent, BlobSource, BlobToWrite, Element, ImageMetadata, MetadataToWrite, Wim,
+        Blob, BlobContent, BlobSource, BlobToWrite, Element, ImageMetadata, MetadataToWrite, Wim,
         WimError, WimXml,
     },
 };
@@ -93,6 +93,8 @@ pub struct Assembly {
     boot_index: u32,
     /// WIMs that content may come from, in the order they came.
     sources: Vec<Arc<Wim>>,
+    /// Content that is damaged where it lies, and where it is whole.
+    supplied: BTreeMap<Sha1, (Arc<Wim>, Blob)>,
 }
 
 /// One image.
@@ -161,6 +163,7 @@ impl Assembly {
             xml: wim.xml().clone(),
             boot_index: wim.header().boot_index,
             sources: vec![Arc::clone(wim)],
+            supplied: BTreeMap::new(),
         }
     }
 
@@ -187,6 +190,12 @@ impl Assembly {
         if !self.sources.iter().any(|known| Arc::ptr_eq(known, wim)) {
             self.sources.push(Arc::clone(wim));
         }
+    }
+
+    /// Content that is damaged in the WIMs at hand is taken from `wim`, where `blob` has it whole. The file must then be written anew: what is appended to keeps
+    /// what it holds.
+    pub fn supply(&mut self, wim: &Arc<Wim>, blob: Blob) {
+        self.supplied.insert(blob.sha1, (Arc::clone(wim), blob));
     }
 
     /// Appends image `index` of `wim`, under another name and description where given. Returns its number here.
@@ -302,7 +311,8 @@ impl Assembly {
     /// # Errors
     /// When a source's metadata cannot be read, or content is in none of the files at hand.
     pub fn plan(self, order: BlobOrder) -> Result<WritePlan, AssemblyError> {
-        let mut gathered = Gathered { sources: self.sources, order, ..Gathered::default() };
+        let (sources, supplied) = (self.sources, self.supplied);
+        let mut gathered = Gathered { sources, supplied, order, ..Gathered::default() };
         let mut images = Vec::with_capacity(self.images.len());
         for (index, part) in (1..).zip(self.images) {
             let name = || self.xml.image_name(index).unwrap_or_default().to_owned();
@@ -365,6 +375,7 @@ fn made(image: FinishedImage, like: Option<(Arc<Wim>, u32)>) -> Part {
 #[derive(Debug, Default)]
 struct Gathered {
     sources: Vec<Arc<Wim>>,
+    supplied: BTreeMap<Sha1, (Arc<Wim>, Blob)>,
     order: BlobOrder,
     /// For look-up only; never iterated.
     places: HashMap<Sha1, usize>,
@@ -410,6 +421,9 @@ impl Gathered {
         dentry: usize,
         made: &BTreeMap<Sha1, FinishedBlob>,
     ) -> Result<(u64, BlobSource), Missing> {
+        if let Some((wim, blob)) = self.supplied.get(&sha1) {
+            return Ok((blob.size, BlobSource::Wim { wim: Arc::clone(wim), blob: *blob }));
+        }
         let in_wim = self.sources.iter().find_map(|wim| Some((wim, wim.blob(&sha1)?)));
         if let Some((wim, blob)) = in_wim {
             return Ok((blob.size, BlobSource::Wim { wim: Arc::clone(wim), blob: *blob }));

@@ -19,8 +19,11 @@ impl Decoder<'_> {
         for entry in node.table().map(Table::entries).unwrap_or_default() {
             let Some(table) = entry.node.table() else { continue };
             let absent = text(table, "state").as_deref() == Some("absent");
-            let action =
-                if absent { self.absent(entry, table) } else { self.present(entry, table, policy) };
+            let action = if absent {
+                self.absent_driver(entry, table)
+            } else {
+                self.present_driver(entry, table, policy)
+            };
             if let Some(action) = action {
                 let spec = DriverSpec { name: entry.key.clone(), action };
                 self.entry("drivers", &entry.key, &entry.origin, Operation::Driver(spec));
@@ -28,7 +31,7 @@ impl Decoder<'_> {
         }
     }
 
-    fn present(
+    fn present_driver(
         &mut self,
         entry: &Entry,
         table: &Table,
@@ -56,7 +59,7 @@ impl Decoder<'_> {
         })
     }
 
-    fn absent(&mut self, entry: &Entry, table: &Table) -> Option<DriverAction> {
+    fn absent_driver(&mut self, entry: &Entry, table: &Table) -> Option<DriverAction> {
         self.without(table, &["source", "unsigned", "when-not-native"], "of what is absent");
         let inf = text(table, "inf");
         let provider = text(table, "provider");
@@ -84,7 +87,7 @@ impl Decoder<'_> {
     }
 
     /// Keys that mean nothing here.
-    fn without(&mut self, table: &Table, keys: &[&str], why: &str) {
+    pub(super) fn without(&mut self, table: &Table, keys: &[&str], why: &str) {
         for key in keys {
             if let Some(entry) = table.entry(key) {
                 self.pointless(&entry.origin, key, why);

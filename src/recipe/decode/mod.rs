@@ -5,6 +5,7 @@
 
 mod drivers;
 mod entries;
+mod packages;
 mod registry;
 mod settings;
 
@@ -40,6 +41,10 @@ pub(super) fn recipe(
     // Entries stand in the order in which their sections first appear.
     for section in root.entries() {
         match section.key.as_str() {
+            "packages" => decoder.packages(&section.node, policy.when_not_native),
+            "languages" => decoder.languages(&section.node, policy.when_not_native),
+            "features" => decoder.features(&section.node, policy.when_not_native),
+            "capabilities" => decoder.capabilities(&section.node, policy.when_not_native),
             "drivers" => decoder.drivers(&section.node, policy.when_not_native),
             "registry" => decoder.registry(&section.node),
             "registry-files" => decoder.registry_files(&section.node),

@@ -17,10 +17,21 @@ pub(super) fn script(name: &str) -> String {
     [
         "@echo off".to_owned(),
         format!("rem Installs the driver packages of [drivers.{folder}]."),
-        format!(
-            r#"for /r "%~dp0..\{FOLDER}\{folder}" %%i in (*.inf) do "%SystemRoot%\System32\pnputil.exe" -i -a "%%i""#
-        ),
-        "exit /b %ERRORLEVEL%".to_owned(),
+        "setlocal DisableDelayedExpansion".to_owned(),
+        r#"set "CODE=0""#.to_owned(),
+        format!(r#"for /r "%~dp0..\{FOLDER}\{folder}" %%i in (*.inf) do call :install "%%i""#),
+        "exit /b %CODE%".to_owned(),
+        String::new(),
+        ":install".to_owned(),
+        r#""%SystemRoot%\System32\pnputil.exe" -i -a %1"#.to_owned(),
+        r#"set "LAST=%ERRORLEVEL%""#.to_owned(),
+        "rem 259: it is there now, and no device of this computer wants it. 3010: it wants a restart.".to_owned(),
+        r#"if "%LAST%"=="0" exit /b 0"#.to_owned(),
+        r#"if "%LAST%"=="259" exit /b 0"#.to_owned(),
+        r#"if "%LAST%"=="3010" if not "%CODE%"=="0" exit /b 0"#.to_owned(),
+        r#"if "%CODE%"=="0" set "CODE=%LAST%""#.to_owned(),
+        r#"if "%CODE%"=="3010" set "CODE=%LAST%""#.to_owned(),
+        "exit /b 0".to_owned(),
     ]
     .iter()
     .map(|line| format!("{line}\r\n"))

@@ -5,11 +5,7 @@
 //!
 //! A package is its INF and the files beside and below it, so an INF alone is no source: [`split_inf`] tells the recipe to take its folder.
 
-use std::{
-    fs::File,
-    io::{self, Read, Write},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use crate::{
     base::{
@@ -17,23 +13,17 @@ use crate::{
         name::{Name, compare_ignore_case},
         read_at::ReadAt,
     },
-    format::{
-        cab::{self, CabError, Cabinet},
-        zip::{self, ZipArchive, ZipError},
-    },
+    format::{cab, zip},
     servicing::{
-        error::{Problem, ServicingError},
+        archive::{self, ArchiveFile, Spool, check_names},
+        error::ServicingError,
         inputs::{InputEntry, InputId, InputKind, InputTree},
     },
 };
 
 const OPERATION: &str = "drivers";
-/// Archives whose files have no more bytes than this together are unpacked to memory.
-const IN_MEMORY: u64 = 64 << 20;
 /// Most bytes that the files of an archive may have together.
 const LARGEST: u64 = 4 << 30;
-/// How much is copied at once.
-const PIECE: usize = 256 << 10;
 
 /// The files of a driver source.
 #[derive(Debug)]
@@ -109,7 +99,7 @@ pub fn open(id: &InputId, tree: &InputTree) -> Result<SourceTree, ServicingError
         entries => entries.iter().filter_map(file_of_folder).collect(),
     };
     files.sort_by(|one, other| one.path.cmp(&other.path));
-    check_names(id, &files)?;
+    check_names(OPERATION, &id.0, files.iter().map(|file| file.path.as_slice()))?;
     Ok(SourceTree { files })
 }
 
@@ -132,198 +122,29 @@ fn open_file(
     blake3: &Blake3,
     content: &Arc<dyn ReadAt>,
 ) -> Result<Vec<SourceFile>, ServicingError> {
-    let mut magic = [0; 4];
-    if size >= 4 {
-        content
-            .read_exact_at(0, &mut magic)
-            .map_err(|source| ServicingError::input(&id.0, source))?;
-    }
-    match magic {
-        cab::MAGIC => {
-            let cabinet = Cabinet::open(Arc::clone(content)).map_err(|error| of_cab(id, error))?;
-            let total = cabinet.members().iter().map(|member| member.size).sum();
-            let mut unpacked = Unpacked::new(id, total)?;
-            cabinet
-                .extract(|_| true, &mut |member, content| {
-                    unpacked.add(&member.name, member.size, content)
-                })
-                .map_err(|error| of_cab(id, error))?;
-            Ok(unpacked.finish())
-        }
-        zip::MAGIC | zip::MAGIC_EMPTY => {
-            let archive =
-                ZipArchive::open(Arc::clone(content)).map_err(|error| of_zip(id, error))?;
-            let total = archive.members().iter().map(|member| member.size).sum();
-            let mut unpacked = Unpacked::new(id, total)?;
-            archive
-                .extract(|_| true, &mut |member, content| {
-                    unpacked.add(&member.name, member.size, content)
-                })
-                .map_err(|error| of_zip(id, error))?;
-            Ok(unpacked.finish())
-        }
+    let mut spool = Spool::new(LARGEST);
+    let files = match archive::magic(&id.0, content.as_ref())? {
+        cab::MAGIC => archive::open_cabinet(OPERATION, &id.0, content, &mut spool)?,
+        zip::MAGIC | zip::MAGIC_EMPTY => archive::open_zip(OPERATION, &id.0, content, &mut spool)?,
         _ => {
             let name = id.0.rsplit(['/', '\\']).next().unwrap_or(&id.0).to_owned();
             let content = Arc::clone(content);
-            Ok(vec![SourceFile { path: vec![name], size, content, blake3: *blake3 }])
+            return Ok(vec![SourceFile { path: vec![name], size, content, blake3: *blake3 }]);
         }
-    }
-}
-
-/// Files taken out of an archive.
-struct Unpacked {
-    files: Vec<SourceFile>,
-    /// Where they go; `None` for memory.
-    spool: Option<Arc<Spool>>,
-    /// End of what was written to the spool.
-    end: u64,
-}
-
-/// A file without a name that holds unpacked files one behind the other.
-#[derive(Debug)]
-struct Spool(Mutex<File>);
-
-/// One of them.
-#[derive(Debug)]
-struct SpooledFile {
-    spool: Arc<Spool>,
-    offset: u64,
-    size: u64,
-}
-
-impl Unpacked {
-    fn new(id: &InputId, total: u64) -> Result<Self, ServicingError> {
-        if total > LARGEST {
-            let cause = format!(
-                "its files have {total} bytes together, more than the {LARGEST} that an archive may have"
-            );
-            let help = "unpack it and name the folder";
-            return Err(ServicingError::refused(OPERATION, Problem::error(&id.0, cause, help)));
-        }
-        let spool = if total > IN_MEMORY {
-            let file = tempfile::tempfile().map_err(|source| unpacking(id, source))?;
-            Some(Arc::new(Spool(Mutex::new(file))))
-        } else {
-            None
-        };
-        Ok(Self { files: Vec::new(), spool, end: 0 })
-    }
-
-    fn add(&mut self, name: &str, size: u64, content: &mut dyn Read) -> io::Result<()> {
-        let mut hasher = blake3::Hasher::new();
-        let path = name.split('\\').map(str::to_owned).collect();
-        let content: Arc<dyn ReadAt> = if let Some(spool) = &self.spool {
-            let mut buffer = vec![0; PIECE];
-            let mut file = spool.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut written = 0;
-            loop {
-                let count = content.read(&mut buffer)?;
-                if count == 0 {
-                    break;
-                }
-                hasher.update(&buffer[..count]);
-                file.write_all(&buffer[..count])?;
-                written += count as u64;
-            }
-            let offset = self.end;
-            self.end += written;
-            Arc::new(SpooledFile { spool: Arc::clone(spool), offset, size: written })
-        } else {
-            let mut bytes = Vec::new();
-            content.read_to_end(&mut bytes)?;
-            hasher.update(&bytes);
-            Arc::new(bytes)
-        };
-        if content.size() != size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let blake3 = Blake3(*hasher.finalize().as_bytes());
-        self.files.push(SourceFile { path, size, content, blake3 });
-        Ok(())
-    }
-
-    fn finish(self) -> Vec<SourceFile> {
-        self.files
-    }
-}
-
-impl ReadAt for SpooledFile {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        use std::io::{Seek as _, SeekFrom};
-        let end = offset.checked_add(buffer.len() as u64);
-        if end.is_none_or(|end| end > self.size) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let mut file = self.spool.0.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(self.offset + offset))?;
-        file.read_exact(buffer)
-    }
-}
-
-/// Refuses files that would be one file, or a file and a folder of one name, on Windows.
-fn check_names(id: &InputId, files: &[SourceFile]) -> Result<(), ServicingError> {
-    let mut paths: Vec<(Vec<Name>, &SourceFile)> = files
-        .iter()
-        .map(|file| (file.path.iter().map(|name| Name::from(name.as_str())).collect(), file))
-        .collect();
-    let compare = |one: &[Name], other: &[Name]| {
-        let pairs = one.iter().zip(other);
-        let different = pairs.map(|(one, other)| compare_ignore_case(one.units(), other.units()));
-        different
-            .into_iter()
-            .find(|order| order.is_ne())
-            .unwrap_or_else(|| one.len().cmp(&other.len()))
     };
-    paths.sort_by(|one, other| compare(&one.0, &other.0));
-    let clash = paths.windows(2).find(|pair| {
-        let (one, other) = (&pair[0].0, &pair[1].0);
-        other.len() >= one.len() && compare(one, &other[..one.len()]).is_eq()
-    });
-    let Some(pair) = clash else { return Ok(()) };
-    let (one, other) = (pair[0].1.path.join("/"), pair[1].1.path.join("/"));
-    let cause =
-        format!("{one} and {other} cannot both be there on Windows: their names are one name");
-    Err(ServicingError::refused(OPERATION, Problem::error(&id.0, cause, "rename one of them")))
-}
-
-fn damaged(id: &InputId, error: &dyn std::error::Error) -> ServicingError {
-    let mut cause = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        cause = format!("{cause}: {error}");
-        source = error.source();
-    }
-    let help = "get the archive again, or unpack it and name the folder";
-    ServicingError::refused(OPERATION, Problem::error(&id.0, cause, help))
-}
-
-/// That the files of an archive cannot be kept anywhere.
-fn unpacking(id: &InputId, source: io::Error) -> ServicingError {
-    ServicingError::Store { item: id.0.clone(), source: Box::new(source) }
-}
-
-fn of_cab(id: &InputId, error: CabError) -> ServicingError {
-    match error {
-        CabError::Io(source) => ServicingError::input(&id.0, source),
-        CabError::Sink { source, .. } => unpacking(id, source),
-        error => damaged(id, &error),
-    }
-}
-
-fn of_zip(id: &InputId, error: ZipError) -> ServicingError {
-    match error {
-        ZipError::Io(source) => ServicingError::input(&id.0, source),
-        ZipError::Sink { source, .. } => unpacking(id, source),
-        error => damaged(id, &error),
-    }
+    let file = |ArchiveFile { path, size, content, blake3, .. }| SourceFile {
+        path,
+        size,
+        content,
+        blake3,
+    };
+    Ok(files.into_iter().map(file).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn file(path: &[&str], content: &[u8]) -> InputEntry {

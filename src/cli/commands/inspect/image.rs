@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 
-use super::drivers;
+use super::{drivers, packages::PackageViews};
 use crate::{
     base::{limits::Limits, name::Name},
     cli::{
@@ -35,7 +35,9 @@ use crate::{
   transom inspect image install.wim --index 2
   transom inspect image boot.wim --index 1 --json
   transom inspect image install.wim --index 2 --drivers
-  transom inspect image install.wim --index 2 --driver oem3.inf"#)]
+  transom inspect image install.wim --index 2 --driver oem3.inf
+  transom inspect image install.wim --index 2 --packages --all
+  transom inspect image install.wim --index 2 --feature TelnetClient"#)]
 pub(crate) struct InspectImageArguments {
     /// The WIM
     #[arg(value_name = "WIM")]
@@ -45,18 +47,23 @@ pub(crate) struct InspectImageArguments {
     choice: ImageChoice,
 
     /// List the driver packages that did not come with Windows
-    #[arg(long)]
+    #[arg(long, groups = ["view", "list"])]
     drivers: bool,
 
-    /// With --drivers: those that came with Windows too
-    #[arg(long, requires = "drivers")]
-    all: bool,
-
     /// Show one driver package: its device IDs and services (published name, original name or store folder)
-    #[arg(long, value_name = "INF", conflicts_with = "drivers")]
+    #[arg(long, value_name = "INF", group = "view")]
     driver: Option<String>,
 
-    /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}}; with --drivers or --driver {drivers: [...], notes: [...]}
+    #[command(flatten)]
+    packages: PackageViews,
+
+    /// With --drivers: those that came with Windows too; with --packages: hidden ones too; with --capabilities: those that are not there too
+    #[arg(long, requires = "list")]
+    all: bool,
+
+    /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}}; with --drivers or --driver {drivers: [...], notes: [...]}; with
+    /// --packages or --package {packages: [...]}; with --features or --feature {features: [...]}; with --capabilities {capabilities: [...]}; with
+    /// --languages {languages: [...]}; with --pending {pending: [...], servicing-stack: {...}}
     #[arg(long)]
     json: bool,
 }
@@ -103,6 +110,12 @@ pub(crate) fn run(arguments: &InspectImageArguments, context: &Context) -> Resul
             .map_err(|error| failures::image(path, error))?;
         return drivers::run(&mut image, path, choice, arguments.json, context);
     }
+    if arguments.packages.any() {
+        let mut image = Image::open(wim, index, &Limits::default())
+            .map_err(|error| failures::image(path, error))?;
+        let (all, json) = (arguments.all, arguments.json);
+        return arguments.packages.run(&mut image, path, all, json, context);
+    }
     let metadata = select::metadata(&wim, path, index, context)?;
     let tree = count(&wim, &metadata);
     drop(metadata);
@@ -121,7 +134,7 @@ pub(crate) fn run(arguments: &InspectImageArguments, context: &Context) -> Resul
 fn driver_choice(arguments: &InspectImageArguments) -> Option<drivers::Choice<'_>> {
     match &arguments.driver {
         Some(name) => Some(drivers::Choice::One(name)),
-        None if arguments.all => Some(drivers::Choice::All),
+        None if arguments.drivers && arguments.all => Some(drivers::Choice::All),
         None => arguments.drivers.then_some(drivers::Choice::ThirdParty),
     }
 }

@@ -17,7 +17,7 @@ mod extract;
 pub(crate) mod info;
 mod list;
 mod optimize;
-mod place;
+pub(crate) mod place;
 pub(crate) mod select;
 mod set;
 mod split;

@@ -13,6 +13,7 @@ use crate::{
     base::digest::Sha1,
     cli::{
         app::Context,
+        commands::store_health::{Repair, StoreHealth},
         exit::{Exit, Failure},
         failures,
         progress::Meter,
@@ -61,6 +62,15 @@ pub(crate) struct Verification {
     /// What concerns nobody but who writes files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+    /// The component stores of the images that have one; `transom verify` looks at them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) images: Vec<StoreHealth>,
+    /// What was repaired before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) repair: Option<Repair>,
+    /// The content that is damaged or missing.
+    #[serde(skip)]
+    pub(crate) damaged: Vec<Sha1>,
 }
 
 /// One damage.
@@ -107,6 +117,18 @@ fn describe(wim: &Wim, report: VerifyReport) -> Verification {
         problems,
         warnings: report.warnings,
         notes: report.notes,
+        images: Vec::new(),
+        repair: None,
+        damaged: report.problems.iter().filter_map(sha1_of).collect(),
+    }
+}
+
+/// The content that a problem is about.
+fn sha1_of(problem: &WimError) -> Option<Sha1> {
+    match problem {
+        WimError::HashMismatch { expected, .. } => Some(*expected),
+        WimError::MissingBlob { sha1, .. } | WimError::Damaged { sha1, .. } => Some(*sha1),
+        _ => None,
     }
 }
 
@@ -134,11 +156,17 @@ pub(crate) fn show(
             text::size(verification.bytes),
             if verification.integrity_table { ", and the integrity table" } else { "" },
         );
-        if verification.good {
+        if verification.problems.is_empty() {
             out.line(format_args!("{}: good ({checked} checked)", path.display()))?;
         } else {
             let problems = text::count(verification.problems.len() as u64, "problem", "problems");
             out.line(format_args!("{}: {problems} ({checked} checked)", path.display()))?;
+        }
+        if let Some(repair) = &verification.repair {
+            repair.show(&mut out)?;
+        }
+        for store in &verification.images {
+            store.show(path, verification.repair.is_some(), &mut out)?;
         }
         for note in &verification.notes {
             out.line(format_args!("note: {note}"))?;
@@ -179,11 +207,6 @@ impl Places {
 
     /// The files that a problem concerns.
     fn files(&self, problem: &WimError) -> Vec<String> {
-        let sha1 = match problem {
-            WimError::HashMismatch { expected, .. } => Some(*expected),
-            WimError::MissingBlob { sha1, .. } | WimError::Damaged { sha1, .. } => Some(*sha1),
-            _ => None,
-        };
-        sha1.and_then(|sha1| self.by_sha1.get(&sha1).cloned()).unwrap_or_default()
+        sha1_of(problem).and_then(|sha1| self.by_sha1.get(&sha1).cloned()).unwrap_or_default()
     }
 }
