@@ -25,7 +25,10 @@ TOML
 run() { # name goal
     local start end
     start=$(date +%s.%N)
-    /usr/bin/time -f '%U user, %S system, %M KiB' -o "$work/usage" "$transom" -q --cache-dir "$work/cache" build "$work/large.toml"
+    # Without CI, which demands a lock file.
+    local TIMEFORMAT='%U user, %S system'
+    { time env -u CI "$transom" -q --cache-dir "$work/cache" build "$work/large.toml" 2>"$work/told"; } 2>"$work/usage" ||
+        { cat "$work/told" >&2; exit 1; }
     end=$(date +%s.%N)
     python3 -c "seconds = $end - $start; print(f'$1: {seconds:.2f} s (goal $2 s){\"\" if seconds <= $2 else \" MISSED\"}; $(cat "$work/usage")')"
 }
