@@ -146,6 +146,11 @@ impl Lines {
             | Operation::RegistryFile(_)
             | Operation::Service(_)
             | Operation::Files(_)
+            | Operation::Locale(_)
+            | Operation::Appx(_)
+            | Operation::Defaults(_)
+            | Operation::WinPe(_)
+            | Operation::WinRe(_)
             | Operation::FirstBoot(_) => self.not_of_dism(),
         }
     }

@@ -3,6 +3,11 @@
 //! Data only. [`super::shape`] checks recipes against it and [`super::schema`] makes the JSON Schema of it, so the descriptions here are
 //! what an editor shows.
 
+mod apps;
+mod locale;
+mod pe;
+mod unattend;
+
 use super::shape::{Group, Key, MapShape, Pattern, Shape, TableShape, Word};
 
 /// A key that may be left out.
@@ -37,14 +42,7 @@ static TRUE: Shape = Shape::True;
 
 /// The whole recipe.
 pub(crate) static ROOT: TableShape = TableShape {
-    later: &[
-        ("locale", "set the image's locale"),
-        ("appx", "provision or remove apps"),
-        ("winpe", "service Windows PE"),
-        ("winre", "service the recovery image"),
-        ("defaults", "set defaults for new users"),
-        ("matrix", "build several images from one recipe"),
-    ],
+    later: &[("matrix", "build several images from one recipe")],
     ..table(
         "a recipe",
         "A Windows image as it shall be. Nothing here is a step: what has to be done and in which order is worked out.",
@@ -66,13 +64,18 @@ pub(crate) static ROOT: TableShape = TableShape {
             key("languages", &LANGUAGES, "languages of Windows itself"),
             key("features", &FEATURES, "optional features: on, off, or gone"),
             key("capabilities", &CAPABILITIES, "capabilities (features on demand)"),
+            key("appx", &apps::APPX, "provisioned apps"),
             key("drivers", &DRIVERS, "driver packages"),
+            key("locale", &locale::LOCALE, "languages, formats, keyboards and the time zone"),
+            key("defaults", &apps::DEFAULTS, "file associations, OEM information"),
+            key("winpe", &pe::WINPE, "settings of a Windows PE image"),
+            key("winre", &pe::WINRE, "the recovery image inside the image"),
             key("registry", &REGISTRY, "registry keys and values"),
             key("registry-files", &REGISTRY_FILES, "`.reg` files"),
             key("services", &SERVICES, "how services start"),
             key("files", &FILES, "files and folders"),
-            key("unattend", &UNATTEND, "the answer file for Windows Setup"),
-            key("first-boot", &FIRST_BOOT, "what Windows runs once, before the first logon"),
+            key("unattend", &unattend::UNATTEND, "the answer file for Windows Setup"),
+            key("first-boot", &apps::FIRST_BOOT, "what Windows runs once, before the first logon"),
             key("policy", &POLICY, "what to do where there is a choice"),
             required("output", &OUTPUT, "what is written, and how"),
         ],
@@ -503,16 +506,6 @@ static ATTRIBUTES: Shape = Shape::List {
     append: false,
 };
 
-static UNATTEND: Shape = Shape::Table(&table(
-    "the section [unattend]",
-    "The answer file for Windows Setup; it is checked and put at `Windows\\Panther\\unattend.xml`.",
-    &[required("file", &PATH, "the answer file")],
-));
-static FIRST_BOOT: Shape = Shape::Table(&table(
-    "the section [first-boot]",
-    "What Windows runs once, before the first logon.",
-    &[required("run", &PATHS, "scripts, in the order they run")],
-));
 static POLICY: Shape = Shape::Table(&table(
     "the section [policy]",
     "What to do where there is a choice.",

@@ -10,6 +10,10 @@
 //! - [`files`]: files and folders put in place, taken away, adjusted
 //! - [`unattend`]: the answer file for Windows Setup
 //! - [`drivers`]: driver packages
+//! - [`locale`]: languages, formats, keyboards and the time zone
+//! - [`appx`]: provisioned apps
+//! - [`defaults`]: file associations, OEM information
+//! - [`winpe`], [`winre`]: Windows PE, and the recovery image inside an image
 //! - [`first_boot`]: scripts that Windows runs once, before the first logon
 //!
 //! An operation sees inputs by name ([`Inputs`]) and gives content to a [`BlobSink`]; it never sees a host path, the output, the clock or the
@@ -17,18 +21,23 @@
 //! takes milliseconds.
 
 mod answer_file;
+pub mod appx;
 mod archive;
 pub mod cbs;
+pub mod defaults;
 pub mod drivers;
 mod error;
 pub mod files;
 pub mod first_boot;
 mod inputs;
+pub mod locale;
 mod not_native;
 mod operation;
 pub mod registry;
 pub mod services;
 pub mod unattend;
+pub mod winpe;
+pub mod winre;
 
 pub use error::{Problem, ServicingError};
 pub use inputs::{BlobSink, InputEntry, InputId, InputKind, InputTree, Inputs};

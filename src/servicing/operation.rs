@@ -3,11 +3,11 @@
 use crate::image::{Changeset, Image, ImageFacts};
 
 use super::{
-    cbs, drivers,
+    appx, cbs, defaults, drivers,
     error::{Problem, ServicingError},
     files, first_boot,
     inputs::{BlobSink, InputId, Inputs},
-    registry, services, unattend,
+    locale, registry, services, unattend, winpe, winre,
 };
 
 /// One step of a build.
@@ -20,6 +20,16 @@ pub enum Operation {
     Feature(cbs::FeatureSpec),
     /// Driver packages.
     Driver(drivers::DriverSpec),
+    /// Languages, formats, keyboards and the time zone.
+    Locale(locale::LocaleSpec),
+    /// Provisioned apps.
+    Appx(appx::AppxSpec),
+    /// Defaults for new users and the machine: file associations, OEM information.
+    Defaults(defaults::DefaultsSpec),
+    /// Settings of a Windows PE image.
+    WinPe(winpe::WinPeSpec),
+    /// The recovery image inside the image.
+    WinRe(winre::WinReSpec),
     /// A registry key: its values, or its absence.
     RegistryKey(registry::KeySpec),
     /// A `.reg` file.
@@ -44,6 +54,16 @@ pub enum Prepared {
     Packages(cbs::PreparedPackages),
     /// A driver source whose files are in the store.
     Driver(drivers::PreparedDriver),
+    /// Languages, formats, keyboards and the time zone.
+    Locale(locale::PreparedLocale),
+    /// Provisioned apps.
+    Appx(appx::PreparedAppx),
+    /// Defaults for new users and the machine: file associations, OEM information.
+    Defaults(defaults::PreparedDefaults),
+    /// Settings of a Windows PE image.
+    WinPe(winpe::PreparedWinPe),
+    /// The recovery image inside the image.
+    WinRe(winre::PreparedWinRe),
     /// The entries of a `.reg` file.
     RegistryFile(registry::PreparedFile),
     /// Files and folders whose content is in the store.
@@ -62,6 +82,11 @@ impl Operation {
             Self::Package(spec) => spec.kind(),
             Self::Feature(_) => "feature",
             Self::Driver(_) => "driver",
+            Self::Locale(_) => "locale",
+            Self::Appx(_) => "appx",
+            Self::Defaults(_) => "defaults",
+            Self::WinPe(_) => "winpe",
+            Self::WinRe(_) => "winre",
             Self::RegistryKey(_) => "registry",
             Self::RegistryFile(_) => "registry-file",
             Self::Service(_) => "service",
@@ -75,7 +100,14 @@ impl Operation {
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {
-            Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
+            Self::RegistryKey(_)
+            | Self::RegistryFile(_)
+            | Self::Service(_)
+            | Self::Locale(_)
+            | Self::Appx(_)
+            | Self::Defaults(_)
+            | Self::WinPe(_)
+            | Self::WinRe(_) => 1,
             // Raise it too when other authorities are known: what a catalog is worth is part of what was prepared.
             // Packages and features, 2: what needs something that waits for the first boot waits behind it.
             Self::Unattend(_) => 2,
@@ -120,6 +152,11 @@ impl Operation {
             Self::Package(spec) => spec.title(),
             Self::Feature(spec) => spec.title(),
             Self::Driver(spec) => spec.title(),
+            Self::Locale(spec) => spec.title(),
+            Self::Appx(spec) => spec.title(),
+            Self::Defaults(spec) => spec.title(),
+            Self::WinPe(spec) => spec.title(),
+            Self::WinRe(spec) => spec.title(),
             Self::RegistryKey(spec) => spec.title(),
             Self::RegistryFile(spec) => format!("registry from {}", spec.input),
             Self::Service(spec) => spec.title(),
@@ -143,6 +180,11 @@ impl Operation {
             Self::Package(spec) => spec.inputs(),
             Self::Feature(spec) => spec.inputs(),
             Self::Driver(spec) => spec.inputs(),
+            Self::Locale(spec) => spec.inputs(),
+            Self::Appx(spec) => spec.inputs(),
+            Self::Defaults(spec) => spec.inputs(),
+            Self::WinPe(spec) => spec.inputs(),
+            Self::WinRe(spec) => spec.inputs(),
             Self::RegistryFile(spec) => vec![spec.input.clone()],
             Self::Files(spec) => match &spec.action {
                 files::FilesAction::From { input, .. } => vec![input.clone()],
@@ -173,6 +215,21 @@ impl Operation {
             Self::Driver(spec) => {
                 spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Driver)
             }
+            Self::Locale(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Locale)
+            }
+            Self::Appx(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Appx)
+            }
+            Self::Defaults(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Defaults)
+            }
+            Self::WinPe(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::WinPe)
+            }
+            Self::WinRe(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::WinRe)
+            }
             Self::RegistryFile(spec) => Prepared::RegistryFile(spec.prepare(inputs)?),
             Self::Files(spec) => Prepared::Files(spec.prepare(inputs, blobs)?),
             Self::Unattend(spec) => Prepared::Unattend(spec.prepare(inputs, blobs)?),
@@ -202,6 +259,18 @@ impl Operation {
             (Self::Driver(spec), Prepared::Nothing) if spec.inputs().is_empty() => {
                 spec.apply(None, image)
             }
+            (Self::Locale(spec), Prepared::Locale(prepared)) => spec.apply(Some(prepared), image),
+            (Self::Locale(spec), Prepared::Nothing) => spec.apply(None, image),
+            (Self::Appx(spec), Prepared::Appx(prepared)) => spec.apply(Some(prepared), image),
+            (Self::Appx(spec), Prepared::Nothing) => spec.apply(None, image),
+            (Self::Defaults(spec), Prepared::Defaults(prepared)) => {
+                spec.apply(Some(prepared), image)
+            }
+            (Self::Defaults(spec), Prepared::Nothing) => spec.apply(None, image),
+            (Self::WinPe(spec), Prepared::WinPe(prepared)) => spec.apply(Some(prepared), image),
+            (Self::WinPe(spec), Prepared::Nothing) => spec.apply(None, image),
+            (Self::WinRe(spec), Prepared::WinRe(prepared)) => spec.apply(Some(prepared), image),
+            (Self::WinRe(spec), Prepared::Nothing) => spec.apply(None, image),
             (Self::RegistryKey(spec), _) => spec.apply(image),
             (Self::Service(spec), _) => spec.apply(image),
             (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
@@ -214,6 +283,11 @@ impl Operation {
                 Self::Package(_)
                 | Self::Feature(_)
                 | Self::Driver(_)
+                | Self::Locale(_)
+                | Self::Appx(_)
+                | Self::Defaults(_)
+                | Self::WinPe(_)
+                | Self::WinRe(_)
                 | Self::RegistryFile(_)
                 | Self::Files(_)
                 | Self::Unattend(_)
@@ -235,6 +309,11 @@ impl Operation {
             Prepared::Nothing
             | Prepared::Packages(_)
             | Prepared::Driver(_)
+            | Prepared::Locale(_)
+            | Prepared::Appx(_)
+            | Prepared::Defaults(_)
+            | Prepared::WinPe(_)
+            | Prepared::WinRe(_)
             | Prepared::RegistryFile(_)
             | Prepared::Files(_)
             | Prepared::FirstBoot(_) => Vec::new(),
@@ -270,6 +349,21 @@ impl Operation {
             (Self::Driver(spec), Prepared::Driver(prepared)) => {
                 spec.check_prepared(prepared, image, facts)
             }
+            (Self::Locale(spec), Prepared::Locale(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
+            (Self::Appx(spec), Prepared::Appx(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
+            (Self::Defaults(spec), Prepared::Defaults(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
+            (Self::WinPe(spec), Prepared::WinPe(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
+            (Self::WinRe(spec), Prepared::WinRe(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
             (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
                 spec.check(prepared, image)
             }
@@ -287,6 +381,11 @@ impl Operation {
             // What a source brings is known once it is prepared: see `check_prepared`.
             Self::Package(_) | Self::Feature(_) => Vec::new(),
             Self::Driver(spec) => spec.check(image),
+            Self::Locale(spec) => spec.check(None, image, facts),
+            Self::Appx(spec) => spec.check(None, image, facts),
+            Self::Defaults(spec) => spec.check(None, image, facts),
+            Self::WinPe(spec) => spec.check(None, image, facts),
+            Self::WinRe(spec) => spec.check(None, image, facts),
             Self::RegistryKey(spec) => spec.check(image),
             // Which keys a .reg file names is known once it is prepared: see `check_prepared`.
             Self::RegistryFile(_) => Vec::new(),

@@ -3,11 +3,15 @@
 //! The tree has passed [`super::shape`], so here nothing is said of unknown keys and wrong kinds: a value of the wrong kind is skipped. What is
 //! said here is what a value means: paths, names, types with their data, entries that contradict one another.
 
+mod apps;
 mod drivers;
 mod entries;
+mod locale;
 mod packages;
+mod pe;
 mod registry;
 mod settings;
+mod unattend;
 
 use std::collections::BTreeMap;
 
@@ -51,6 +55,11 @@ pub(super) fn recipe(
             "services" => decoder.services(&section.node),
             "files" => decoder.files(&section.node),
             "unattend" => decoder.unattend(section),
+            "appx" => decoder.appx(section),
+            "locale" => decoder.locale(section),
+            "defaults" => decoder.defaults(section),
+            "winpe" => decoder.winpe(section),
+            "winre" => decoder.winre(section),
             "first-boot" => decoder.first_boot(section),
             _ => {}
         }
