@@ -24,6 +24,7 @@ mod drivers_apply;
 mod drivers_defects;
 mod drivers_real;
 mod health;
+mod health_absence;
 mod health_packages;
 mod hive_hostile;
 mod hive_model;

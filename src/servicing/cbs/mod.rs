@@ -25,6 +25,7 @@
 mod capability;
 pub mod classify;
 mod command_file;
+mod copy;
 pub mod dism;
 mod effects;
 mod expand;

@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct PackageViews {
     /// List the packages that Windows lists
-    #[arg(long, groups = ["view", "list"])]
+    #[arg(long, group = "view")]
     packages: bool,
 
     /// Show packages in detail, by id, or by name for all versions and languages
@@ -42,7 +42,7 @@ pub(super) struct PackageViews {
     feature: Option<String>,
 
     /// List the capabilities that are there
-    #[arg(long, groups = ["view", "list"])]
+    #[arg(long, group = "view")]
     capabilities: bool,
 
     /// List the display languages
@@ -59,6 +59,23 @@ impl PackageViews {
     pub(super) fn any(&self) -> bool {
         let flags = [self.packages, self.features, self.capabilities, self.languages, self.pending];
         flags.contains(&true) || self.package.is_some() || self.feature.is_some()
+    }
+
+    /// True when the list that is asked for leaves something out.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.packages || self.capabilities
+    }
+
+    /// The view that is asked for, when it has all there is.
+    pub(super) fn complete(&self) -> Option<&'static str> {
+        let views = [
+            (self.package.is_some(), "--package"),
+            (self.features, "--features"),
+            (self.feature.is_some(), "--feature"),
+            (self.languages, "--languages"),
+            (self.pending, "--pending"),
+        ];
+        views.into_iter().find(|(asked, _)| *asked).map(|(_, view)| view)
     }
 
     /// Prints the view that is asked for.
