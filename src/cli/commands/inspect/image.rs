@@ -63,7 +63,7 @@ pub(crate) struct InspectImageArguments {
 
     /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}}; with --drivers or --driver {drivers: [...], notes: [...]}; with
     /// --packages or --package {packages: [...]}; with --features or --feature {features: [...]}; with --capabilities {capabilities: [...]}; with
-    /// --languages {languages: [...]}; with --pending {pending: [...], servicing-stack: {...}}
+    /// --languages {languages: [...]}; with --pending {pending: [...], servicing-stack: {...}, first-boot: [...]}
     #[arg(long)]
     json: bool,
 }
