@@ -4,8 +4,13 @@
 //! and our SetupComplete.cmd runs them in order and writes a log with their exit codes, `Windows\Logs\transom-first-boot.log`.
 //!
 //! What came of it is for programs to read: `Windows\Logs\transom-first-boot.status` has a line `NN-name code` for each script that ended, and
-//! last of all `done code`; the values `Status` and `Failed` of `HKLM\SOFTWARE\Transom\FirstBoot` say the same (`Status` is `running` until then). The code
-//! of the whole is that of the first script that failed, else 3010 when one asked for a restart, else 0. Nothing restarts the machine: Setup is still at work.
+//! last of all `done code`; the values `Status`, `Failed` and `Waiting` of `HKLM\SOFTWARE\Transom\FirstBoot` say the same (`Status` is `running` until then).
+//! The code of the whole is that of the first script that failed, else 350 when one waits for a restart, else 3010 when one asked for a restart, else 0.
+//! Nothing restarts the machine: Setup is still at work.
+//!
+//! That a script asked for a restart (3010) is remembered in `TRANSOM_RESTART`, which those behind it see. All of them are run; one that cannot do its work
+//! before the restart ends with 350 (`ERROR_FAIL_NOACTION_REBOOT`). After `done 350` the machine has to be restarted and SetupComplete.cmd run again, by
+//! hand or by a CI: it then runs only what did not end with 0 or 3010 before.
 //!
 //! A SetupComplete.cmd that the image has already is kept as `SetupComplete-before-transom.cmd` and runs first. One of ours is written anew, so a
 //! build on an output of ours does not call itself, and one that a file of the recipe brings later is kept in the same way: scripts that are there stay, in their order. A script of the recipe that is there already
@@ -59,6 +64,9 @@ const KEPT: &str = "SetupComplete-before-transom.cmd";
 const FOLDER: &str = "transom";
 /// The key that says what came of the first boot.
 const KEY: &str = r"HKLM\SOFTWARE\Transom\FirstBoot";
+
+/// The exit code of a script that did nothing because a restart has to come first: `ERROR_FAIL_NOACTION_REBOOT`.
+pub(super) const WAITS: u32 = 350;
 
 /// How a kind of script is run: extension, and the command in front of its quoted path and behind it.
 const RUNNERS: &[(&str, &str, &str)] = &[
@@ -181,6 +189,14 @@ pub(super) fn keep(image: &mut Image, names: &[String]) -> Result<(), ImageError
     image.rename(&places.command_file, &places.kept)?;
     let text = command_text(true, names);
     image.put_bytes(&places.command_file, text.into_bytes(), &NewNode::default())
+}
+
+/// The scripts that wait in the image for its first boot, in their order: `01-package-kb1.cmd`.
+///
+/// # Errors
+/// When the image's SetupComplete.cmd cannot be read.
+pub fn waiting(image: &Image) -> Result<Vec<String>, ImageError> {
+    chained(image)
 }
 
 /// What must stay in the image while scripts wait there: the command file, and folders.
@@ -334,15 +350,28 @@ fn command_text(kept: bool, names: &[String]) -> String {
         r#"set "TRANSOM_STATUS=%SystemRoot%\Logs\transom-first-boot.status""#,
         r#"set "TRANSOM_CODE=0""#,
         r#"set "TRANSOM_FAILED=""#,
+        r#"set "TRANSOM_WAITING=""#,
+        r#"set "TRANSOM_RESTART=""#,
+        "rem After a run that waited for a restart: what is done already is not done again.",
+        r#"set "TRANSOM_BEFORE=%TRANSOM_STATUS%.before""#,
+        r#"if exist "%TRANSOM_BEFORE%" del /f /q "%TRANSOM_BEFORE%""#,
+        &format!(
+            r#""%SystemRoot%\System32\findstr.exe" /x /c:"done {WAITS}" "%TRANSOM_STATUS%" >nul 2>&1"#
+        ),
+        r#"if not errorlevel 1 move /y "%TRANSOM_STATUS%" "%TRANSOM_BEFORE%" >nul"#,
         r#"if exist "%TRANSOM_STATUS%" del /f /q "%TRANSOM_STATUS%""#,
-        r#"call :record running """#,
+        r#"call :record running "" """#,
     ];
     let mut lines: Vec<String> = begin.iter().map(ToString::to_string).collect();
     let mut run = |shown: &str, path: &str| {
         let (before, after) = runner(path).unwrap_or(("", ""));
+        let number = lines.len();
+        lines.push(format!("call :wanted {shown}"));
+        lines.push(format!("if errorlevel 1 goto after{number}"));
         lines.push(format!(r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% {shown}: begins"#));
         lines.push(format!(r#"{before}"%~dp0{path}"{after} >>"%TRANSOM_LOG%" 2>&1"#));
         lines.push(format!("call :ended {shown} %ERRORLEVEL%"));
+        lines.push(format!(":after{number}"));
     };
     if kept {
         run(KEPT, KEPT);
@@ -351,18 +380,32 @@ fn command_text(kept: bool, names: &[String]) -> String {
         run(name, &format!(r"{FOLDER}\{name}"));
     }
     let end = [
-        r#"call :record %TRANSOM_CODE% "%TRANSOM_FAILED%""#,
+        r#"if exist "%TRANSOM_BEFORE%" del /f /q "%TRANSOM_BEFORE%""#,
+        r#"call :record %TRANSOM_CODE% "%TRANSOM_FAILED%" "%TRANSOM_WAITING%""#,
         r#">>"%TRANSOM_STATUS%" echo done %TRANSOM_CODE%"#,
         r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% first boot: done, code %TRANSOM_CODE%"#,
         "exit /b 0",
+        "",
+        ":wanted",
+        r#"if not exist "%TRANSOM_BEFORE%" exit /b 0"#,
+        r#""%SystemRoot%\System32\findstr.exe" /x /c:"%~1 0" /c:"%~1 3010" "%TRANSOM_BEFORE%" >nul 2>&1"#,
+        "if errorlevel 1 exit /b 0",
+        r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% %~1: done before the restart"#,
+        r#">>"%TRANSOM_STATUS%" echo %~1 0"#,
+        "exit /b 1",
         "",
         ":ended",
         r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% %~1: ended with exit code %~2"#,
         r#">>"%TRANSOM_STATUS%" echo %~1 %~2"#,
         r#"if "%~2"=="0" exit /b 0"#,
         "rem 3010: it succeeded, and wants a restart.",
+        r#"if "%~2"=="3010" set "TRANSOM_RESTART=1""#,
         r#"if "%~2"=="3010" if "%TRANSOM_CODE%"=="0" set "TRANSOM_CODE=3010""#,
         r#"if "%~2"=="3010" exit /b 0"#,
+        &format!("rem {WAITS}: it did nothing, and waits for a restart."),
+        &format!(r#"if "%~2"=="{WAITS}" set "TRANSOM_WAITING=%TRANSOM_WAITING% %~1""#),
+        &format!(r#"if "%~2"=="{WAITS}" if not defined TRANSOM_FAILED set "TRANSOM_CODE={WAITS}""#),
+        &format!(r#"if "%~2"=="{WAITS}" exit /b 0"#),
         r#"if not defined TRANSOM_FAILED set "TRANSOM_CODE=%~2""#,
         r#"set "TRANSOM_FAILED=%TRANSOM_FAILED% %~1""#,
         "exit /b 0",
@@ -373,6 +416,9 @@ fn command_text(kept: bool, names: &[String]) -> String {
         ),
         &format!(
             r#""%SystemRoot%\System32\reg.exe" add "{KEY}" /v Failed /t REG_SZ /d "%~2" /f >nul 2>&1"#
+        ),
+        &format!(
+            r#""%SystemRoot%\System32\reg.exe" add "{KEY}" /v Waiting /t REG_SZ /d "%~3" /f >nul 2>&1"#
         ),
         "exit /b 0",
     ];
@@ -390,7 +436,7 @@ mod tests {
         assert!(is_ours(text.as_bytes()));
         assert!(!is_ours(b"@echo off\r\necho hello\r\n"));
         assert!(text.lines().all(|line| !line.contains('\r')) && text.ends_with("\r\n"));
-        let places: Vec<usize> = [KEPT, "01-a.cmd", "02-b.ps1", "done"]
+        let places: Vec<usize> = [KEPT, "01-a.cmd", "02-b.ps1", "echo done"]
             .iter()
             .map(|part| text.find(part).unwrap())
             .collect();
@@ -412,6 +458,35 @@ mod tests {
             let label = format!(":{}", line.split(' ').next().unwrap());
             assert!(lines.contains(&label.as_str()), "{label}");
         }
+    }
+
+    #[test]
+    fn a_restart_is_remembered_and_what_waits_for_it_is_told_from_what_failed() {
+        let text = command_text(false, &["01-a.cmd".to_owned(), "02-b.cmd".to_owned()]);
+        let lines: Vec<&str> = text.lines().collect();
+        let at = |wanted: &str| {
+            let found = lines.iter().position(|line| *line == wanted);
+            found.unwrap_or_else(|| panic!("{wanted} in {text}"))
+        };
+        // 3010 is remembered for the scripts behind it, and the next one is run all the same.
+        let ended = at(":ended");
+        let remembered = at(r#"if "%~2"=="3010" set "TRANSOM_RESTART=1""#);
+        assert!(ended < remembered && remembered < at(":record"));
+        // 350 is no failure, and comes before 3010 in the code of the whole.
+        let waits = at(r#"if "%~2"=="350" if not defined TRANSOM_FAILED set "TRANSOM_CODE=350""#);
+        let failed = at(r#"if not defined TRANSOM_FAILED set "TRANSOM_CODE=%~2""#);
+        assert!(remembered < waits && waits < failed);
+        assert_eq!(lines[waits + 1], r#"if "%~2"=="350" exit /b 0"#);
+        // A run after that restart does what is left: each script asks, and is jumped over.
+        let again = lines.iter().position(|line| line.contains(r#"/c:"done 350""#)).unwrap();
+        assert!(lines[again + 1].starts_with("if not errorlevel 1 move /y"), "{text}");
+        for name in ["01-a.cmd", "02-b.cmd"] {
+            let asks = at(&format!("call :wanted {name}"));
+            let label = lines[asks + 1].strip_prefix("if errorlevel 1 goto ").unwrap();
+            let ends = at(&format!("call :ended {name} %ERRORLEVEL%"));
+            assert_eq!((ends, lines[ends + 1]), (asks + 4, format!(":{label}").as_str()));
+        }
+        assert!(text.contains(r#"/c:"%~1 0" /c:"%~1 3010" "%TRANSOM_BEFORE%""#), "{text}");
     }
 
     #[test]

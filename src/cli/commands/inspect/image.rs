@@ -47,7 +47,7 @@ pub(crate) struct InspectImageArguments {
     choice: ImageChoice,
 
     /// List the driver packages that did not come with Windows
-    #[arg(long, groups = ["view", "list"])]
+    #[arg(long, group = "view")]
     drivers: bool,
 
     /// Show one driver package: its device IDs and services (published name, original name or store folder)
@@ -58,12 +58,12 @@ pub(crate) struct InspectImageArguments {
     packages: PackageViews,
 
     /// With --drivers: those that came with Windows too; with --packages: hidden ones too; with --capabilities: those that are not there too
-    #[arg(long, requires = "list")]
+    #[arg(long)]
     all: bool,
 
     /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}}; with --drivers or --driver {drivers: [...], notes: [...]}; with
     /// --packages or --package {packages: [...]}; with --features or --feature {features: [...]}; with --capabilities {capabilities: [...]}; with
-    /// --languages {languages: [...]}; with --pending {pending: [...], servicing-stack: {...}}
+    /// --languages {languages: [...]}; with --pending {pending: [...], servicing-stack: {...}, first-boot: [...]}
     #[arg(long)]
     json: bool,
 }
@@ -103,6 +103,7 @@ struct TreeCounts {
 /// Runs `transom inspect image`.
 pub(crate) fn run(arguments: &InspectImageArguments, context: &Context) -> Result<(), Failure> {
     let path = &arguments.wim;
+    check_all(arguments)?;
     let wim = select::open(path, context)?;
     let index = arguments.choice.one(&wim, path)?;
     if let Some(choice) = driver_choice(arguments) {
@@ -128,6 +129,18 @@ pub(crate) fn run(arguments: &InspectImageArguments, context: &Context) -> Resul
     let services = services(&mut image, path, context);
     let report = ImageReport { xml: info::image_info(&wim, index), facts, tree, services };
     if arguments.json { context.printer.json(&report) } else { print(&report, context) }
+}
+
+/// `--all` adds to lists that leave something out; the others have all there is.
+fn check_all(arguments: &InspectImageArguments) -> Result<(), Failure> {
+    if !arguments.all || arguments.drivers || arguments.packages.leaves_out() {
+        return Ok(());
+    }
+    let complete = arguments.packages.complete();
+    let why = complete.map(|view| format!("; {view} leaves nothing out")).unwrap_or_default();
+    Err(Failure::usage(format!(
+        "--all goes with --drivers, --packages or --capabilities, which leave something out without it{why}"
+    )))
 }
 
 /// Which driver packages are asked for; `None` when it is the image itself.
