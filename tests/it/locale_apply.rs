@@ -12,8 +12,8 @@ use transom::{
 use crate::{
     image_fixture::path,
     locale_fixture::{
-        CONTROL, DEFAULT, JAPANESE, NTUSER, SYSTEM, assert_key, done, english, exported, hive_of,
-        image_of, refused, run, software, system, text, user, zones,
+        CONTROL, DEFAULT, JAPANESE, NTUSER, SOFTWARE, SYSTEM, assert_key, done, english, exported,
+        hive_of, image_of, refused, run, software, system, text, user, zones,
     },
 };
 

@@ -9,10 +9,7 @@ use transom::{
         reg_text::{self, RegAction},
     },
     image::{Image, NewNode},
-    servicing::{
-        Operation, Prepared, ServicingError,
-        locale::{self, LocaleSpec},
-    },
+    servicing::{Operation, Prepared, ServicingError, locale::LocaleSpec},
 };
 
 use crate::{
@@ -21,7 +18,7 @@ use crate::{
 };
 
 pub(crate) const SYSTEM: &str = r"\Windows\System32\config\SYSTEM";
-const SOFTWARE: &str = r"\Windows\System32\config\SOFTWARE";
+pub(crate) const SOFTWARE: &str = r"\Windows\System32\config\SOFTWARE";
 pub(crate) const DEFAULT: &str = r"\Windows\System32\config\DEFAULT";
 pub(crate) const NTUSER: &str = r"\Users\Default\NTUSER.DAT";
 pub(crate) const CONTROL: &str = r"ControlSet001\Control";

@@ -89,17 +89,65 @@ pub(super) fn find<'a>(
         return Ok(language);
     }
     let tags: Vec<&str> = languages.iter().map(|language| language.tag.as_str()).collect();
-    let near = near_names(tag, tags.iter().map(ToString::to_string));
+    let near = near_tags(tag, tags.iter().copied());
     let mut help = match near.as_slice() {
         [] => String::new(),
         near => format!("did you mean {}? ", near.join(", ")),
     };
-    help.push_str(&match tags.as_slice() {
-        [] => "it has none at all".to_owned(),
-        tags => format!("it has {}", tags.join(", ")),
-    });
+    match tags.as_slice() {
+        [] => help.push_str("it has none at all"),
+        tags => {
+            help.push_str("it has ");
+            help.push_str(&tags.join(", "));
+        }
+    }
     help.push_str(
         "; [languages] installs others (one that waits for the first boot is not there yet)",
     );
     Err(Problem::error(tag, "the image does not have this language", help))
+}
+
+/// At most five tags that could be meant: those of the same language, else those that are written alike.
+pub(super) fn near_tags<'a>(
+    wanted: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Vec<String> {
+    let language = |tag: &str| {
+        let end = tag.find(['-', '_']).unwrap_or(tag.len());
+        tag[..end].to_ascii_lowercase()
+    };
+    // The tag itself, with another line between its parts, comes before its language.
+    let mut near: Vec<String> = known
+        .clone()
+        .filter(|tag| wanted.replace('_', "-").eq_ignore_ascii_case(tag))
+        .map(str::to_owned)
+        .collect();
+    if near.is_empty() {
+        near = known
+            .clone()
+            .filter(|tag| language(tag) == language(wanted))
+            .map(str::to_owned)
+            .collect();
+    }
+    if near.is_empty() {
+        near = near_names(wanted, known.map(str::to_owned));
+    }
+    near.truncate(5);
+    near
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_that_could_be_meant_are_offered() {
+        let known = ["de-AT", "de-DE", "en-US", "sr-Latn-RS"];
+        let near = |wanted| near_tags(wanted, known.into_iter());
+        assert_eq!(near("de_DE"), ["de-DE"]);
+        assert_eq!(near("de"), ["de-AT", "de-DE"]);
+        assert_eq!(near("de-CH"), ["de-AT", "de-DE"]);
+        assert_eq!(near("srr-Latn-RS"), ["sr-Latn-RS"]);
+        assert!(near("klingon").is_empty());
+    }
 }

@@ -1,9 +1,6 @@
 //! A recipe's words against one image: what exactly is to be written, or why it cannot be.
 
-use crate::servicing::{
-    error::{Problem, ServicingError},
-    services::near_names,
-};
+use crate::servicing::error::{Problem, ServicingError};
 
 use super::{
     keyboard::{Keyboard, KeyboardKind, braced},
@@ -170,8 +167,8 @@ impl Resolving<'_, '_> {
     fn locale(&mut self, tag: &str) -> Option<&'static Locale> {
         let found = tables::by_tag(tag);
         if found.is_none() {
-            let tags = tables::locales().iter().map(|locale| locale.tag.to_owned());
-            let help = match near_names(tag, tags).as_slice() {
+            let tags = tables::locales().iter().map(|locale| locale.tag);
+            let help = match language::near_tags(tag, tags).as_slice() {
                 [] => "write a language and a region, as in de-DE; locales without an LCID of their own (en-DE) are not known".to_owned(),
                 near => format!("did you mean {}?", near.join(", ")),
             };
