@@ -248,7 +248,7 @@ fn program_of(line: &str) -> &str {
 }
 
 /// At most three names like `wanted`, the most similar first.
-fn near_names(wanted: &str, names: impl Iterator<Item = String>) -> Vec<String> {
+pub(super) fn near_names(wanted: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     let plain = |name: &str| name.to_lowercase().replace([' ', '-', '_'], "");
     let wanted = plain(wanted);
     let mut scored: Vec<(f64, String)> = names
