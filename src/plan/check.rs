@@ -225,7 +225,7 @@ impl Rehearsal<'_, '_> {
         };
         found.extend(step.operation.check_prepared(&prepared, opened, &facts));
         let mut refused = found.iter().any(|problem| !problem.warning);
-        let mut deferred = false;
+        let mut deferred = !refused && step.operation.waits(&prepared, opened);
         if step.operation.is_rehearsed() && !refused {
             match self.apply(step, &prepared)? {
                 Some(changes) => deferred = Operation::is_deferred(&changes),

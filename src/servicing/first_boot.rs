@@ -151,6 +151,15 @@ pub(super) fn add_text(image: &mut Image, name: &str, text: &str) -> Result<(), 
     put(&[(name, Content::Text(text))], image)
 }
 
+/// True when the script called `name` (without number) is there with this text.
+pub(super) fn holds_text(image: &Image, name: &str, text: &str) -> bool {
+    let folder = Places::of(image).folder;
+    scripts_there(image, &folder).iter().any(|known| {
+        plain_name(known).eq_ignore_ascii_case(name)
+            && holds(image, &folder.join(Name::from(known.as_str())), &Content::Text(text))
+    })
+}
+
 /// True when the first boot runs a script whose name, without number, `is` one that is looked for.
 pub(super) fn waits(image: &Image, is: impl Fn(&str) -> bool) -> Result<bool, ImageError> {
     Ok(chained(image)?.iter().any(|name| is(plain_name(name))))
@@ -186,7 +195,7 @@ pub(super) fn keep(image: &mut Image, names: &[String]) -> Result<(), ImageError
 /// What must stay in the image while scripts wait there: the command file, and folders.
 pub(super) fn held(image: &Image) -> (NtPath, Vec<NtPath>) {
     let places = Places::of(image);
-    let folders = [FOLDER, "transom-packages", "transom-drivers"];
+    let folders = [FOLDER, "transom-packages", "transom-drivers", "transom-apps"];
     (places.command_file, folders.iter().map(|name| places.scripts.join((*name).into())).collect())
 }
 

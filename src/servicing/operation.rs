@@ -139,6 +139,14 @@ impl Operation {
         }
     }
 
+    /// True when it is known without doing it that it leaves something to the first boot.
+    pub fn waits(&self, prepared: &Prepared, image: &mut Image) -> bool {
+        match (self, prepared) {
+            (Self::Appx(spec), Prepared::Appx(prepared)) => spec.waits(prepared, image),
+            _ => false,
+        }
+    }
+
     /// True when these changes, which the operation made, leave something to the first boot.
     #[must_use]
     pub fn is_deferred(changes: &Changeset) -> bool {

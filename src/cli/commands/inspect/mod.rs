@@ -7,6 +7,7 @@ mod image;
 mod mum;
 mod package;
 mod packages;
+mod settings;
 
 use clap::{Args, Subcommand};
 
