@@ -3,7 +3,7 @@
 //! Data only. [`super::shape`] checks recipes against it and [`super::schema`] makes the JSON Schema of it, so the descriptions here are
 //! what an editor shows.
 
-mod apps;
+pub(super) mod apps;
 mod locale;
 mod pe;
 mod unattend;

@@ -199,7 +199,7 @@ impl Operation {
                 files::FilesAction::Absent | files::FilesAction::Adjust => Vec::new(),
             },
             Self::Unattend(spec) => vec![spec.input.clone()],
-            Self::FirstBoot(spec) => spec.scripts.clone(),
+            Self::FirstBoot(spec) => spec.inputs(),
         }
     }
 

@@ -47,7 +47,7 @@ fn manifest(name: &str, version: &str, architecture: &str, more: &str) -> String
 }
 
 /// The small Windows with two apps in bundles, of which one comes in two versions, and a framework.
-fn with_apps() -> SettingsBench {
+pub(crate) fn with_apps() -> SettingsBench {
     let mut bench = SettingsBench::new();
     let news = full("Contoso.News", "2026.1.0.0", "neutral_~");
     let old = full("Contoso.Maps", "1.0.0.0", "neutral_~");

@@ -1,6 +1,6 @@
 //! What tests of settings share: an image on which an operation is checked, prepared and applied as a build does it, and hivexsh's word on what came of it.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use transom::{
     base::limits::Limits,
@@ -108,6 +108,11 @@ impl SettingsBench {
 
     pub(crate) fn exists(&self, file: &str) -> bool {
         self.image.tree().lookup(&path(file)).is_some()
+    }
+
+    /// Writes the image as a WIM.
+    pub(crate) fn save(self, place: &Path) {
+        drop(save_with(self.image.finish().unwrap(), None, &self.store, place));
     }
 
     /// Writes the image as a WIM and opens that.

@@ -17,7 +17,8 @@ use crate::{image_fixture::MemoryInputs, settings_bench::SettingsBench, support:
 const SYSTEM: &str = r"\Windows\System32\config\SYSTEM";
 const SOFTWARE: &str = r"\Windows\System32\config\SOFTWARE";
 
-fn pe() -> SettingsBench {
+/// The small Windows as a Windows PE.
+pub(crate) fn pe() -> SettingsBench {
     let mut bench = SettingsBench::new();
     for key in [
         r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\WinPE",

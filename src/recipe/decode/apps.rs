@@ -7,13 +7,14 @@ use crate::{
     recipe::{
         finding::{Finding, shown},
         node::{Entry, Node, Table, Value},
+        sections::apps::seconds,
         source::Origin,
     },
     servicing::{
-        InputId, Operation, WhenNotNative,
+        Operation, WhenNotNative,
         appx::{AppxAction, AppxSpec},
         defaults::{AssociationsAction, DefaultsSpec, OemInformation},
-        first_boot::FirstBootSpec,
+        first_boot::{FirstBootEntry, FirstBootSpec, Reboot, Run, line_defect},
     },
 };
 
@@ -136,30 +137,91 @@ impl Decoder<'_> {
     }
 
     pub(super) fn first_boot(&mut self, section: &Entry) {
-        let run = section.node.table().and_then(|table| table.get("run")).and_then(Node::list);
-        let mut scripts: Vec<InputId> = Vec::new();
+        let list = section.node.table().and_then(|table| table.get("run")).and_then(Node::list);
+        let mut run: Vec<FirstBootEntry> = Vec::new();
         let mut seen: BTreeMap<Name, Origin> = BTreeMap::new();
-        for node in run.unwrap_or_default() {
-            let Some(input) = self.input(node) else { continue };
-            let name = input.0.rsplit('/').next().unwrap_or_default().to_owned();
-            let folded = Name::from(name.as_str()).to_upcase();
-            if let Some(first) = seen.insert(folded, node.origin.clone()) {
-                self.findings.push(
-                    Finding::at(
-                        &node.origin,
-                        "recipe::duplicate",
-                        format!("two scripts are called `{}`", shown(&name)),
-                        "this one",
-                        "all scripts go to one folder of the image; give them different names",
-                    )
-                    .and(&first, "and this one"),
-                );
+        for node in list.unwrap_or_default() {
+            let entry = match node.table() {
+                Some(table) => self.first_boot_entry(node, table),
+                None => self.input(node).map(FirstBootEntry::script),
+            };
+            let Some(entry) = entry else { continue };
+            if run.contains(&entry) {
+                self.findings.push(Finding::at(
+                    &node.origin,
+                    "recipe::duplicate",
+                    "this is run twice",
+                    "here again",
+                    "take one of the two away, or give them different names",
+                ));
+            } else if let Some(script) = plain_script(&entry) {
+                let folded = Name::from(script.as_str()).to_upcase();
+                if let Some(first) = seen.insert(folded, node.origin.clone()) {
+                    self.findings.push(
+                        Finding::at(
+                            &node.origin,
+                            "recipe::duplicate",
+                            format!("two scripts are called `{}`", shown(&script)),
+                            "this one",
+                            "all scripts go to one folder of the image; give them different names",
+                        )
+                        .and(&first, "and this one"),
+                    );
+                }
             }
-            scripts.push(input);
+            run.push(entry);
         }
-        if !scripts.is_empty() {
-            let operation = Operation::FirstBoot(FirstBootSpec { scripts });
+        if !run.is_empty() {
+            let operation = Operation::FirstBoot(FirstBootSpec { run });
             self.entry("first-boot", "run", &section.node.origin, operation);
         }
     }
+
+    fn first_boot_entry(&mut self, node: &Node, table: &Table) -> Option<FirstBootEntry> {
+        for key in ["command", "arguments"] {
+            let Some(line) = table.get(key) else { continue };
+            if let Some(defect) = line.text().and_then(line_defect) {
+                self.findings.push(Finding::at(
+                    &line.origin,
+                    "recipe::wrong-value",
+                    format!("`{key}` cannot stand in a command file"),
+                    defect,
+                    "put what does not fit into a script (.ps1), and run that",
+                ));
+                return None;
+            }
+        }
+        let run = if let Some(script) = table.get("script") {
+            Run::Script(self.input(script)?, text(table, "arguments"))
+        } else {
+            if let Some(entry) = table.entry("arguments") {
+                self.pointless(&entry.origin, "arguments", "beside `command`");
+            }
+            Run::Command(text(table, "command")?)
+        };
+        if matches!(&run, Run::Script(input, Some(_)) if input.0.to_lowercase().ends_with(".reg")) {
+            self.pointless(&node.origin, "arguments", "beside a .reg file");
+        }
+        let reboot = match table.get("reboot").and_then(Node::text) {
+            Some("never") => Reboot::Never,
+            Some("always") => Reboot::Always,
+            _ => Reboot::WhenAsked,
+        };
+        Some(FirstBootEntry {
+            run,
+            name: text(table, "name"),
+            timeout: table.get("timeout").and_then(Node::text).and_then(seconds),
+            ignore_failure: table
+                .get("ignore-failure")
+                .is_some_and(|node| node.value == Value::Boolean(true)),
+            reboot,
+        })
+    }
+}
+
+/// The file name of an entry that is a script without options: it keeps that name in the image.
+fn plain_script(entry: &FirstBootEntry) -> Option<String> {
+    let Run::Script(input, None) = &entry.run else { return None };
+    let plain = *entry == FirstBootEntry::script(input.clone());
+    plain.then(|| input.0.rsplit('/').next().unwrap_or_default().to_owned())
 }

@@ -1,8 +1,8 @@
 //! `[appx]`, `[defaults]` and `[first-boot]`.
 
 use super::{
-    ABSENT, ABSENT_SHAPE, BOOLEAN, PATH, PATH_SHAPE, PATHS, TRUE, WHEN_NOT_NATIVE, key, required,
-    table,
+    ABSENT, ABSENT_SHAPE, BOOLEAN, LINE, PATH, PATH_SHAPE, PATHS, TRUE, WHEN_NOT_NATIVE, key,
+    required, table, word,
 };
 use crate::recipe::shape::{Group, MapShape, Pattern, Shape, TableShape};
 
@@ -137,5 +137,65 @@ fn is_computer_name(text: &str) -> bool {
 pub(super) static FIRST_BOOT: Shape = Shape::Table(&table(
     "the section [first-boot]",
     "What Windows runs once, before the first logon.",
-    &[required("run", &PATHS, "scripts, in the order they run")],
+    &[required("run", &RUN, "scripts and commands, in the order they run")],
 ));
+static RUN: Shape = Shape::List { of: &ENTRY, least: 1, append: false };
+static ENTRY: Shape = Shape::OneOf(&[
+    PATH_SHAPE,
+    Shape::Table(&TableShape {
+        groups: &[Group { keys: &["script", "command"], required: true }],
+        ..table(
+            "an entry of `run`",
+            "A script or a command, with its limits.",
+            &[
+                key(
+                    "script",
+                    &PATH,
+                    "a script or program: .cmd, .bat, .ps1, .vbs, .js, .reg, .exe",
+                ),
+                key("command", &LINE, "a line, as in a command file: `%NAME%` is a variable"),
+                key("arguments", &LINE, "what follows the script on its command line"),
+                key("name", &RUN_NAME, "what the log calls it"),
+                key("timeout", &TIMEOUT, "after which it is ended: `90s`, `10m`, `2h`"),
+                key("ignore-failure", &BOOLEAN, "true: whatever code it ends with is no failure"),
+                key("reboot", &REBOOT, "what a restart has to do with it; default: `when-asked`"),
+            ],
+        )
+    }),
+]);
+static RUN_NAME: Shape = Shape::Text(Some(&Pattern {
+    regex: "^[A-Za-z0-9._-]{1,40}$",
+    matches: |text| {
+        (1..=40).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    },
+    what: "a name of at most 40 letters, digits, dots, hyphens and underscores",
+}));
+static TIMEOUT: Shape = Shape::Text(Some(&Pattern {
+    regex: "^[1-9][0-9]{0,4}[smh]$",
+    matches: |text| seconds(text).is_some(),
+    what: "a time such as `90s`, `10m` or `2h`, of at most 24 hours",
+}));
+static REBOOT: Shape = Shape::Choice {
+    words: &[
+        word("never", "its 3010 means nothing").also(None, &["no", "false"]),
+        word("when-asked", "its 3010 asks for a restart; what stands behind it is run before that"),
+        word("always", "what stands behind it waits for a restart").also(None, &["yes", "true"]),
+    ],
+    other: None,
+};
+
+/// The seconds of `90s`, `10m`, `2h`; `None` for other texts, nothing at all and more than a day.
+pub(in crate::recipe) fn seconds(text: &str) -> Option<u32> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    let digits =
+        (1..=5).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = number.parse::<u32>().ok().filter(|_| digits)?.checked_mul(factor)?;
+    (1..=86_400).contains(&seconds).then_some(seconds)
+}

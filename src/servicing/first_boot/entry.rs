@@ -115,13 +115,16 @@ impl FirstBootEntry {
             return PreparedEntry { name: name.clone(), content, around: None };
         }
         // The name tells contents apart: of two scripts with one name, and of one that an earlier build left.
-        let script = own.as_ref().zip(content).map(|(name, content)| {
-            format!("{}-{name}", &content.blake3.to_hex()[..8])
-        });
+        let script = own
+            .as_ref()
+            .zip(content)
+            .map(|(name, content)| format!("{}-{name}", &content.blake3.to_hex()[..8]));
         let text = self.text(script.as_deref());
         let stem = match (&self.name, &own) {
             (Some(name), _) => safe_name(name),
-            (None, Some(own)) => own.rsplit_once('.').map_or(own.as_str(), |(stem, _)| stem).to_owned(),
+            (None, Some(own)) => {
+                own.rsplit_once('.').map_or(own.as_str(), |(stem, _)| stem).to_owned()
+            }
             (None, None) => "command".to_owned(),
         };
         let name = format!("{stem}-{}.cmd", &Blake3::of(text.as_bytes()).to_hex()[..8]);
@@ -134,7 +137,8 @@ impl FirstBootEntry {
             (Run::Script(_, arguments), Some(script)) => {
                 let (before, after) = runner(script).unwrap_or(("", ""));
                 let path = format!(r#""%~dp0..\{FOLDER_OF_RUNS}\{script}""#);
-                let arguments = arguments.as_ref().map(|text| format!(" {text}")).unwrap_or_default();
+                let arguments =
+                    arguments.as_ref().map(|text| format!(" {text}")).unwrap_or_default();
                 format!("{before}{path}{arguments}{after}")
             }
             (Run::Command(line), _) => line.clone(),
@@ -214,7 +218,9 @@ pub fn line_defect(line: &str) -> Option<&'static str> {
     } else if line.chars().any(char::is_control) {
         Some("it is more than one line")
     } else if !line.is_ascii() {
-        Some("a command file is read in the code page of that Windows, which need not have its letters")
+        Some(
+            "a command file is read in the code page of that Windows, which need not have its letters",
+        )
     } else if line.len() > LONGEST {
         Some("it is longer than a line of a command file may be")
     } else {
@@ -253,7 +259,8 @@ mod tests {
 
     #[test]
     fn a_script_without_options_is_run_as_it_is() {
-        let plain = FirstBootEntry::script(InputId("a/b c.cmd".to_owned())).prepared(Some(content()));
+        let plain =
+            FirstBootEntry::script(InputId("a/b c.cmd".to_owned())).prepared(Some(content()));
         assert_eq!((plain.name.as_str(), plain.around), ("b_c.cmd", None));
     }
 
@@ -264,7 +271,9 @@ mod tests {
         let prepared = entry.prepared(Some(content()));
         let script = prepared.around.as_ref().unwrap().script.clone().unwrap();
         assert!(prepared.name.starts_with("a-") && prepared.name.ends_with(".cmd"));
-        let line = format!(r#""%SystemRoot%\System32\cmd.exe" /d /c ""%~dp0..\transom-run\{script}" /x "y z"""#);
+        let line = format!(
+            r#""%SystemRoot%\System32\cmd.exe" /d /c ""%~dp0..\transom-run\{script}" /x "y z"""#
+        );
         assert_eq!(text(&entry).lines().last(), Some(line.as_str()));
         entry.run = Run::Script(InputId("a.ps1".to_owned()), Some("-Name x".to_owned()));
         assert!(text(&entry).trim_end().ends_with(r#"a.ps1" -Name x"#));
@@ -282,9 +291,13 @@ mod tests {
         assert!(ignored.contains("is ignored\r\nexit /b 0\r\n"), "{ignored}");
         let never = text(&FirstBootEntry { reboot: Reboot::Never, ..command("x") });
         assert!(never.contains(r#"in (3010 1641) do if "%CODE%"=="%%c" set "CODE=0""#), "{never}");
-        let always = FirstBootEntry { reboot: Reboot::Always, ignore_failure: true, ..command("x") };
+        let always =
+            FirstBootEntry { reboot: Reboot::Always, ignore_failure: true, ..command("x") };
         let always = text(&always);
-        assert!(always.contains(r#"set "CODE=1641""#) && always.contains("exit /b 1641"), "{always}");
+        assert!(
+            always.contains(r#"set "CODE=1641""#) && always.contains("exit /b 1641"),
+            "{always}"
+        );
     }
 
     #[test]
