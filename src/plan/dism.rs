@@ -1,6 +1,6 @@
 //! A plan as the DISM commands that would do it on a Windows host: a command file.
 //!
-//! It does in the plan's order what DISM can do: packages, languages, capabilities, features, drivers and the answer file. Everything else stands there as a
+//! It does in the plan's order what DISM can do: packages, languages, capabilities, features, drivers, locale and the answer file. Everything else stands there as a
 //! remark. The base stays as it is: the image is exported into the output first, and that is mounted.
 
 use std::path::Path;
@@ -15,6 +15,7 @@ use crate::servicing::{
     },
     defaults::{AssociationsAction, DefaultsSpec},
     drivers::{DriverAction, DriverChoice},
+    locale,
     winpe::WinPeSpec,
 };
 
@@ -31,7 +32,7 @@ pub fn script(plan: &Plan) -> String {
     let base = windows_path(&plan.lock.base.path);
     let mut lines = Lines::default();
     lines.add("@echo off");
-    lines.add("rem What this plan's packages, languages, capabilities, features, drivers and answer file are to DISM, in the plan's order.");
+    lines.add("rem What this plan's packages, languages, capabilities, features, drivers, locale and answer file are to DISM, in the plan's order.");
     lines.add("rem Written by `transom plan --as dism`. Save it beside the recipe and run it as administrator; inputs are named as seen from there.");
     lines.add("setlocal DisableDelayedExpansion");
     lines.add(r#"pushd "%~dp0""#);
@@ -148,11 +149,15 @@ impl Lines {
             Operation::Appx(spec) => self.app(spec),
             Operation::Defaults(spec) => self.associations(spec),
             Operation::WinPe(spec) => self.windows_pe(spec),
+            Operation::Locale(spec) => {
+                for call in locale::dism::calls(spec) {
+                    self.call(&format!("{IMAGE} {call}"));
+                }
+            }
             Operation::RegistryKey(_)
             | Operation::RegistryFile(_)
             | Operation::Service(_)
             | Operation::Files(_)
-            | Operation::Locale(_)
             | Operation::WinRe(_)
             | Operation::FirstBoot(_) => self.not_of_dism(),
         }

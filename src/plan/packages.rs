@@ -28,6 +28,7 @@ use crate::{
             FeatureState, PackageAction, PackageSubject, Relations,
             relations::{CUMULATIVE_UPDATE, Inventory, Need, PackagePhase, Provided, is_same_name},
         },
+        locale::LocaleSpec,
     },
     store::{RecordKind, Store},
 };
@@ -179,7 +180,24 @@ impl Packages {
             vertices[place].requires = self.requires(place, relations, entries);
         }
         pull(&mut vertices);
+        for (place, entry) in entries.iter().enumerate() {
+            if let Operation::Locale(spec) = &entry.operation {
+                vertices[place].requires = self.languages_for(spec);
+            }
+        }
         vertices
+    }
+
+    /// The languages of the plan that a locale speaks of.
+    fn languages_for(&self, spec: &LocaleSpec) -> Vec<(usize, String)> {
+        let mut requires = Vec::new();
+        for (other, provided) in self.provided() {
+            let Provided::Language(known) = provided else { continue };
+            if spec.languages().any(|tag| tag.eq_ignore_ascii_case(known)) {
+                requires.push((other, format!("the language {known}")));
+            }
+        }
+        requires
     }
 
     /// What must be done before the entry at `place`.
