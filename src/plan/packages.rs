@@ -23,10 +23,11 @@ use crate::{
     format::cbs::Identity,
     recipe::{Entry, Finding, Findings, Recipe},
     servicing::{
-        InputId, Operation, Prepared, ServicingError,
+        InputId, Operation, Prepared, ServicingError, WhenNotNative,
         cbs::{
             FeatureState, PackageAction, PackageSubject, Relations,
             relations::{CUMULATIVE_UPDATE, Inventory, Need, PackagePhase, Provided, is_same_name},
+            similar_features,
         },
         locale::LocaleSpec,
     },
@@ -134,7 +135,7 @@ fn inventory(
 ) -> Result<Inventory, PlanError> {
     let identity: Blake3 = image.identity();
     let version = env!("CARGO_PKG_VERSION").as_bytes();
-    let key = key::key("transom image packages 2", &[&identity.0, version]);
+    let key = key::key("transom image packages 3", &[&identity.0, version]);
     if !fresh && let Some(known) = store.json(RecordKind::Check, &key)? {
         return Ok(known);
     }
@@ -415,6 +416,7 @@ impl Packages {
                 }
                 _ => {}
             }
+            findings.extend(self.unknown_feature(entry));
         }
         findings.extend(self.late_languages(entries));
         findings
@@ -540,6 +542,35 @@ impl Packages {
                 );
             }
         }
+    }
+
+    /// A feature that may wait for the first boot, and that neither the base nor anything planned has: Windows would not find it either. Any other is
+    /// looked for in the image, as the steps before it leave that.
+    fn unknown_feature(&self, entry: &Entry) -> Option<Finding> {
+        let Operation::Feature(spec) = &entry.operation else { return None };
+        let brought = self.provided().filter_map(|(_, provided)| match provided {
+            Provided::Feature(name) => Some(name),
+            _ => None,
+        });
+        let of_base = self.inventory.features.values().map(|known| &known.name);
+        let known: Vec<&String> = brought.chain(of_base).collect();
+        if spec.when_not_native != WhenNotNative::FirstBoot
+            || !self.unread.is_empty()
+            || self.inventory.installed.is_empty()
+            || known.iter().any(|known| known.eq_ignore_ascii_case(&spec.name))
+        {
+            return None;
+        }
+        let names = similar_features(&spec.name, known.into_iter().cloned());
+        let help = match names.as_slice() {
+            [] => "`transom inspect image --features` lists those of the image, `transom inspect package` those of a package".to_owned(),
+            names => format!("did you mean {}?", names.join(", ")),
+        };
+        let message = format!(
+            "{}: neither the image nor a planned package has such a feature (0x800f080c)",
+            spec.name
+        );
+        Some(Finding::at(&entry.origin, "plan::impossible", message, "named here", help))
     }
 
     /// A feature is enabled whose parent is switched off.

@@ -79,6 +79,9 @@ fn a_windows_tells_apps_services_and_the_state_of_setup() {
     );
     let state = json(home, "a.wim", &["--apps"]);
     assert_eq!(state["apps"][0]["family"], "Contoso.Maps_8wekyb3d8bbwe");
+    let (intl, _) = inspect(home, "a.wim", 0, &["--intl"]);
+    assert!(intl.starts_with("UI language          en-US\n"), "{intl}");
+    assert_eq!(json(home, "a.wim", &["--intl"])["ui-language"], "en-US");
     let (services, _) = inspect(home, "a.wim", 0, &["--services"]);
     assert!(services.contains("Spooler         delayed  service"), "{services}");
     assert!(services.ends_with("2 services, 1 driver\n"), "{services}");
@@ -110,6 +113,7 @@ fn a_windows_tells_apps_services_and_the_state_of_setup() {
     assert_eq!(whole["setup"]["oobe-in-progress"], 1);
     assert_eq!(whole["apps"]["apps"].as_array().unwrap().len(), 4);
     assert_eq!(whole["winpe"], Value::Null);
+    assert_eq!(whole["locale"]["ui-language"], "en-US");
     assert_eq!(whole["defaults"]["registered-owner"], "Build farm");
     let (_, stderr) = inspect(home, "a.wim", 5, &["--pe"]);
     assert!(stderr.contains("this image is no Windows PE"), "{stderr}");

@@ -50,6 +50,7 @@ mod packages_guard;
 mod packages_install;
 mod packages_many;
 mod packages_real;
+mod packages_removal;
 mod packages_rules;
 mod pipeline_build;
 mod pipeline_cache;

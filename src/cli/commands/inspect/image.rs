@@ -33,7 +33,8 @@ use crate::{
 /// Show what an image is and holds
 ///
 /// Prints what the WIM's XML says of the image, what the image itself says (its registry hives and the header of kernel32.dll), what its tree holds, and how
-/// its services start, how far it is with Windows Setup, which answer files Setup finds in it, its provisioned apps, and the settings of a Windows PE.
+/// its services start, how far it is with Windows Setup, which answer files Setup finds in it, its provisioned apps, its languages,
+/// formats, keyboards and time zone, and the settings of a Windows PE.
 /// What is not there is unknown and left out.
 #[derive(Debug, Args)]
 #[command(after_long_help = r#"Examples:
@@ -44,6 +45,7 @@ use crate::{
   transom inspect image install.wim --index 2 --packages --all
   transom inspect image install.wim --index 2 --feature TelnetClient
   transom inspect image install.wim --index 2 --apps
+  transom inspect image install.wim --index 2 --intl
   transom inspect image boot.wim --index 1 --pe"#)]
 pub(crate) struct InspectImageArguments {
     /// The WIM
@@ -71,10 +73,10 @@ pub(crate) struct InspectImageArguments {
     #[arg(long, requires = "list")]
     all: bool,
 
-    /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}, setup: {...}, defaults: {...}, apps: {...}, winpe: {...}}; with --apps, --setup
-    /// or --pe that part alone; with --services {services: [...]}; with --drivers or --driver {drivers: [...], notes: [...]}; with
+    /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}, locale: {...}, setup: {...}, defaults: {...}, apps: {...}, winpe:
+    /// {...}}; with --apps, --intl, --setup or --pe that part alone; with --services {services: [...]}; with --drivers or --driver {drivers: [...], notes: [...]}; with
     /// --packages or --package {packages: [...]}; with --features or --feature {features: [...]}; with --capabilities {capabilities: [...]}; with
-    /// --languages {languages: [...]}; with --pending {pending: [...], servicing-stack: {...}}
+    /// --languages {languages: [...]}; with --pending {pending: [...], servicing-stack: {...}, first-boot: [...]}
     #[arg(long)]
     json: bool,
 }

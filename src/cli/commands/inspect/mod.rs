@@ -4,6 +4,7 @@ mod driver;
 mod drivers;
 mod hive;
 mod image;
+mod into;
 mod mum;
 mod package;
 mod packages;

@@ -13,12 +13,15 @@ use crate::{
         failures, text,
     },
     image::Image,
-    servicing::cbs::{
-        inventory::{
-            self, CapabilityStatus, InstalledCapability, InstalledFeature, InstalledLanguage,
-            PendingWork, ServicingStack,
+    servicing::{
+        cbs::{
+            inventory::{
+                self, CapabilityStatus, InstalledCapability, InstalledFeature, InstalledLanguage,
+                PendingWork, ServicingStack,
+            },
+            store::{self, InstalledPackage, PackageState},
         },
-        store::{self, InstalledPackage, PackageState},
+        first_boot,
     },
 };
 
@@ -49,7 +52,7 @@ pub(super) struct PackageViews {
     #[arg(long, group = "view")]
     languages: bool,
 
-    /// List what waits for the next start of Windows, and show the servicing stack
+    /// List what waits for the next start of Windows and what is left to the first boot, and show the servicing stack
     #[arg(long, group = "view")]
     pending: bool,
 }
@@ -98,6 +101,7 @@ impl PackageViews {
         let report = PendingReport {
             pending: inventory::pending(&packages, image).map_err(failed)?,
             servicing_stack: inventory::servicing_stack(image).map_err(failed)?,
+            first_boot: first_boot::waiting(image).map_err(failed)?,
         };
         show_pending(&report, json, context)
     }
@@ -336,6 +340,8 @@ fn list_languages(
 struct PendingReport {
     pending: Vec<PendingWork>,
     servicing_stack: Option<ServicingStack>,
+    /// Scripts of the first boot, in their order.
+    first_boot: Vec<String>,
 }
 
 fn show_pending(report: &PendingReport, json: bool, context: &Context) -> Result<(), Failure> {
@@ -348,6 +354,9 @@ fn show_pending(report: &PendingReport, json: bool, context: &Context) -> Result
     }
     if report.pending.is_empty() {
         out.line("Nothing is pending")?;
+    }
+    for script in &report.first_boot {
+        out.line(format_args!("Left to the first boot: {script}"))?;
     }
     for work in &report.pending {
         out.line(format_args!("{}: {}", work.place, work.what))?;

@@ -1,4 +1,4 @@
-//! `transom inspect image --apps`, `--services`, `--setup` and `--pe`: how an image is set up; and the lines on it that `transom inspect image` itself prints.
+//! `transom inspect image --apps`, `--intl`, `--services`, `--setup` and `--pe`: how an image is set up; and the lines on it that `transom inspect image` itself prints.
 
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use crate::{
     servicing::{
         appx::inventory::{self as apps, AppState},
         defaults::{self, DefaultsState},
+        locale::{self, LocaleState},
         services::{self, InstalledService, StartMode},
         setup_state::{self, SetupState},
         winpe::{self, WinPeState},
@@ -32,6 +33,10 @@ pub(super) struct SettingViews {
     /// List the provisioned apps
     #[arg(long, group = "view")]
     apps: bool,
+
+    /// Show languages, formats, keyboards and the time zone
+    #[arg(long, group = "view")]
+    intl: bool,
 
     /// List the services and drivers, and how they start
     #[arg(long, group = "view")]
@@ -50,6 +55,8 @@ pub(super) struct SettingViews {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Settings {
+    /// Languages, formats, keyboards and the time zone.
+    locale: Option<LocaleState>,
     /// How far the image is with Windows Setup.
     setup: Option<SetupState>,
     /// OEM information, registered owner, default associations.
@@ -63,7 +70,7 @@ pub(super) struct Settings {
 impl SettingViews {
     /// True when one of the views is asked for.
     pub(super) fn any(&self) -> bool {
-        [self.apps, self.services, self.setup, self.pe].contains(&true)
+        [self.apps, self.intl, self.services, self.setup, self.pe].contains(&true)
     }
 
     /// Prints the view that is asked for.
@@ -81,6 +88,18 @@ impl SettingViews {
                 Problem::new("image::apps", message).help(error.help()).exit(Exit::BadInput)
             })?;
             return if json { context.printer.json(&state) } else { list_apps(&state, context) };
+        }
+        if self.intl {
+            let state = locale::inventory(image).map_err(|error| {
+                let message = format!("{}: {}", path.display(), text::chain(&error));
+                Problem::new("image::intl", message).help(error.help()).exit(Exit::BadInput)
+            })?;
+            if json {
+                return context.printer.json(&state);
+            }
+            let mut out = context.printer.stdout();
+            out.text(text::facts(&locale_rows(&state)))?;
+            return out.finish();
         }
         if self.services {
             let all = services::inventory(image).map_err(failed)?;
@@ -121,11 +140,13 @@ impl Settings {
             context.printer.warn(format_args!("{}: {what} unknown: {error}", path.display()));
         };
         let has_hives = [HiveId::System, HiveId::Software].iter().all(|hive| image.has_hive(*hive));
+        let locale = locale::inventory(image);
         let setup = setup_state::inventory(image);
         let defaults = has_hives.then(|| defaults::inventory(image));
         let apps = apps::inventory(image);
         let winpe = winpe::inventory(image);
         Self {
+            locale: locale.map_err(|error| warn("languages and time zone are", &error)).ok(),
             setup: setup.map_err(|error| warn("the state of Setup is", &error)).ok(),
             defaults: defaults.and_then(|read| {
                 read.map_err(|error| warn("OEM information and owner are", &error)).ok()
@@ -140,6 +161,11 @@ impl Settings {
 
     /// Prints what there is.
     pub(super) fn print(&self, out: &mut Out) -> Result<(), Failure> {
+        let locale = self.locale.as_ref().map(locale_rows).unwrap_or_default();
+        if !locale.is_empty() {
+            out.line("\nLanguages and formats")?;
+            out.text(text::facts(&locale))?;
+        }
         if let Some(state) = &self.winpe {
             out.line("\nWindows PE")?;
             print_pe(state, out)?;
@@ -290,6 +316,55 @@ fn print_pe(state: &WinPeState, out: &mut Out) -> Result<(), Failure> {
     let rows: Vec<(&str, String)> =
         rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     out.text(text::facts(&rows))
+}
+
+/// What is known of languages, formats, keyboards and the time zone.
+fn locale_rows(state: &LocaleState) -> Vec<(&'static str, String)> {
+    let some = |texts: &[String]| (!texts.is_empty()).then(|| texts.join(", "));
+    let keyboards: Vec<String> = state
+        .keyboards
+        .iter()
+        .map(|keyboard| match &keyboard.layout {
+            Some(layout) => format!("{} ({layout})", keyboard.identifier),
+            None => keyboard.identifier.clone(),
+        })
+        .collect();
+    let languages: Vec<String> =
+        state.languages.iter().map(|language| language.tag.clone()).collect();
+    let zone = state.time_zone.as_ref().map(|zone| match state.daylight_saving {
+        Some(false) => format!("{zone} (daylight saving time is off)"),
+        _ => zone.clone(),
+    });
+    let rows = [
+        ("UI language", state.ui_language.clone()),
+        ("Preferred UI languages", some(&state.preferred_ui_languages)),
+        ("UI fallback", some(&state.ui_fallback)),
+        ("System locale", state.system_locale.clone()),
+        ("Code page", state.ansi_code_page.clone()),
+        ("User locale", state.user_locale.clone()),
+        (
+            "Logon screen",
+            state.logon_locale.clone().filter(|_| state.logon_locale != state.user_locale),
+        ),
+        (
+            "Location",
+            state.location.as_ref().map(|location| match &location.name {
+                Some(name) => format!("{name} ({})", location.geoid),
+                None => location.geoid.to_string(),
+            }),
+        ),
+        ("Keyboards", some(&keyboards)),
+        (
+            "Layered driver",
+            state.layered_driver.as_ref().map(|driver| match driver.number {
+                Some(number) => format!("{number}, {}", driver.name),
+                None => driver.name.clone(),
+            }),
+        ),
+        ("Time zone", zone),
+        ("Installed languages", some(&languages)),
+    ];
+    rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 fn default_rows(state: &DefaultsState) -> Vec<(String, String)> {
