@@ -23,7 +23,7 @@ use crate::{
 
 /// What a run prints; it must end with `code`.
 fn inspect(home: &Path, wim: &str, code: i32, view: &[&str]) -> (String, String) {
-    let arguments = ["inspect", "image", wim].iter().chain(view);
+    let arguments: Vec<&str> = ["inspect", "image", wim].iter().chain(view).copied().collect();
     let output = transom(home).args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
