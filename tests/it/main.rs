@@ -48,6 +48,7 @@ mod packages_rules;
 mod pipeline_build;
 mod pipeline_cache;
 mod pipeline_forms;
+mod pipeline_images;
 mod pipeline_place;
 mod plan_dism;
 mod plan_make;

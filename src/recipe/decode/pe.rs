@@ -1,8 +1,8 @@
-//! `[winpe]` and `[winre]`.
+//! `[winpe]`.
 
 use crate::{
     recipe::node::Entry,
-    servicing::{Operation, winpe::WinPeSpec, winre::WinReSpec},
+    servicing::{Operation, winpe::WinPeSpec},
 };
 
 use super::Decoder;
@@ -10,9 +10,5 @@ use super::Decoder;
 impl Decoder<'_> {
     pub(super) fn winpe(&mut self, section: &Entry) {
         self.entry("winpe", "winpe", &section.node.origin, Operation::WinPe(WinPeSpec {}));
-    }
-
-    pub(super) fn winre(&mut self, section: &Entry) {
-        self.entry("winre", "winre", &section.node.origin, Operation::WinRe(WinReSpec {}));
     }
 }
