@@ -98,7 +98,7 @@ pub(super) fn plan_all(
         .collect::<Result<_, PlanError>>()?;
     let subject = Subject { recipe, entries: &recipe.entries, epoch, nested: None };
     let plan = |image: &PlannedImage| {
-        tracing::info!("base {}: identity {}", image.label(), image.identity);
+        tracing::info!("base {}, identity {}", image.label(), image.identity);
         let fresh = options.no_cache || options.control.rehash;
         let wim = &base.wim;
         let open = || Image::open(Arc::clone(wim), image.index, &options.limits);

@@ -89,7 +89,10 @@ fn attempt(
     warnings.extend(output::warnings(recipe, &output));
     let lock = lock(recipe, recipe_path, &base, &images, &inputs, &identities, epoch)?;
     let lock_state = compare_lock(&lock, &lock_path);
-    tracing::info!("plan: epoch {epoch} ({epoch_source:?}), lock {lock_state:?}");
+    tracing::info!(
+        "plan: {} steps, epoch {epoch} ({epoch_source:?}), lock {lock_state:?}",
+        images.iter().map(|image| image.steps.len()).sum::<usize>()
+    );
     if options.locked {
         refuse_unless_current(&lock_state, &lock_path)?;
     }
