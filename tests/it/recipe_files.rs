@@ -51,6 +51,9 @@ fn dump(recipe: &Recipe) -> String {
         writeln!(text, "[{}] {} at {}", entry.section, entry.label, entry.origin).unwrap();
         writeln!(text, "    {}", serde_json::to_string(&entry.operation).unwrap()).unwrap();
     }
+    for entry in &recipe.winre {
+        writeln!(text, "[winre.{}] {} at {}", entry.section, entry.label, entry.origin).unwrap();
+    }
     text
 }
 
