@@ -47,6 +47,11 @@
 //! - **Commit** copies the stored bytes of unchanged blobs as they are, compresses what is new once (the compressed form is cached), and renames a
 //!   finished file into place. The temporary beside the output is also the lock against a second build of the same output.
 //!
+//! - **Several images** of one base are planned each by itself, share what is prepared (its key has nothing of the image), are applied beside each other,
+//!   and become one WIM in which each content lies once. Variants (`[matrix]`) are recipes of their own from loading on.
+//! - **A WIM in a WIM**: the step of the recovery image holds a plan of its own ([`plan::Nested`]), which the same engine runs. What it makes is *prepared*, not
+//!   applied: its key is made of the file's SHA-1, the operations, their inputs and the epoch, and has nothing of the image around it.
+//!
 //! As a library it is used like that from outside too: `examples/` walks an image, edits a hive, and builds a recipe with a progress callback.
 //!
 //! # The promises, and where they are kept

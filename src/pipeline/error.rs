@@ -83,9 +83,10 @@ impl BuildError {
         .flat_map(Findings::iter)
     }
 
-    /// The failure of `step`.
-    pub(super) fn of_step(step: &Step, error: &ServicingError) -> Self {
-        let message = format!("step {} failed: {}", step.number, chain(error));
+    /// The failure of `step`; `image` is its image, where there are several.
+    pub(super) fn of_step(step: &Step, image: Option<&str>, error: &ServicingError) -> Self {
+        let image = image.map(|image| format!("{image}: ")).unwrap_or_default();
+        let message = format!("{image}step {} failed: {}", step.number, chain(error));
         let (code, class): (_, fn(Findings) -> Self) = match error {
             ServicingError::Input { .. } => ("input::unreadable", Self::Input),
             ServicingError::Changed { .. } => ("input::changed", Self::Input),

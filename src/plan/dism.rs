@@ -50,18 +50,30 @@ pub fn script(plan: &Plan) -> String {
         lines.add(&format!(r#"if not exist "{parent}" md "{parent}""#));
     }
     lines.add(r#"if not exist "%MOUNT%" md "%MOUNT%""#);
-    lines.call(&format!(
-        r#"/Export-Image /SourceImageFile:"{base}" /SourceIndex:{} /DestinationImageFile:"{unfinished}""#,
-        plan.base.index
-    ));
-    lines.call(&format!(r#"/Mount-Image /ImageFile:"{unfinished}" /Index:1 /MountDir:"%MOUNT%""#));
-    for step in &plan.steps {
+    for (index, image) in (1..).zip(&plan.images) {
+        let index: u32 = index;
+        if let Some(label) = plan.label_of(image) {
+            lines.add("");
+            lines.add(&format!("rem {}", plain(&label)));
+        }
+        let named = image.name.as_ref().filter(|_| plan.images.len() > 1);
+        let named = named
+            .map_or_else(String::new, |name| format!(r#" /DestinationName:"{}""#, escaped(name)));
+        lines.call(&format!(
+            r#"/Export-Image /SourceImageFile:"{base}" /SourceIndex:{} /DestinationImageFile:"{unfinished}"{named}"#,
+            image.index
+        ));
+        lines.call(&format!(
+            r#"/Mount-Image /ImageFile:"{unfinished}" /Index:{index} /MountDir:"%MOUNT%""#
+        ));
+        for step in &image.steps {
+            lines.add("");
+            lines.add(&format!("rem {}. {}", step.number, plain(&step.title)));
+            lines.step(step, plan);
+        }
         lines.add("");
-        lines.add(&format!("rem {}. {}", step.number, plain(&step.title)));
-        lines.step(step, plan);
+        lines.call(r#"/Unmount-Image /MountDir:"%MOUNT%" /Commit"#);
     }
-    lines.add("");
-    lines.call(r#"/Unmount-Image /MountDir:"%MOUNT%" /Commit"#);
     lines.add(&format!(r#"move "{unfinished}" "{output}" >nul || goto failed"#));
     lines.add("popd");
     lines.add("exit /b 0");

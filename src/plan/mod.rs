@@ -22,11 +22,13 @@ pub mod check;
 pub mod dism;
 pub mod error;
 pub mod graph;
+mod image;
 pub mod inputs;
 pub mod key;
 pub mod lock;
 mod make;
 mod model;
+mod nested;
 pub mod order;
 pub mod output;
 pub mod packages;
@@ -36,7 +38,8 @@ pub mod view;
 
 pub use error::{FailureClass, PlanError};
 pub use inputs::Control;
-pub use make::{Options, explain, lock_path, make};
+pub use make::{Options, explain, make};
 pub use model::{
-    EpochSource, ImageNames, LockState, Plan, PlannedBase, PlannedOutput, Step, StepReason,
+    EpochSource, LockState, Plan, PlannedBase, PlannedImage, PlannedOutput, Step, StepReason,
 };
+pub use nested::Nested;

@@ -12,16 +12,17 @@ use super::{
     check,
     error::PlanError,
     graph::Vertex,
+    image::Subject,
     inputs::ResolvedInputs,
     key::{self, KeyParts},
-    make::{Options, damaged_base},
+    make::Options,
     order::Phase,
     subjects,
 };
 use crate::{
     base::digest::Blake3,
     format::cbs::Identity,
-    recipe::{Entry, Finding, Findings, Recipe},
+    recipe::{Entry, Finding, Findings},
     servicing::{
         InputId, Operation, Prepared, ServicingError, WhenNotNative,
         cbs::{
@@ -61,13 +62,13 @@ pub(super) fn key_parts(entry: &Entry, inputs: &ResolvedInputs) -> KeyParts {
 /// # Errors
 /// When sources cannot be used ([`PlanError::Inputs`]), or the base is damaged.
 pub(super) fn look(
-    recipe: &Recipe,
+    subject: &Subject<'_>,
     inputs: &ResolvedInputs,
     image: &mut LazyImage<'_>,
     store: &Store,
     options: &Options<'_>,
 ) -> Result<Packages, PlanError> {
-    let entries = &recipe.entries;
+    let entries = subject.entries;
     let mut packages = Packages { relations: vec![None; entries.len()], ..Packages::default() };
     let places: Vec<usize> =
         (0..entries.len()).filter(|place| entries[*place].operation.is_rehearsed()).collect();
@@ -96,7 +97,7 @@ pub(super) fn look(
     } else {
         Findings::check(unusable).map_err(PlanError::Inputs)?;
     }
-    packages.inventory = inventory(recipe, image, store, fresh)?;
+    packages.inventory = inventory(subject, image, store, fresh)?;
     Ok(packages)
 }
 
@@ -128,7 +129,7 @@ fn relations(
 
 /// What the base image has, remembered by its identity.
 fn inventory(
-    recipe: &Recipe,
+    subject: &Subject<'_>,
     image: &mut LazyImage<'_>,
     store: &Store,
     fresh: bool,
@@ -139,7 +140,7 @@ fn inventory(
     if !fresh && let Some(known) = store.json(RecordKind::Check, &key)? {
         return Ok(known);
     }
-    let opened = image.image().map_err(|error| damaged_base(recipe, &error))?;
+    let opened = image.image().map_err(|error| subject.damaged(&error))?;
     // A store that cannot be read is said by the steps that need it, each for itself.
     match Inventory::of(opened) {
         Ok(inventory) => {

@@ -69,6 +69,15 @@ fn normalize(text: &str) -> String {
     }
 }
 
+/// Where the lock file of a recipe is: `NAME.lock` beside `NAME.toml`, and `NAME.VARIANT.lock` for a variant.
+#[must_use]
+pub fn lock(recipe: &Path, variant: Option<&str>) -> PathBuf {
+    match variant {
+        None => recipe.with_extension("lock"),
+        Some(variant) => recipe.with_extension(format!("{variant}.lock")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

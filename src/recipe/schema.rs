@@ -45,6 +45,8 @@ fn shape(shape: &Shape, partial: bool) -> Map<String, Value> {
             list
         }
         Shape::Table(shape) => table(shape, partial && !shape.whole),
+        // The whole schema once more; what may not stand there is said when the recipe is read.
+        Shape::Part(_) => object(json!({ "$ref": "#" })),
         Shape::Map(map) => object(json!({
             "type": "object",
             "description": map.about,

@@ -4,9 +4,11 @@
 //! what an editor shows.
 
 pub(super) mod apps;
+mod base;
 mod locale;
 mod pe;
 mod unattend;
+mod winre;
 
 use super::shape::{Group, Key, MapShape, Pattern, Shape, TableShape, Word};
 
@@ -43,7 +45,6 @@ static TRUE: Shape = Shape::True;
 
 /// The whole recipe.
 pub(crate) static ROOT: TableShape = TableShape {
-    later: &[("matrix", "build several images from one recipe")],
     ..table(
         "a recipe",
         "A Windows image as it shall be. Nothing here is a step: what has to be done and in which order is worked out.",
@@ -60,7 +61,7 @@ pub(crate) static ROOT: TableShape = TableShape {
             ),
             key("vars", &VARS, "texts that `${name}` stands for in every other text"),
             key("image", &IMAGE, "what the built image says of itself"),
-            required("base", &BASE, "the image to start from"),
+            required("base", &base::BASE, "the image to start from"),
             key("packages", &PACKAGES, "packages: updates and whatever else comes as .cab or .msu"),
             key("languages", &LANGUAGES, "languages of Windows itself"),
             key("features", &FEATURES, "optional features: on, off, or gone"),
@@ -70,7 +71,7 @@ pub(crate) static ROOT: TableShape = TableShape {
             key("locale", &locale::LOCALE, "languages, formats, keyboards and the time zone"),
             key("defaults", &apps::DEFAULTS, "file associations, OEM information"),
             key("winpe", &pe::WINPE, "settings of a Windows PE image"),
-            key("winre", &pe::WINRE, "the recovery image inside the image"),
+            key("winre", &winre::WINRE, "the recovery image inside the image"),
             key("registry", &REGISTRY, "registry keys and values"),
             key("registry-files", &REGISTRY_FILES, "`.reg` files"),
             key("services", &SERVICES, "how services start"),
@@ -79,10 +80,19 @@ pub(crate) static ROOT: TableShape = TableShape {
             key("first-boot", &apps::FIRST_BOOT, "what Windows runs once, before the first logon"),
             key("policy", &POLICY, "what to do where there is a choice"),
             required("output", &OUTPUT, "what is written, and how"),
+            key("matrix", &MATRIX, "variants of this recipe, each with an output of its own"),
         ],
     )
 };
 
+/// `[matrix]`.
+pub(crate) static MATRIX: Shape = Shape::Map(&MapShape {
+    valid: |_| true,
+    about: "Variants of this recipe by names of your own: each is the recipe with what stands here laid over it, as `--set` does. \
+            `${matrix.name}` stands for the variant's name.",
+    value: &VARIANT,
+});
+static VARIANT: Shape = Shape::Part(&ROOT);
 static DROP: Shape = Shape::List { of: &LINE, least: 0, append: false };
 static VARS: Shape = Shape::Map(&MapShape {
     valid: |_| true,
@@ -99,61 +109,6 @@ static IMAGE: Shape = Shape::Table(&table(
         key("description", &LINE, "the image's description in the WIM"),
     ],
 ));
-
-static BASE: Shape = Shape::Table(&TableShape {
-    later: &[
-        ("dir", "build on a captured folder"),
-        ("iso", "build on an image inside an ISO"),
-        ("vhdx", "build on a virtual disk"),
-    ],
-    groups: &[Group { keys: &["edition", "name", "index"], required: true }],
-    ..table(
-        "the section [base]",
-        "The image to start from. It is only read.",
-        &[
-            required("wim", &PATH, "the WIM file (.wim, .esd) with the image to start from"),
-            key("edition", &LINE, "choose the image by its edition id: `ServerDatacenterCor`"),
-            key("name", &LINE, "choose the image by its name in the WIM"),
-            key("index", &INDEX, "choose the image by its number in the WIM, from 1"),
-            key("expect", &EXPECT, "what the image must be; a build on another is refused"),
-        ],
-    )
-});
-static INDEX: Shape = Shape::Integer {
-    least: 1,
-    most: 0xffff,
-    help: "images are counted from 1; `transom wim info FILE` lists them",
-};
-static EXPECT: Shape = Shape::Table(&table(
-    "`expect`",
-    "What the image must be.",
-    &[
-        key("arch", &ARCHITECTURE, "the architecture"),
-        key("build", &BUILD, "the build number: `26100`, or `26100.1742` with the revision"),
-    ],
-));
-static ARCHITECTURE: Shape = Shape::Choice {
-    words: &[
-        word("amd64", "64-bit x86"),
-        word("arm64", "64-bit ARM"),
-        word("x86", "32-bit x86"),
-        word("arm", "32-bit ARM"),
-    ],
-    other: None,
-};
-static BUILD: Shape = Shape::Text(Some(&Pattern {
-    regex: r"^[0-9]{1,9}(\.[0-9]{1,9})?$",
-    matches: is_build,
-    what: "a build number such as \"26100\" or \"26100.1742\"",
-}));
-
-fn is_build(text: &str) -> bool {
-    let mut parts = text.split('.');
-    let number = |part: &str| {
-        (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    parts.next().is_some_and(number) && parts.next().is_none_or(number) && parts.next().is_none()
-}
 
 static REGISTRY: Shape = Shape::Map(&MapShape {
     // `[registry.HKLM.SOFTWARE]`, not quoted, is another table altogether.
@@ -381,7 +336,8 @@ static DRIVERS: Shape = Shape::Map(&MapShape {
     about: "Driver packages by names of your own. They are installed in the order in which they stand here, which decides their oemN numbers.",
     value: &DRIVER,
 });
-static DRIVER: Shape = Shape::Table(&TableShape {
+static DRIVER: Shape = Shape::Table(&DRIVER_TABLE);
+static DRIVER_TABLE: TableShape = TableShape {
     groups: &[Group { keys: &["source", "state"], required: true }],
     ..table(
         "a driver",
@@ -415,7 +371,7 @@ static DRIVER: Shape = Shape::Table(&TableShape {
             ),
         ],
     )
-});
+};
 static DRIVER_STATE: Shape =
     Shape::Choice { words: &[word("absent", "the package is removed")], other: None };
 static UNSIGNED: Shape = Shape::Choice {
@@ -598,8 +554,8 @@ static CHUNK: Shape = Shape::Integer {
 };
 static IMAGES: Shape = Shape::Choice {
     words: &[
-        word("selected", "the built image alone"),
-        word("all", "all images of the base, with the built one in its place"),
+        word("selected", "the built images alone"),
+        word("all", "all images of the base, with the built ones in their places"),
     ],
     other: None,
 };

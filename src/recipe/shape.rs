@@ -35,6 +35,8 @@ pub(crate) enum Shape {
     Map(&'static MapShape),
     /// One of these, told apart by the kind of the value.
     OneOf(&'static [Self]),
+    /// A part of a whole recipe, which this is the shape of: what is in it is looked at when it is merged.
+    Part(&'static TableShape),
 }
 
 /// A form that text must have.
@@ -145,7 +147,7 @@ impl Shape {
                 Self::OneOf(_) => "a list of paths and tables".to_owned(),
                 _ => "a list of words".to_owned(),
             },
-            Self::Table(_) | Self::Map(_) => "a table".to_owned(),
+            Self::Table(_) | Self::Map(_) | Self::Part(_) => "a table".to_owned(),
             Self::OneOf(shapes) => {
                 let all: Vec<String> = shapes.iter().map(Self::expected).collect();
                 match all.split_last() {
@@ -169,7 +171,7 @@ impl Shape {
             Self::Integer { .. } => matches!(value, Value::Integer(_)),
             Self::Time => matches!(value, Value::Time(_)),
             Self::List { .. } => matches!(value, Value::List(_)),
-            Self::Table(_) | Self::Map(_) => matches!(value, Value::Table(_)),
+            Self::Table(_) | Self::Map(_) | Self::Part(_) => matches!(value, Value::Table(_)),
             Self::OneOf(_) => false,
         };
         fits.then_some(self)
@@ -183,7 +185,7 @@ impl Shape {
     /// The shape of what `key` names in a table of this shape.
     pub(crate) fn child(&self, key: &str) -> Option<&'static Self> {
         match self {
-            Self::Table(table) => table.key(key).map(|key| key.shape),
+            Self::Table(table) | Self::Part(table) => table.key(key).map(|key| key.shape),
             Self::Map(map) => Some(map.value),
             Self::OneOf(shapes) => shapes.iter().find_map(|shape| shape.child(key)),
             _ => None,

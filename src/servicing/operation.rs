@@ -245,9 +245,8 @@ impl Operation {
             Self::WinPe(spec) => {
                 spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::WinPe)
             }
-            Self::WinRe(spec) => {
-                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::WinRe)
-            }
+            // A build does it: see `winre`.
+            Self::WinRe(_) => Prepared::Nothing,
             Self::RegistryFile(spec) => Prepared::RegistryFile(spec.prepare(inputs)?),
             Self::Files(spec) => Prepared::Files(spec.prepare(inputs, blobs)?),
             Self::Unattend(spec) => Prepared::Unattend(spec.prepare(inputs, blobs)?),
@@ -287,8 +286,7 @@ impl Operation {
             (Self::Defaults(spec), Prepared::Nothing) => spec.apply(None, image),
             (Self::WinPe(spec), Prepared::WinPe(prepared)) => spec.apply(Some(prepared), image),
             (Self::WinPe(spec), Prepared::Nothing) => spec.apply(None, image),
-            (Self::WinRe(spec), Prepared::WinRe(prepared)) => spec.apply(Some(prepared), image),
-            (Self::WinRe(spec), Prepared::Nothing) => spec.apply(None, image),
+            (Self::WinRe(spec), Prepared::WinRe(prepared)) => spec.apply(prepared, image),
             (Self::RegistryKey(spec), _) => spec.apply(image),
             (Self::Service(spec), _) => spec.apply(image),
             (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
@@ -324,6 +322,7 @@ impl Operation {
     pub fn warnings(&self, prepared: &Prepared) -> Vec<Problem> {
         match prepared {
             Prepared::Unattend(_) => self.defects(prepared),
+            Prepared::WinRe(prepared) => prepared.warnings(),
             Prepared::Nothing
             | Prepared::Packages(_)
             | Prepared::Driver(_)
@@ -331,7 +330,6 @@ impl Operation {
             | Prepared::Appx(_)
             | Prepared::Defaults(_)
             | Prepared::WinPe(_)
-            | Prepared::WinRe(_)
             | Prepared::RegistryFile(_)
             | Prepared::Files(_)
             | Prepared::FirstBoot(_) => Vec::new(),
@@ -379,9 +377,6 @@ impl Operation {
             (Self::WinPe(spec), Prepared::WinPe(prepared)) => {
                 spec.check(Some(prepared), image, facts)
             }
-            (Self::WinRe(spec), Prepared::WinRe(prepared)) => {
-                spec.check(Some(prepared), image, facts)
-            }
             (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
                 spec.check(prepared, image)
             }
@@ -403,7 +398,7 @@ impl Operation {
             Self::Appx(spec) => spec.check(None, image, facts),
             Self::Defaults(spec) => spec.check(None, image, facts),
             Self::WinPe(spec) => spec.check(None, image, facts),
-            Self::WinRe(spec) => spec.check(None, image, facts),
+            Self::WinRe(spec) => spec.check(image),
             Self::RegistryKey(spec) => spec.check(image),
             // Which keys a .reg file names is known once it is prepared: see `check_prepared`.
             Self::RegistryFile(_) => Vec::new(),

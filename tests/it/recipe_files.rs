@@ -36,7 +36,14 @@ fn dump(recipe: &Recipe) -> String {
         |name: &str, what: &dyn std::fmt::Debug| writeln!(text, "{name}: {what:?}").unwrap();
     line("image", &recipe.image);
     line("base wim", &recipe.base.wim);
-    line("base select", &recipe.base.select);
+    for image in &recipe.base.images {
+        line("base select", &image.select);
+        for (name, text) in [("new-name", &image.name), ("new-description", &image.description)] {
+            if text.is_some() {
+                line(name, text);
+            }
+        }
+    }
     line("base expect", &recipe.base.expect);
     line("policy", &recipe.policy);
     line("output", &recipe.output);
@@ -46,6 +53,9 @@ fn dump(recipe: &Recipe) -> String {
     for entry in &recipe.entries {
         writeln!(text, "[{}] {} at {}", entry.section, entry.label, entry.origin).unwrap();
         writeln!(text, "    {}", serde_json::to_string(&entry.operation).unwrap()).unwrap();
+    }
+    for entry in &recipe.winre {
+        writeln!(text, "[winre.{}] {} at {}", entry.section, entry.label, entry.origin).unwrap();
     }
     text
 }
@@ -136,8 +146,8 @@ fn the_command_line_can_set_anything() {
     assert_eq!(text(&recipe.image.version), "2026.10");
     assert_eq!(text(&recipe.image.name), "ws-farm");
     let edition = recipe::ImageSelect::Edition("ServerDatacenterCor".into());
-    assert_eq!(recipe.base.select.value, edition);
-    assert_eq!(recipe.base.select.origin.to_string(), "--set 2");
+    assert_eq!(recipe.base.images[0].select.value, edition);
+    assert_eq!(recipe.base.images[0].select.origin.to_string(), "--set 2");
     let labels: Vec<&str> = recipe.entries.iter().map(|entry| entry.label.as_str()).collect();
     assert_eq!(labels, ["RemoteRegistry", r"HKLM\SOFTWARE\X", r"\x", "run"]);
     let input = recipe.inputs.values().next().unwrap();

@@ -1,7 +1,7 @@
 //! `transom check`: is a recipe sound?
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -38,6 +38,10 @@ pub(crate) struct CheckArguments {
     /// Set a value over the recipes', such as output.path=x.wim; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+
+    /// Look at this variant of their [matrix] alone [default: all of them]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) variant: Option<String>,
 }
 
 /// Runs `transom check`.
@@ -45,8 +49,9 @@ pub(crate) fn run(arguments: &CheckArguments, context: &Context) -> Result<(), F
     let mut failure: Option<Failure> = None;
     let mut outputs: Vec<(PathBuf, PathBuf, Origin)> = Vec::new();
     for path in &arguments.recipes {
-        let checked = check(path, &arguments.set, context)
-            .and_then(|recipe| other_output(path, &recipe, &mut outputs));
+        let checked = check(path, arguments, context).and_then(|recipes| {
+            recipes.iter().try_for_each(|recipe| other_output(path, recipe, &mut outputs))
+        });
         match checked {
             Ok(()) => {}
             Err(other) => match &mut failure {
@@ -86,19 +91,29 @@ fn other_output(
     result
 }
 
-fn check(path: &Path, sets: &[String], context: &Context) -> Result<Recipe, Failure> {
-    let recipe = recipe::load(path, sets).map_err(|findings| failures::recipe(&findings))?;
-    let missing = look_into_inputs(&recipe, context)?;
-    for input in &missing {
-        context.printer.note(format_args!("{}: not there yet: {input}", path.display()));
+fn check(
+    path: &Path,
+    arguments: &CheckArguments,
+    context: &Context,
+) -> Result<Vec<Recipe>, Failure> {
+    let recipes = recipe::load_variants(path, &arguments.set, arguments.variant.as_deref())
+        .map_err(|findings| failures::recipe(&findings))?;
+    let mut told = BTreeSet::new();
+    for recipe in &recipes {
+        for input in look_into_inputs(recipe, context)? {
+            if told.insert(input.clone()) {
+                context.printer.note(format_args!("{}: not there yet: {input}", path.display()));
+            }
+        }
+        let variant = recipe.variant.as_ref().map(|name| format!(" [{name}]")).unwrap_or_default();
+        context.printer.line(format_args!(
+            "{}{variant}: good ({}, {})",
+            path.display(),
+            text::count(recipe.entries.len() as u64, "entry", "entries"),
+            text::count(recipe.inputs.len() as u64, "input", "inputs"),
+        ))?;
     }
-    context.printer.line(format_args!(
-        "{}: good ({}, {})",
-        path.display(),
-        text::count(recipe.entries.len() as u64, "entry", "entries"),
-        text::count(recipe.inputs.len() as u64, "input", "inputs"),
-    ))?;
-    Ok(recipe)
+    Ok(recipes)
 }
 
 /// Prepares every entry whose inputs are present, and throws the result away. Returns the inputs that are not.
@@ -124,7 +139,7 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
             }
         }
     }
-    for entry in &recipe.entries {
+    for entry in recipe.entries.iter().chain(&recipe.winre) {
         let inputs = entry.operation.inputs();
         if inputs.is_empty() || !inputs.iter().all(|id| present.contains_key(id)) {
             continue;

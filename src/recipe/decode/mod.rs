@@ -12,6 +12,7 @@ mod pe;
 mod registry;
 mod settings;
 mod unattend;
+mod winre;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +36,7 @@ struct Decoder<'a> {
 /// Decodes the whole recipe; `None` only when there are findings.
 pub(super) fn recipe(
     root: &Table,
+    variant: Option<&str>,
     sources: Sources,
     findings: &mut Vec<Finding>,
 ) -> Option<Recipe> {
@@ -59,19 +61,24 @@ pub(super) fn recipe(
             "locale" => decoder.locale(section),
             "defaults" => decoder.defaults(section),
             "winpe" => decoder.winpe(section),
-            "winre" => decoder.winre(section),
             "first-boot" => decoder.first_boot(section),
             _ => {}
         }
     }
+    let winre = root.entry("winre").map(|section| decoder.winre(section)).unwrap_or_default();
     let image = settings::image(table("image"));
     let base = settings::base(table("base"));
     let output = decoder.output(table("output"));
     if let (Some(base), Some(output)) = (&base, &output) {
-        decoder.output_apart(base, output, &sources);
+        decoder.output_apart(base, output, variant, &sources);
+    }
+    if let Some(base) = &base {
+        decoder.one_name(&image, base);
     }
     let Decoder { entries, inputs, .. } = decoder;
-    Some(Recipe { image, base: base?, entries, policy, output: output?, inputs, sources })
+    let variant = variant.map(str::to_owned);
+    let (base, output) = (base?, output?);
+    Some(Recipe { variant, image, base, entries, winre, policy, output, inputs, sources })
 }
 
 impl Decoder<'_> {

@@ -1,4 +1,4 @@
-//! `[winpe]` and `[winre]`.
+//! `[winpe]`.
 
 use crate::{
     recipe::{
@@ -8,7 +8,6 @@ use crate::{
     servicing::{
         Operation,
         winpe::{self, Startnet, WinPeSpec, Winpeshl},
-        winre::WinReSpec,
     },
 };
 
@@ -96,9 +95,5 @@ impl Decoder<'_> {
             return None;
         }
         Some(line.to_owned())
-    }
-
-    pub(super) fn winre(&mut self, section: &Entry) {
-        self.entry("winre", "winre", &section.node.origin, Operation::WinRe(WinReSpec {}));
     }
 }

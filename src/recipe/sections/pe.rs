@@ -1,4 +1,4 @@
-//! `[winpe]` and `[winre]`.
+//! `[winpe]`.
 
 use super::{LINE, PATH_SHAPE, key, table};
 use crate::recipe::shape::{Group, Shape, TableShape};
@@ -55,6 +55,3 @@ static WINPESHL: Shape = Shape::OneOf(&[
     }),
 ]);
 static APPS: Shape = Shape::List { of: &LINE, least: 1, append: false };
-
-pub(super) static WINRE: Shape =
-    Shape::Table(&table("the section [winre]", "The recovery image inside the image.", &[]));

@@ -1,0 +1,236 @@
+//! The plan of the recovery image inside an image: the same as that of an image, one level down.
+//!
+//! What comes of it depends on the file, on what is done to it and on the epoch, and on nothing of the image around it: that is its key. So it
+//! is serviced once for all images that hold the same file, and again only when one of these changes.
+
+use std::sync::{Arc, OnceLock};
+
+use super::{
+    base_image::{self, LazyImage},
+    error::PlanError,
+    image::{Planned, Subject, plan_one},
+    inputs::ResolvedInputs,
+    key,
+    make::Options,
+    model::Step,
+    state::COMMIT_VERSION,
+};
+use crate::{
+    base::{
+        digest::{Blake3, Sha1},
+        limits::Limits,
+    },
+    codec::Codec,
+    format::wim::{Wim, WimError},
+    image::{BlobLocation, Image},
+    recipe::{Finding, Findings, Origin},
+    servicing::{InputId, Operation, winre},
+    store::{RecordKind, Store},
+};
+
+/// The recovery image inside an image, and what is done to it.
+#[derive(Debug)]
+pub struct Nested {
+    /// The WIM whose content it is.
+    outer: Arc<Wim>,
+    /// SHA-1 of the file.
+    pub sha1: Sha1,
+    /// Number of the image in it that is serviced, from 1.
+    pub index: u32,
+    /// Identity of that image.
+    pub identity: Blake3,
+    /// What is done to it, in order.
+    pub steps: Vec<Step>,
+    /// The file, once it was opened.
+    wim: OnceLock<Arc<Wim>>,
+}
+
+/// What is remembered of the recovery image of a base image.
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Found {
+    sha1: Sha1,
+    index: u32,
+    identity: Blake3,
+}
+
+impl Nested {
+    /// The WIM that it is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open(&self, limits: &Limits) -> Result<Arc<Wim>, WimError> {
+        if let Some(wim) = self.wim.get() {
+            return Ok(Arc::clone(wim));
+        }
+        let blob = self.outer.blob(&self.sha1).ok_or(WimError::MissingBlob {
+            sha1: self.sha1,
+            needed_by: "the recovery image".to_owned(),
+        })?;
+        let wim = Arc::new(winre::open(&self.outer, blob, limits)?);
+        Ok(Arc::clone(self.wim.get_or_init(|| wim)))
+    }
+}
+
+/// Plans what `step` does to the recovery image of `image`, which is one of `wim`, and makes that part of the step. Nothing is planned where there is none: the
+/// step's own check says so.
+///
+/// # Errors
+/// What cannot be done to it.
+pub(super) fn plan(
+    outer: &Subject<'_>,
+    wim: &Arc<Wim>,
+    step: &mut Step,
+    image: &mut LazyImage<'_>,
+    inputs: &ResolvedInputs,
+    store: &Store,
+    options: &Options<'_>,
+) -> Result<Planned, PlanError> {
+    let fresh = options.no_cache || options.control.rehash;
+    let entries = &outer.recipe.winre;
+    let subject =
+        Subject { recipe: outer.recipe, entries, epoch: outer.epoch, nested: Some(&step.origin) };
+    let Some((found, opened)) = find(outer, &subject, wim, image, store, options)? else {
+        return Ok(Planned::default());
+    };
+    let nested = Nested {
+        outer: Arc::clone(wim),
+        sha1: found.sha1,
+        index: found.index,
+        identity: found.identity,
+        steps: Vec::new(),
+        wim: opened.map(OnceLock::from).unwrap_or_default(),
+    };
+    let open = || Ok(Image::open(nested.open(&options.limits)?, found.index, &options.limits)?);
+    let mut lazy = LazyImage::new(open, found.identity, store, fresh);
+    // The WIM is that of a recovery image inside; inside of one there is none.
+    let planned = plan_one(&subject, wim, &mut lazy, inputs, store, options);
+    drop(lazy);
+    let mut planned = planned.map_err(about)?;
+    let deferred = planned.steps.iter().filter(|step| step.deferred);
+    let deferred: Vec<Finding> = deferred.map(no_first_boot).map(named).collect();
+    Findings::check(deferred).map_err(PlanError::Refused)?;
+    planned.warnings = planned.warnings.into_iter().map(named).collect();
+    let steps = std::mem::take(&mut planned.steps);
+    let digest = digest(&found.sha1, &steps, outer);
+    step.parts.inputs.push((InputId("winre.wim".to_owned()), digest));
+    step.nested = Some(Arc::new(Nested { steps, ..nested }));
+    Ok(planned)
+}
+
+/// What the serviced file depends on beside the parameters and inputs of the step.
+fn digest(sha1: &Sha1, steps: &[Step], outer: &Subject<'_>) -> Blake3 {
+    let order: Vec<u8> = steps.iter().flat_map(|step| step.parts.prepared_key().0).collect();
+    let encoders: Vec<u8> = [Codec::Xpress, Codec::Lzx, Codec::Lzms]
+        .iter()
+        .flat_map(|codec| codec.encoder_version().to_le_bytes())
+        .collect();
+    let (version, epoch) = (COMMIT_VERSION.to_le_bytes(), outer.epoch.0.to_le_bytes());
+    key::key("transom winre 1", &[&sha1.0, &order, &encoders, &version, &epoch])
+}
+
+/// Finds the recovery image, as it is remembered or by looking into the image; the WIM when it had to be opened.
+fn find(
+    outer: &Subject<'_>,
+    subject: &Subject<'_>,
+    wim: &Arc<Wim>,
+    image: &mut LazyImage<'_>,
+    store: &Store,
+    options: &Options<'_>,
+) -> Result<Option<(Found, Option<Arc<Wim>>)>, PlanError> {
+    let key = key::key("transom winre place 1", &[&image.identity().0]);
+    if !options.no_cache
+        && !options.control.rehash
+        && let Some(found) = store.json::<Found>(RecordKind::Check, &key)?
+        && wim.blob(&found.sha1).is_some()
+    {
+        return Ok(Some((found, None)));
+    }
+    let opened = image.image().map_err(|error| outer.damaged(&error))?;
+    let Some(content) = winre::content(opened) else { return Ok(None) };
+    let Some(BlobLocation::Base(_, blob)) = opened.location(&content) else {
+        let missing = WimError::MissingBlob {
+            sha1: content.sha1,
+            needed_by: winre::path(opened).to_string(),
+        };
+        return Err(outer.damaged(&missing));
+    };
+    let damaged = |error: WimError| subject.damaged(&error);
+    let inside = Arc::new(winre::open(wim, &blob, &options.limits).map_err(damaged)?);
+    let index = winre::index(&inside);
+    let identity = base_image::identity(&inside, index).map_err(damaged)?;
+    let found = Found { sha1: content.sha1, index, identity };
+    store.put_json(RecordKind::Check, &key, &found)?;
+    Ok(Some((found, Some(inside))))
+}
+
+/// A recovery image that cannot be read.
+pub(super) fn damaged(origin: &Origin, error: &dyn std::error::Error) -> PlanError {
+    let message = "the recovery image inside the base image cannot be used";
+    let mut label = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        label = format!("{label}: {inner}");
+        source = inner.source();
+    }
+    let help = "`transom wim extract` takes it out of the base; `transom wim verify` says what is wrong with it";
+    PlanError::Inputs(Finding::at(origin, "winre::damaged", message, label, help).into())
+}
+
+fn no_first_boot(step: &Step) -> Finding {
+    Finding::at(
+        &step.origin,
+        "plan::impossible",
+        format!("{}: a recovery image has no first boot that it could be left to", step.title),
+        "cannot be done natively",
+        "take it out of [winre]",
+    )
+}
+
+/// A finding of the recovery image.
+fn named(finding: Finding) -> Finding {
+    finding.about("winre")
+}
+
+/// What stops the recovery image, named as such.
+fn about(error: PlanError) -> PlanError {
+    let all = |findings: Findings, kind: fn(Findings) -> PlanError| {
+        let findings: Vec<Finding> = findings.into_iter().map(named).collect();
+        Findings::check(findings).map_or_else(kind, |()| PlanError::Cancelled)
+    };
+    match error {
+        PlanError::Inputs(findings) => all(findings, PlanError::Inputs),
+        PlanError::Refused(findings) => all(findings, PlanError::Refused),
+        other => other,
+    }
+}
+
+/// Steps of the image itself that put another file where the recovery image is.
+pub(super) fn contradictions(subject: &Subject<'_>) -> Vec<Finding> {
+    let Some(winre) =
+        subject.entries.iter().find(|entry| matches!(entry.operation, Operation::WinRe(_)))
+    else {
+        return Vec::new();
+    };
+    let is_in_the_way = |path: &str| {
+        let path = path.to_ascii_lowercase();
+        let place = r"\windows\system32\recovery\winre.wim";
+        place.ends_with(&path) && place.len() - path.len() <= 1
+    };
+    let replaced = subject.entries.iter().filter(|entry| match &entry.operation {
+        Operation::Files(spec) => is_in_the_way(&spec.to.to_string()),
+        _ => false,
+    });
+    replaced
+        .map(|entry| {
+            Finding::at(
+                &entry.origin,
+                "plan::contradiction",
+                "the recovery image is both serviced and replaced",
+                "would replace it",
+                "take one of them away; a file that is put there can be serviced by a recipe of its own",
+            )
+            .and(&winre.origin, "serviced here")
+        })
+        .collect()
+}
