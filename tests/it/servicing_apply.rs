@@ -394,7 +394,10 @@ fn the_answer_file_is_placed_as_it_is() {
     assert!(warnings[0].warning && warnings[0].item.starts_with("unattend.xml:1:"), "{warnings:?}");
     let (error, help) = bench.refusal(
         &operation,
-        &MemoryInputs::file("unattend.xml", text.replace("<settings", "\n <servicing/><settings")),
+        &MemoryInputs::file(
+            "unattend.xml",
+            text.replace("<settings", "\n <servicing><package/></servicing><settings"),
+        ),
     );
     assert!(
         error.starts_with("unattend unattend.xml:2:2: `<servicing>` cannot be applied"),

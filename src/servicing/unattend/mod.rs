@@ -1,29 +1,24 @@
 //! The answer file: checked, and put where Windows Setup finds it (`Windows\Panther\unattend.xml`).
 //!
-//! ```xml
-//! <unattend xmlns="urn:schemas-microsoft-com:unattend">
-//!   <settings pass="specialize">
-//!     <component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64"
-//!                publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS"> ... </component>
-//!   </settings>
-//! </unattend>
-//! ```
-//!
-//! Checked without any catalogue: well-formed; root and namespace; passes known and unique; components with a whole identity, each once in a pass.
+//! What it looks like and how it is read is [`crate::format::unattend`]'s. Here is what is right and wrong in it ([`lint`]).
 //! What belongs to the offline image (`<servicing>`, the `offlineServicing` pass) is refused as long as it cannot be applied: Setup does not
 //! look at it any more when the image is laid down already.
 
+mod lint;
+
 use crate::{
     base::{digest::Blake3, name::Name, ntpath::NtPath},
+    format::unattend::{AnswerFile, PassName, Place},
     image::{Architecture, Image, ImageFacts, NewNode},
     store::StoredBlob,
 };
 
 use super::{
-    answer_file::{Finding, check_answer_file},
     error::{Problem, ServicingError},
     inputs::{BlobSink, InputId, Inputs, read_file},
 };
+
+pub use lint::{Finding, Kind, lint};
 
 /// An answer file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -52,30 +47,42 @@ impl UnattendSpec {
         blobs: &dyn BlobSink,
     ) -> Result<PreparedUnattend, ServicingError> {
         let bytes = read_file(NAME, inputs, &self.input)?;
-        let item = |finding: &Finding| match finding.place {
-            Some((line, column)) => format!("{}:{line}:{column}", self.input),
-            None => self.input.0.clone(),
-        };
-        let checked = check_answer_file(&bytes).map_err(|finding| {
-            let item = item(&finding);
-            ServicingError::refused(NAME, Problem::error(item, finding.cause, finding.help))
+        let file = AnswerFile::parse(&bytes).map_err(|error| {
+            let item = self.item(error.place);
+            ServicingError::refused(NAME, Problem::error(item, error.cause, error.help))
         })?;
-        let warnings = checked
-            .warnings
-            .into_iter()
-            .map(|finding| (item(&finding), finding.cause, finding.help))
-            .collect();
-        let components = checked
-            .components
-            .into_iter()
+        if let Some((place, cause)) = not_yet(&file) {
+            let problem = Problem::error(self.item(Some(place)), cause, NOT_YET);
+            return Err(ServicingError::refused(NAME, problem));
+        }
+        let mut warnings = Vec::new();
+        for finding in lint(&file) {
+            let item = self.item(Some(finding.place));
+            if !finding.warning {
+                let problem = Problem::error(item, finding.cause, finding.help);
+                return Err(ServicingError::refused(NAME, problem));
+            }
+            warnings.push((item, finding.cause, finding.help));
+        }
+        let components = file
+            .passes
+            .iter()
+            .flat_map(|pass| &pass.components)
             .map(|component| {
-                let (line, column) = component.place;
-                let place = format!("{}:{line}:{column}", self.input);
-                (component.name, component.architecture, place)
+                let place = self.item(Some(component.place));
+                (component.name.clone(), component.architecture.clone(), place)
             })
             .collect();
         let content = blobs.put(&self.input.0, &bytes, &Blake3::of(&bytes))?;
         Ok(PreparedUnattend { content, warnings, components })
+    }
+
+    /// The file, and the place in it.
+    fn item(&self, place: Option<Place>) -> String {
+        match place {
+            Some(place) => format!("{}:{place}", self.input),
+            None => self.input.0.clone(),
+        }
     }
 
     pub(super) fn apply(
@@ -117,6 +124,17 @@ impl PreparedUnattend {
         }
         problems
     }
+}
+
+const NOT_YET: &str = "apply it with DISM /Apply-Unattend to the built image, or write the settings as [registry], [services] or [files]";
+
+/// What belongs to the offline image and cannot be applied to it yet.
+fn not_yet(file: &AnswerFile) -> Option<(Place, &'static str)> {
+    if let Some(servicing) = file.servicing.as_ref().filter(|element| !element.is_empty()) {
+        return Some((servicing.place, "`<servicing>` cannot be applied to the image yet"));
+    }
+    let component = file.pass(PassName::OfflineServicing)?.components.first()?;
+    Some((component.place, "the pass `offlineServicing` cannot be applied to the image yet"))
 }
 
 /// What is odd about the image.
