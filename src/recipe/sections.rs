@@ -213,7 +213,11 @@ static REGISTRY_VALUE: Shape = Shape::OneOf(&[
                     hexadecimal bytes for the rest",
                 ),
                 key("absent", &TRUE, "the value goes"),
-                key("env", &VARIABLE, "a REG_SZ: the environment variable that holds the text when the image is built"),
+                key(
+                    "env",
+                    &VARIABLE,
+                    "a REG_SZ: the environment variable that holds the text when the image is built",
+                ),
             ],
         )
     }),

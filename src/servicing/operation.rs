@@ -368,7 +368,7 @@ impl Operation {
                 spec.check(prepared, image)
             }
             (Self::Files(spec), Prepared::Files(prepared)) => spec.check_prepared(prepared, image),
-            (Self::Unattend(_), Prepared::Unattend(prepared)) => prepared.warnings(facts),
+            (Self::Unattend(_), Prepared::Unattend(prepared)) => prepared.check(image, facts),
             _ => Vec::new(),
         }
     }
@@ -391,7 +391,8 @@ impl Operation {
             Self::RegistryFile(_) => Vec::new(),
             Self::Service(spec) => spec.check(image),
             Self::Files(spec) => spec.check(image),
-            Self::Unattend(_) => unattend::check(image),
+            // Whether a file is placed at all is known once it is prepared: see `check_prepared`.
+            Self::Unattend(_) => Vec::new(),
             Self::FirstBoot(_) => first_boot::check(facts),
         }
     }

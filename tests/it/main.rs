@@ -62,6 +62,7 @@ mod recipe_schema;
 mod servicing_apply;
 mod support;
 mod unattend_corpus;
+mod unattend_offline;
 mod upcase_oracle;
 mod wim_append;
 mod wim_fidelity;

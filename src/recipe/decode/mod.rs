@@ -92,6 +92,7 @@ impl Decoder<'_> {
             label: label.into(),
             origin: origin.clone(),
             operation,
+            note: None,
         });
     }
 

@@ -1,14 +1,16 @@
 //! The answer file: checked, and put where Windows Setup finds it (`Windows\Panther\unattend.xml`).
 //!
 //! What it looks like and how it is read is [`crate::format::unattend`]'s. Here is what is right and wrong in it ([`lint`]).
-//! What belongs to the offline image (`<servicing>`, the `offlineServicing` pass) is refused as long as it cannot be applied: Setup does not
-//! look at it any more when the image is laid down already.
+//! What belongs to the offline image (`<servicing>`, the `offlineServicing` pass) is done now, by operations of its own that the plan makes of it
+//! ([`offline`]); the file is placed without it, so that nothing happens twice, and not at all when nothing is left for Setup.
 
 mod lint;
+mod offline;
+mod settings;
 
 use crate::{
     base::{digest::Blake3, name::Name, ntpath::NtPath},
-    format::unattend::{AnswerFile, PassName, Place},
+    format::unattend::{AnswerFile, Place},
     image::{Architecture, Image, ImageFacts, NewNode},
     store::StoredBlob,
 };
@@ -19,6 +21,7 @@ use super::{
 };
 
 pub use lint::{Finding, Kind, lint};
+pub use offline::{MappedPath, Offline, Wanted, offline, without_offline};
 
 /// An answer file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -26,12 +29,15 @@ pub use lint::{Finding, Kind, lint};
 pub struct UnattendSpec {
     /// The file.
     pub input: InputId,
+    /// What paths in the file stand for: it was written for another machine.
+    pub paths: Vec<MappedPath>,
 }
 
 /// A checked answer file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PreparedUnattend {
-    content: StoredBlob,
+    /// What is left for Setup; `None`: nothing.
+    content: Option<StoredBlob>,
     /// What is odd about it: item, cause, help.
     warnings: Vec<(String, String, String)>,
     /// Components with the architecture each is for, and where they stand.
@@ -46,15 +52,7 @@ impl UnattendSpec {
         inputs: &dyn Inputs,
         blobs: &dyn BlobSink,
     ) -> Result<PreparedUnattend, ServicingError> {
-        let bytes = read_file(NAME, inputs, &self.input)?;
-        let file = AnswerFile::parse(&bytes).map_err(|error| {
-            let item = self.item(error.place);
-            ServicingError::refused(NAME, Problem::error(item, error.cause, error.help))
-        })?;
-        if let Some((place, cause)) = not_yet(&file) {
-            let problem = Problem::error(self.item(Some(place)), cause, NOT_YET);
-            return Err(ServicingError::refused(NAME, problem));
-        }
+        let (file, bytes) = self.read(inputs)?;
         let mut warnings = Vec::new();
         for finding in lint(&file) {
             let item = self.item(Some(finding.place));
@@ -73,12 +71,31 @@ impl UnattendSpec {
                 (component.name.clone(), component.architecture.clone(), place)
             })
             .collect();
-        let content = blobs.put(&self.input.0, &bytes, &Blake3::of(&bytes))?;
+        let rest = without_offline(&file);
+        let bytes = rest.as_ref().map_or(bytes, |rest| rest.to_text().into_bytes());
+        let content = match rest {
+            Some(rest) if rest.is_empty() => None,
+            _ => Some(blobs.put(&self.input.0, &bytes, &Blake3::of(&bytes))?),
+        };
         Ok(PreparedUnattend { content, warnings, components })
     }
 
-    /// The file, and the place in it.
-    fn item(&self, place: Option<Place>) -> String {
+    /// The file, and its bytes.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no answer file.
+    pub fn read(&self, inputs: &dyn Inputs) -> Result<(AnswerFile, Vec<u8>), ServicingError> {
+        let bytes = read_file(NAME, inputs, &self.input)?;
+        let file = AnswerFile::parse(&bytes).map_err(|error| {
+            let item = self.item(error.place);
+            ServicingError::refused(NAME, Problem::error(item, error.cause, error.help))
+        })?;
+        Ok((file, bytes))
+    }
+
+    /// The file, and the place in it: `autounattend.xml:12:5`.
+    #[must_use]
+    pub fn item(&self, place: Option<Place>) -> String {
         match place {
             Some(place) => format!("{}:{place}", self.input),
             None => self.input.0.clone(),
@@ -90,14 +107,24 @@ impl UnattendSpec {
         prepared: &PreparedUnattend,
         image: &mut Image,
     ) -> Result<(), ServicingError> {
+        let Some(content) = prepared.content else { return Ok(()) };
         let path = place(image);
         image
-            .put_file(&path, prepared.content, &NewNode::default())
+            .put_file(&path, content, &NewNode::default())
             .map_err(|error| ServicingError::image(NAME, &self.input.0, error))
     }
 }
 
 impl PreparedUnattend {
+    /// What is odd about it and the image.
+    pub(super) fn check(&self, image: &Image, facts: &ImageFacts) -> Vec<Problem> {
+        let mut problems = self.warnings(facts);
+        if self.content.is_some() {
+            problems.extend(check(image));
+        }
+        problems
+    }
+
     /// What is odd about it, also for an image of this architecture. Answer files often hold one component for several architectures, so
     /// only a component that no block serves is worth a word.
     pub(super) fn warnings(&self, facts: &ImageFacts) -> Vec<Problem> {
@@ -126,19 +153,8 @@ impl PreparedUnattend {
     }
 }
 
-const NOT_YET: &str = "apply it with DISM /Apply-Unattend to the built image, or write the settings as [registry], [services] or [files]";
-
-/// What belongs to the offline image and cannot be applied to it yet.
-fn not_yet(file: &AnswerFile) -> Option<(Place, &'static str)> {
-    if let Some(servicing) = file.servicing.as_ref().filter(|element| !element.is_empty()) {
-        return Some((servicing.place, "`<servicing>` cannot be applied to the image yet"));
-    }
-    let component = file.pass(PassName::OfflineServicing)?.components.first()?;
-    Some((component.place, "the pass `offlineServicing` cannot be applied to the image yet"))
-}
-
-/// What is odd about the image.
-pub(super) fn check(image: &Image) -> Vec<Problem> {
+/// What is odd about the image for a file that is placed.
+fn check(image: &Image) -> Vec<Problem> {
     let path = place(image);
     let mut problems = Vec::new();
     if image.tree().lookup(&path).is_some() {
