@@ -21,7 +21,7 @@ use crate::{
         inputs::InputId,
         not_native::WhenNotNative,
         operation::Operation,
-        registry::{KeyAction, KeySpec, ValueAction},
+        registry::{KeyAction, KeySpec},
     },
 };
 
@@ -362,9 +362,7 @@ impl Reader<'_> {
             Ok(keys) => {
                 for (number, (key, values)) in keys.into_iter().enumerate() {
                     let Ok(path) = RegistryPath::parse(&key) else { continue };
-                    let values = values.into_iter().map(|(name, kind, data)| {
-                        (Name::from(name), ValueAction::Set { kind, data })
-                    });
+                    let values = values.into_iter().map(|(name, action)| (Name::from(name), action));
                     let action = KeyAction::Values(values.collect());
                     let operation = Operation::RegistryKey(KeySpec { path, action });
                     let what = match number {

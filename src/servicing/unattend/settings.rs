@@ -4,7 +4,11 @@
 //! manifest of Microsoft-Windows-Shell-Setup of build 22621 ([`Known::Manifest`]), real hives of build 19041 that hold the value ([`Known::Hive`]),
 //! Microsoft's public reference ([`Known::Reference`]). What is [`Known::Inferred`] was never compared with what Windows writes.
 
-use crate::image::ImageFacts;
+use crate::{
+    base::secret::{SecretRef, is_free_of_placeholders},
+    image::ImageFacts,
+    servicing::registry::ValueAction,
+};
 
 /// The component whose paths are drivers to install.
 pub(super) const DRIVERS: &str = "Microsoft-Windows-PnpCustomizationsNonWinPE";
@@ -128,8 +132,8 @@ pub(super) struct Refusal {
     pub(super) help: String,
 }
 
-/// Values of a key: name, type, data.
-type Values = Vec<(&'static str, u32, Vec<u8>)>;
+/// Values of a key, each with its state.
+type Values = Vec<(&'static str, ValueAction)>;
 
 /// The keys and values that a setting of a component is.
 pub(super) fn keys(
@@ -147,9 +151,21 @@ pub(super) fn keys(
     };
     let refuse =
         |expected: String| Refusal { cause: format!("`{text}` is not its value"), help: expected };
-    let number = |number: u32| (REG_DWORD, number.to_le_bytes().to_vec());
+    let number =
+        |number: u32| ValueAction::Set { kind: REG_DWORD, data: number.to_le_bytes().to_vec() };
+    if !is_free_of_placeholders(text) {
+        return match (setting.kind, SecretRef::of_placeholder(text)) {
+            (Kind::Text(_), Some((secret, _))) => {
+                Ok(vec![(setting.key.to_owned(), vec![(setting.value, ValueAction::Secret(secret))])])
+            }
+            _ => Err(Refusal {
+                cause: "a secret cannot stand here".to_owned(),
+                help: "write the value itself".to_owned(),
+            }),
+        };
+    }
     let parsed = text.parse::<u32>().ok();
-    let (kind, data) = match setting.kind {
+    let action = match setting.kind {
         Kind::Boolean => number(u32::from(
             boolean(text).ok_or_else(|| refuse("write true or false".to_owned()))?,
         )),
@@ -166,9 +182,9 @@ pub(super) fn keys(
             let cause = format!("it has more than {most} characters");
             return Err(Refusal { cause, help: "shorten it".to_owned() });
         }
-        Kind::Text(_) => (REG_SZ, wide(text)),
+        Kind::Text(_) => sz(text),
     };
-    Ok(vec![(setting.key.to_owned(), vec![(setting.value, kind, data)])])
+    Ok(vec![(setting.key.to_owned(), vec![(setting.value, action)])])
 }
 
 /// `true`, `false`, and the numbers that XML allows for them.
@@ -200,7 +216,7 @@ fn computer_name(text: &str, facts: &ImageFacts) -> Result<Vec<(String, Values)>
             "a computer's name has at most 15 bytes, is no number, and has letters, digits and `-`";
         return Err(refuse(&format!("`{text}` is not a name of a computer"), help));
     }
-    let value = |name| (name, REG_SZ, wide(text));
+    let value = |name| (name, sz(text));
     Ok(vec![
         (
             r"HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName".to_owned(),
@@ -235,14 +251,15 @@ fn unknown(component: &str, path: &str) -> Refusal {
 }
 
 /// Text as the registry stores it: UTF-16 with a NUL at the end.
-fn wide(text: &str) -> Vec<u8> {
-    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+fn sz(text: &str) -> ValueAction {
+    let data = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+    ValueAction::Set { kind: REG_SZ, data }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::RegistryPath;
+    use crate::{base::secret::SecretForm, image::RegistryPath};
 
     #[test]
     fn every_row_is_a_place_and_stands_once() {
@@ -269,7 +286,10 @@ mod tests {
     fn values_are_checked_and_written_by_their_type() {
         let facts = ImageFacts::default();
         let one = |component: &str, path: &str, text: &str| {
-            keys(component, path, text, &facts).map(|keys| keys[0].1[0].2.clone())
+            keys(component, path, text, &facts).map(|keys| match &keys[0].1[0].1 {
+                ValueAction::Set { data, .. } => data.clone(),
+                other => panic!("{other:?}"),
+            })
         };
         let lua = "microsoft-windows-lua-settings";
         assert_eq!(one(lua, "EnableLUA", "false").unwrap(), [0, 0, 0, 0]);
@@ -288,6 +308,13 @@ mod tests {
         ] {
             let refusal = one(component, path, text).unwrap_err();
             assert!(refusal.help.starts_with(help) || refusal.help.contains(help), "{refusal:?}");
+        }
+        let secret = SecretRef::new("OWNER").unwrap();
+        let placeholder = secret.placeholder(&SecretForm::Xml);
+        let owner = keys(SHELL, "RegisteredOwner", &placeholder, &facts).unwrap();
+        assert_eq!(owner[0].1, [("RegisteredOwner", ValueAction::Secret(secret))]);
+        for (path, text) in [("SignInMode", &placeholder), ("ComputerName", &placeholder), ("RegisteredOwner", &format!("x{placeholder}"))] {
+            assert!(keys(SHELL, path, text, &facts).is_err(), "{path}");
         }
         let generalized = ImageFacts {
             image_state: Some("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE".into()),
