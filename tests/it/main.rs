@@ -60,6 +60,7 @@ mod recipe_hostile;
 mod recipe_schema;
 mod servicing_apply;
 mod support;
+mod unattend_catalogue;
 mod unattend_corpus;
 mod upcase_oracle;
 mod wim_append;
