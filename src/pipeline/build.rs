@@ -1,6 +1,7 @@
 //! A build from plan to output.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::PathBuf,
     sync::{
@@ -18,12 +19,13 @@ use super::{
     split,
 };
 use crate::{
-    base::{digest::Blake3, guid::Guid, limits::Limits},
-    image::{Change, Changeset, Image, StoredContent, changeset::FileContent},
+    base::{digest::Blake3, guid::Guid, limits::Limits, secret::Secrets},
+    image::{Change, Changeset, Image, ImageError, StoredContent, changeset::FileContent},
     plan::{
         Plan, Step, base_image, key,
         state::{self, BuiltStep, Chain, OutputRecord, StepRecord},
     },
+    recipe::{Finding, Findings, Origin},
     store::{RecordKind, Root, Stamp, Store, StoreError, StoredBlob},
 };
 
@@ -37,6 +39,8 @@ pub struct Settings<'a> {
     pub no_cache: bool,
     /// What untrusted files may cost.
     pub limits: Limits,
+    /// The values of the recipe's secrets. They go into the output and nowhere else.
+    pub secrets: &'a Secrets,
     /// Asked now and then, from several threads; true ends the build with [`BuildError::Cancelled`].
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
     /// Gets every event, from several threads.
@@ -51,7 +55,9 @@ impl std::fmt::Debug for Settings<'_> {
 
 impl Default for Settings<'_> {
     fn default() -> Self {
-        Self { no_cache: false, limits: Limits::default(), cancelled: &|| false, events: &|_| () }
+        let (cancelled, events) = (&|| false, &|_: Event<'_>| ());
+        let (limits, secrets) = (Limits::default(), Secrets::none());
+        Self { no_cache: false, limits, secrets, cancelled, events }
     }
 }
 
@@ -69,11 +75,11 @@ pub struct Outcome {
     pub version: Option<String>,
     /// Size of the output in bytes.
     pub size: u64,
-    /// The output's GUID, which comes from its content; `None` when it was up to date.
+    /// The output's GUID, which comes from its content; `None` when it was up to date, and with secrets, for it would let a guess be tried.
     pub guid: Option<String>,
     /// The state of the built image.
     pub state: Blake3,
-    /// The key of the commit: equal keys mean equal bytes.
+    /// The key of the commit: equal keys mean equal bytes, but for secrets.
     pub commit: Blake3,
     /// What became of each step.
     pub steps: Vec<StepOutcome>,
@@ -110,12 +116,13 @@ impl Outcome {
 /// Builds the plan's output, or finds that it is there already.
 ///
 /// # Errors
-/// When a step fails, the base or an input cannot be read, or the output cannot be written. Nothing half-written remains.
+/// When a secret has no value, a step fails, the base or an input cannot be read, or the output cannot be written. Nothing half-written remains.
 pub fn build(
     plan: &Plan,
     store: &Arc<Store>,
     settings: &Settings<'_>,
 ) -> Result<Outcome, BuildError> {
+    Findings::check(missing_secrets(&plan.secrets, settings.secrets)).map_err(BuildError::Secret)?;
     (settings.events)(Event::Started { steps: plan.steps.len() });
     if !settings.no_cache
         && let Some(outcome) = already_there(plan, store)?
@@ -157,7 +164,7 @@ fn is_lost(failure: &Failure, content: &Content) -> bool {
 enum Failure {
     Build(BuildError),
     /// A remembered changeset cannot be applied.
-    Replay(crate::image::ImageError),
+    Replay(ImageError),
 }
 
 impl<E: Into<BuildError>> From<E> for Failure {
@@ -259,7 +266,8 @@ fn attempt_build(
         state = key::next_state(state, record.changeset);
         warnings.extend(record.warnings);
     }
-    let finished = image.finish().map_err(BuildError::Base)?;
+    let finished =
+        image.finish_with(settings.secrets).map_err(|error| finish_error(plan, error))?;
     warnings.extend(finished.facts.warnings.iter().cloned());
     let report = commit::write(plan, store, finished, output.file(), settings);
     // Whatever came of it: of a base that changed, nothing can be believed, no error either.
@@ -303,7 +311,7 @@ fn attempt_build(
         name: plan.image.name.clone().or_else(|| plan.base.name.clone()),
         version: plan.image.version.clone(),
         size,
-        guid: Some(guid_text(&report.guid)),
+        guid: plan.secrets.is_empty().then(|| guid_text(&report.guid)),
         state,
         commit,
         steps,
@@ -311,6 +319,33 @@ fn attempt_build(
         encoded_bytes: report.encoded_bytes,
         warnings,
     })
+}
+
+/// The findings for the secrets that `given` has no value of: `secrets` are their variables, and where the recipe names each.
+#[must_use]
+pub fn missing_secrets(secrets: &BTreeMap<String, Origin>, given: &Secrets) -> Vec<Finding> {
+    let missing = secrets.iter().filter(|(env, _)| !given.has(env));
+    let finding = |(env, origin): (&String, &Origin)| {
+        let message = format!("the environment variable {env} has no value");
+        let label = "not set, empty, or no Unicode text";
+        let help = format!("set {env} for the build; `plan`, `check` and `lock` work without it");
+        Finding::at(origin, "secret::missing", message, label, help)
+    };
+    missing.map(finding).collect()
+}
+
+fn finish_error(plan: &Plan, error: ImageError) -> BuildError {
+    match error {
+        ImageError::Secret(error) => {
+            let message = error.to_string();
+            let finding = match plan.secrets.get(&error.env) {
+                Some(origin) => Finding::at(origin, "secret::value", message, error.what, ""),
+                None => Finding::nowhere("secret::value", message, ""),
+            };
+            BuildError::Secret(finding.into())
+        }
+        error => BuildError::Base(error),
+    }
 }
 
 /// True when the file may change after `now` and keep its stamp: on a file system that counts whole seconds, as FAT and old ones do.

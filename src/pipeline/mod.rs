@@ -19,7 +19,7 @@ mod prepare;
 mod split;
 mod verify;
 
-pub use build::{Outcome, Settings, StepOutcome, build};
+pub use build::{Outcome, Settings, StepOutcome, build, missing_secrets};
 pub use error::BuildError;
 pub use event::Event;
 pub use verify::verify_output;

@@ -151,6 +151,7 @@ fn attempt(
         image,
         steps,
         inputs,
+        secrets: recipe.secrets.clone(),
         output,
         epoch,
         epoch_source,

@@ -28,6 +28,8 @@ pub struct PlanView<'a> {
     pub lock: &'static str,
     /// How the lock differs.
     pub lock_differences: Vec<String>,
+    /// The environment variables that a build needs for secrets.
+    pub secrets: Vec<&'a str>,
     /// True when nothing would be done.
     pub up_to_date: bool,
     /// The steps in order.
@@ -115,6 +117,7 @@ pub fn view<'a>(plan: &'a Plan, status: &'a Status) -> PlanView<'a> {
         epoch_source: plan.epoch_source,
         lock,
         lock_differences,
+        secrets: plan.secrets.keys().map(String::as_str).collect(),
         up_to_date: status.up_to_date,
         steps: steps.collect(),
         warnings: plan.warnings.iter().map(ToString::to_string).collect(),
@@ -142,6 +145,11 @@ pub fn text(plan: &Plan, status: &Status, out: &mut dyn fmt::Write) -> fmt::Resu
                 writeln!(out, "         {difference}")?;
             }
         }
+    }
+    if !plan.secrets.is_empty() {
+        let names: Vec<&str> = plan.secrets.keys().map(String::as_str).collect();
+        writeln!(out, "secrets  {}", names.join(", "))?;
+        writeln!(out, "         a build takes them from the environment and is never up to date")?;
     }
     let mut phase = None;
     for (step, status) in plan.steps.iter().zip(&status.steps) {

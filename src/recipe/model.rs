@@ -25,6 +25,8 @@ pub struct Recipe {
     pub output: OutputSection,
     /// The files and folders of this machine that the entries read.
     pub inputs: BTreeMap<InputId, InputDecl>,
+    /// The environment variables that hold its secrets, and where the recipe names each first. Their values are no part of it.
+    pub secrets: BTreeMap<String, Origin>,
     /// The texts that the recipe was read from, for diagnostics; the recipe itself follows what it extends.
     pub sources: Sources,
 }

@@ -8,6 +8,8 @@ mod locale;
 mod pe;
 mod unattend;
 
+use crate::base::secret::SecretRef;
+
 use super::shape::{Group, Key, MapShape, Pattern, Shape, TableShape, Word};
 
 /// A key that may be left out.
@@ -37,6 +39,21 @@ static LINE: Shape = Shape::Text(Some(&Pattern {
 }));
 static PATH: Shape = Shape::Path;
 static PATHS: Shape = Shape::List { of: &PATH, least: 1, append: false };
+/// What stands for a secret wherever one may stand.
+static SECRET: Shape = Shape::Table(&TableShape {
+    whole: true,
+    ..table(
+        "a secret",
+        "A text that the recipe does not hold: it is put in when the output is written.",
+        &[required("env", &VARIABLE, ENV)],
+    )
+});
+static VARIABLE: Shape = Shape::Text(Some(&Pattern {
+    regex: "^[A-Za-z_][A-Za-z0-9_]*$",
+    matches: |text| SecretRef::new(text).is_some(),
+    what: "the name of an environment variable",
+}));
+const ENV: &str = "the environment variable that holds the text when the image is built";
 static BOOLEAN: Shape = Shape::Boolean;
 static TRUE: Shape = Shape::True;
 
@@ -179,15 +196,14 @@ static REGISTRY_VALUE: Shape = Shape::OneOf(&[
     Shape::Text(None),
     Shape::List { of: &TEXT, least: 0, append: false },
     Shape::Table(&TableShape {
-        later: &[("env", "read secrets from the environment")],
         groups: &[
-            Group { keys: &["type", "absent"], required: true },
-            Group { keys: &["value", "absent"], required: false },
+            Group { keys: &["type", "absent", "env"], required: true },
+            Group { keys: &["value", "absent", "env"], required: false },
         ],
         whole: true,
         ..table(
             "a registry value",
-            "A value with its type, or its absence.",
+            "A value with its type, a secret, or its absence.",
             &[
                 key("type", &REGISTRY_TYPE, "the type"),
                 key(
@@ -197,6 +213,7 @@ static REGISTRY_VALUE: Shape = Shape::OneOf(&[
                     hexadecimal bytes for the rest",
                 ),
                 key("absent", &TRUE, "the value goes"),
+                key("env", &VARIABLE, "a REG_SZ: the environment variable that holds the text when the image is built"),
             ],
         )
     }),

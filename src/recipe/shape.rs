@@ -286,10 +286,10 @@ fn wrong_kind(node: &Node, key: &str, shape: &Shape) -> Finding {
     if node.table().is_some_and(|table| table.get("env").is_some()) {
         return Finding::at(
             &node.origin,
-            "recipe::not-yet",
-            "this version of Transom cannot read secrets from the environment yet",
-            "not in this version",
-            "write the value itself, or leave it out of the image and set it at deployment",
+            "recipe::secret-place",
+            format!("`{}` cannot be a secret", shown(key)),
+            format!("expected {}", shape.expected()),
+            "secrets can be values of [registry] keys and settings of [unattend]",
         );
     }
     let scalar =

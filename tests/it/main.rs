@@ -49,6 +49,7 @@ mod pipeline_build;
 mod pipeline_cache;
 mod pipeline_forms;
 mod pipeline_place;
+mod pipeline_secrets;
 mod plan_dism;
 mod plan_make;
 mod plan_packages;

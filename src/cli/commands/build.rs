@@ -5,8 +5,15 @@ use clap::Args;
 use super::session::{self, Planning, RecipeArguments};
 use crate::{
     base::limits::Limits,
-    cli::{app::Context, exit::Failure, failures, progress::BuildView, text},
+    cli::{
+        app::Context,
+        exit::{Exit, Failure},
+        failures,
+        progress::BuildView,
+        settings, text,
+    },
     pipeline::{self, Outcome},
+    recipe::Findings,
 };
 
 /// Build the image that a recipe describes
@@ -17,6 +24,9 @@ use crate::{
 /// The lock file is written or refreshed, except with --locked or when CI is set in the environment: then a build refuses unless the lock file says
 /// what is there (--no-locked lifts that). With --set the lock file is not written either: it is the recipe's, not that of one build; --locked compares it
 /// even then.
+///
+/// Secrets that the recipe names as { env = "NAME" } are taken from the environment and written into the output alone; an output with secrets is written
+/// anew each time.
 ///
 /// Exit codes: 1 a step failed, 3 recipe invalid, 4 lock file, 5 base or input, 6 no valid plan, 9 output.
 #[derive(Debug, Default, Args)]
@@ -51,6 +61,10 @@ pub(crate) struct BuildArguments {
 /// Runs `transom build`.
 pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), Failure> {
     let recipe = arguments.recipe.load()?;
+    let secrets = settings::secrets(recipe.secrets.keys(), &|name| std::env::var_os(name));
+    // Before the base is hashed, which takes a while; the pipeline asks again.
+    Findings::check(pipeline::missing_secrets(&recipe.secrets, &secrets))
+        .map_err(|found| failures::findings(&found, Exit::BadInput))?;
     let store = session::store(context)?;
     let environment = context.settings.continuous_integration && !arguments.no_locked;
     let locked = arguments.locked || environment;
@@ -76,6 +90,7 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
     let settings = pipeline::Settings {
         no_cache: arguments.no_cache,
         limits: Limits::default(),
+        secrets: &secrets,
         cancelled: &cancelled,
         events: &|event| view.event(&event),
     };

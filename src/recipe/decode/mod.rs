@@ -15,6 +15,7 @@ mod unattend;
 
 use std::collections::BTreeMap;
 
+use crate::base::secret::SecretRef;
 use crate::servicing::{InputId, Operation, drivers::source::split_inf};
 
 use super::{
@@ -29,6 +30,7 @@ use super::{
 struct Decoder<'a> {
     entries: Vec<Entry>,
     inputs: BTreeMap<InputId, InputDecl>,
+    secrets: BTreeMap<String, Origin>,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -38,7 +40,8 @@ pub(super) fn recipe(
     sources: Sources,
     findings: &mut Vec<Finding>,
 ) -> Option<Recipe> {
-    let mut decoder = Decoder { entries: Vec::new(), inputs: BTreeMap::new(), findings };
+    let (inputs, secrets) = (BTreeMap::new(), BTreeMap::new());
+    let mut decoder = Decoder { entries: Vec::new(), inputs, secrets, findings };
     let empty = Table::default();
     let table = |key: &str| root.get(key).and_then(Node::table).unwrap_or(&empty);
     let policy = settings::policy(table("policy"));
@@ -70,8 +73,9 @@ pub(super) fn recipe(
     if let (Some(base), Some(output)) = (&base, &output) {
         decoder.output_apart(base, output, &sources);
     }
-    let Decoder { entries, inputs, .. } = decoder;
-    Some(Recipe { image, base: base?, entries, policy, output: output?, inputs, sources })
+    let Decoder { entries, inputs, secrets, .. } = decoder;
+    let (base, output) = (base?, output?);
+    Some(Recipe { image, base, entries, policy, output, inputs, secrets, sources })
 }
 
 impl Decoder<'_> {
@@ -89,6 +93,14 @@ impl Decoder<'_> {
             origin: origin.clone(),
             operation,
         });
+    }
+
+    /// The secret that `{ env = "NAME" }` names; `None` for any other table.
+    fn secret(&mut self, table: &Table) -> Option<SecretRef> {
+        let node = table.get("env")?;
+        let secret = SecretRef::new(node.text()?)?;
+        self.secrets.entry(secret.env.clone()).or_insert_with(|| node.origin.clone());
+        Some(secret)
     }
 
     /// Declares a source of drivers; an INF comes with the folder it is in, and is returned too.
