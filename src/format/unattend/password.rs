@@ -4,31 +4,13 @@
 //! <AdministratorPassword> <Value>...</Value> <PlainText>false</PlainText> </AdministratorPassword>
 //! ```
 //!
-//! It hides nothing from anybody who looks; it keeps a password from being read over a shoulder.
+//! It hides nothing from anybody who looks; it keeps a password from being read over a shoulder. Written it is by [`crate::base::secret`], when the output is.
 
 /// Elements whose password can be written so. Credentials, product keys and machine passwords cannot.
 pub const HIDDEN_ELEMENTS: [&str; 3] =
     ["Password", "AdministratorPassword", "OfflineAdministratorPassword"];
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// The hidden form of a password in the element of this name.
-#[must_use]
-pub fn hide(password: &str, element: &str) -> String {
-    let units = password.encode_utf16().chain(element.encode_utf16());
-    let bytes: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let index = (bits >> (18 - 6 * digit)) & 0x3f;
-            let letter = if digit <= group.len() { ALPHABET[index as usize] } else { b'=' };
-            text.push(char::from(letter));
-        }
-    }
-    text
-}
 
 /// The password behind a hidden form; `None` when the text is not one for the element of this name.
 #[must_use]
@@ -62,6 +44,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The hidden form of a password in the element of this name.
+    fn hide(password: &str, element: &str) -> String {
+        let units = password.encode_utf16().chain(element.encode_utf16());
+        let bytes: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
+        let mut text = String::new();
+        for group in bytes.chunks(3) {
+            let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
+            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+            for digit in 0..4 {
+                let index = (bits >> (18 - 6 * digit)) & 0x3f;
+                let letter = if digit <= group.len() { ALPHABET[index as usize] } else { b'=' };
+                text.push(char::from(letter));
+            }
+        }
+        text
+    }
 
     #[test]
     fn a_known_value_is_revealed() {

@@ -5,6 +5,7 @@
 //! look at it any more when the image is laid down already.
 
 mod lint;
+mod typed;
 
 use crate::{
     base::{digest::Blake3, name::Name, ntpath::NtPath},
@@ -18,7 +19,11 @@ use super::{
     inputs::{BlobSink, InputId, Inputs, read_file},
 };
 
+pub(crate) use lint::{
+    account_name_problem, computer_name_problem, is_language_tag, is_product_key,
+};
 pub use lint::{Finding, Kind, lint};
+pub use typed::TypedSettings;
 
 /// An answer file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0 | the file alone: passes, attributes | [`structure`] |
 //! | 1 | the catalogue of settings: names, passes, types, lengths; what the reference says of single values | [`settings`], [`values`], [`disks`] |
-//! | 2 | the image: architecture, languages, keyboards, time zones, packages | [`image`] |
+//! | 2 | the image: languages, keyboards, time zones | [`image`] |
 //!
 //! What Setup cannot use is an error; what it ignores, or what is unknown here and may be known to it, is a warning.
 
@@ -47,8 +47,6 @@ pub enum Kind {
     Scope,
     /// An attribute with the prefix `wcm` that says nothing.
     Configuration,
-    /// A package in `<servicing>` that says too little.
-    Servicing,
     /// A component that the catalogue does not know.
     UnknownComponent,
     /// A setting that the catalogue does not know.
@@ -85,12 +83,6 @@ pub enum Kind {
     TimeZone,
     /// Partitions that contradict one another.
     DiskPlan,
-    /// A component that is not for the image's architecture.
-    Architecture,
-    /// An image that the media do not have.
-    ImageName,
-    /// A package that the image does not have.
-    Package,
 }
 
 /// What gathers findings.

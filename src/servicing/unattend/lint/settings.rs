@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::format::unattend::{
-    AnswerFile, Component, Element, Namespace, PassName,
-    catalogue::{self, ComponentSettings, Setting, ValueKind},
+use crate::{
+    base::secret::is_free_of_placeholders,
+    format::unattend::{
+        AnswerFile, Component, Element, Namespace, PassName,
+        catalogue::{self, ComponentSettings, Setting, ValueKind},
+    },
 };
 
 use super::{Findings, Kind, nearest, shown};
@@ -130,7 +133,8 @@ impl Walk<'_> {
             }
             return;
         }
-        if !element.children.is_empty() {
+        // What a secret holds is not known.
+        if !element.children.is_empty() || !is_free_of_placeholders(value) {
             return;
         }
         let wrong = |expected: &str| format!("{path} is `{}`, not {expected}", shown(value));

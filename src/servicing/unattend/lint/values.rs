@@ -1,8 +1,11 @@
 //! Single values: names, keys, passwords, languages; what the reference says of them beyond type and length.
 
-use crate::format::unattend::{
-    AnswerFile, Component, Element,
-    password::{HIDDEN_ELEMENTS, reveal},
+use crate::{
+    base::secret::is_free_of_placeholders,
+    format::unattend::{
+        AnswerFile, Component, Element,
+        password::{HIDDEN_ELEMENTS, reveal},
+    },
 };
 
 use super::{Findings, Kind, settings::is_boolean, shown, walk};
@@ -54,7 +57,7 @@ fn value(
     let is = |name: &str| component.name.eq_ignore_ascii_case(name);
     let text = element.value();
     password(element, findings);
-    if text.is_empty() {
+    if text.is_empty() || !is_free_of_placeholders(text) {
         return;
     }
     let place = element.place;
@@ -114,6 +117,7 @@ fn password(element: &Element, findings: &mut Findings) {
     if !HIDDEN_ELEMENTS.contains(&element.name.as_str())
         || !is_boolean(plain.value())
         || value.text.is_empty()
+        || !is_free_of_placeholders(&value.text)
     {
         return;
     }
