@@ -334,7 +334,8 @@ mod tests {
 
     #[test]
     fn base64_pads_as_the_standard_says() {
-        let samples = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
+        let samples =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
         for (bytes, text) in samples {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
@@ -361,7 +362,10 @@ mod tests {
         let text = Template::new(secret().placeholder(&SecretForm::Text)).reveal(&secrets);
         let bytes = SecretBytes(b"hunter2".as_slice().into());
         let all = format!("{secrets:?} {error:?} {error} {text:?} {bytes:?}");
-        assert!(!all.contains("hunter2") && !all.contains("104, 117") && all.contains("PW"), "{all}");
+        assert!(
+            !all.contains("hunter2") && !all.contains("104, 117") && all.contains("PW"),
+            "{all}"
+        );
         assert!(!Secrets::default().has("PW") && secrets.has("PW"));
         let empty = template.reveal(&self::secrets("")).unwrap_err();
         assert_eq!(empty.to_string(), "the environment variable PW: it is not set, or empty");

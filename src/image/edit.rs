@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    base::{
-        digest::Sha1, malformed::Malformed, name::Name, ntpath::NtPath, secret::SecretBytes,
-    },
+    base::{digest::Sha1, malformed::Malformed, name::Name, ntpath::NtPath, secret::SecretBytes},
     format::{
         security::{SecurityDescriptor, inherit},
         wim::StreamKind,

@@ -137,11 +137,7 @@ impl Image {
     }
 
     /// True when the value still was the placeholder and holds the secret now.
-    fn reveal_value(
-        &mut self,
-        value: &SecretValue,
-        secrets: &Secrets,
-    ) -> Result<bool, ImageError> {
+    fn reveal_value(&mut self, value: &SecretValue, secrets: &Secrets) -> Result<bool, ImageError> {
         let SecretValue { hive, key, name, kind, secret } = value;
         let path = RegistryPath::from_keys(*hive, key.clone());
         let expected = placeholder(name, ValueType(*kind), secret);
@@ -152,7 +148,8 @@ impl Image {
         }
         let template = Template::new(secret.placeholder(&SecretForm::Text));
         let text = template.reveal(secrets)?.into_inner();
-        let value = Value { name: name.clone(), kind: ValueType(*kind), data: registry_text(&text) };
+        let value =
+            Value { name: name.clone(), kind: ValueType(*kind), data: registry_text(&text) };
         let epoch = self.epoch();
         self.with_hive(*hive, |hive| {
             let key = hive.create_path(hive.root(), key, epoch)?;

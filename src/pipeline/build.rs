@@ -122,7 +122,8 @@ pub fn build(
     store: &Arc<Store>,
     settings: &Settings<'_>,
 ) -> Result<Outcome, BuildError> {
-    Findings::check(missing_secrets(&plan.secrets, settings.secrets)).map_err(BuildError::Secret)?;
+    Findings::check(missing_secrets(&plan.secrets, settings.secrets))
+        .map_err(BuildError::Secret)?;
     (settings.events)(Event::Started { steps: plan.steps.len() });
     if !settings.no_cache
         && let Some(outcome) = already_there(plan, store)?

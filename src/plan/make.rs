@@ -19,7 +19,7 @@ use super::{
     key,
     lock::{Lock, LockError, LockedBase, LockedFile, LockedInput},
     model::{EpochSource, ImageNames, LockState, Plan, PlannedBase, Step, StepReason},
-    order, output, packages,
+    order, output, packages, unattend,
 };
 use crate::{
     base::{digest::Blake3, filetime::FileTime, limits::Limits},
@@ -103,12 +103,25 @@ fn attempt(
     let mut image =
         LazyImage::new(&base.wim, base.index, base.identity, &options.limits, store, fresh);
     check::expectations(recipe, &base, &mut image)?;
+    let expanded = match options.unchecked {
+        // DISM reads the answer file itself.
+        true => None,
+        false => unattend::expand(recipe, &inputs, &mut image)?,
+    };
+    let (recipe, unattend) = match &expanded {
+        Some(expanded) => (&expanded.recipe, Some(expanded)),
+        None => (recipe, None),
+    };
     let packages = packages::look(recipe, &inputs, &mut image, store, options)?;
     Findings::check(packages.contradictions(&recipe.entries)).map_err(PlanError::Refused)?;
     let mut warnings = packages.warnings(&recipe.entries);
     let vertices = packages.vertices(&recipe.entries);
     let mut steps = order_steps(&recipe.entries, &vertices, &inputs)?;
     let identities = packages.identities(&recipe.entries);
+    if let Some(unattend) = unattend {
+        unattend.check_identities(&identities)?;
+        warnings.extend(unattend.warnings.iter().cloned());
+    }
     warnings
         .extend(check::steps(recipe, &mut steps, &inputs, packages, &mut image, store, options)?);
     warnings.extend(output::warnings(recipe, &output));
@@ -312,7 +325,7 @@ fn order_steps(
             listed: listed + 1,
             section: entry.section,
             label: entry.label.clone(),
-            title: entry.operation.title(),
+            title: entry.title(),
             origin: entry.origin.clone(),
             parts: packages::key_parts(entry, inputs),
             operation: entry.operation.clone(),

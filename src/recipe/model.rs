@@ -84,6 +84,17 @@ pub struct Entry {
     pub origin: Origin,
     /// What it means.
     pub operation: Operation,
+    /// More words for its title: what of an input asks for it.
+    pub note: Option<String>,
+}
+
+impl Entry {
+    /// What it does, for a person.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let title = self.operation.title();
+        self.note.as_ref().map_or(title.clone(), |note| format!("{title}; {note}"))
+    }
 }
 
 /// `[policy]`.

@@ -63,6 +63,7 @@ mod servicing_apply;
 mod support;
 mod unattend_catalogue;
 mod unattend_corpus;
+mod unattend_offline;
 mod upcase_oracle;
 mod wim_append;
 mod wim_fidelity;

@@ -121,7 +121,10 @@ fn a_secret_is_in_the_output_and_in_no_file_of_the_store_log_plan_or_lock() {
         told.push((file.to_owned(), place.read(file)));
     }
     let stored = everything(&place.path("store"));
-    assert!(stored.iter().any(|(name, _)| name.ends_with("(decoded)")), "there is something to look at");
+    assert!(
+        stored.iter().any(|(name, _)| name.ends_with("(decoded)")),
+        "there is something to look at"
+    );
     told.extend(stored);
     assert_nowhere(&told, SECRET);
     // The search finds what is there: the name of the variable, in a changeset and in the plan.
@@ -222,8 +225,11 @@ fn an_image_holds_placeholders_until_it_is_finished() {
     let secret = SecretRef::new("TOKEN").unwrap();
     let path = NtPath::parse(r"Windows\Panther\unattend.xml").unwrap();
     let hidden = SecretForm::HiddenPassword { element: "Password".to_owned() };
-    let marked =
-        format!("<a>{}</a><b>{}</b>", secret.placeholder(&SecretForm::Xml), secret.placeholder(&hidden));
+    let marked = format!(
+        "<a>{}</a><b>{}</b>",
+        secret.placeholder(&SecretForm::Xml),
+        secret.placeholder(&hidden)
+    );
     let key = RegistryPath::parse(r"HKLM\SOFTWARE\A").unwrap();
     let value = |name: &str| Name::from(name);
     image.begin_step();

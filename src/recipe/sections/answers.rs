@@ -59,7 +59,7 @@ pub(super) const DISK_KEY: Key = key(
 );
 
 static COMPUTER_NAME: Shape = Shape::Text(Some(&Pattern {
-    regex: r#"^(\*|[^{|}~\[\]\\^':;<=>?@!"#$%`()+/.,*& ]{1,15})$"#,
+    regex: r##"^(\*|[^{|}~\[\]\\^':;<=>?@!"#$%`()+/.,*& ]{1,15})$"##,
     matches: |text| !text.is_empty() && computer_name_problem(text).is_none(),
     what: "a computer name: at most 15 letters, digits and hyphens, not digits alone; or `*`",
 }));

@@ -58,7 +58,7 @@ impl TypedSettings {
 
     fn file(&self) -> AnswerFile {
         // What was serialised can be read; a fault of the program would show as an empty file.
-        AnswerFile::parse(self.0.as_bytes()).unwrap_or_default()
+        AnswerFile::parse(self.0.as_bytes()).unwrap_or_default().without_places()
     }
 }
 

@@ -33,7 +33,7 @@ fn plan(component: &Component, findings: &mut Findings) {
             if let Some(id) = disk.child("DiskID") {
                 disks.insert(id.value(), count);
             }
-            for list in disk.child("ModifyPartitions") {
+            if let Some(list) = disk.child("ModifyPartitions") {
                 modify(list, count, &mut letters, findings);
             }
         }
