@@ -87,7 +87,7 @@ impl Expanded {
         facts: &ImageFacts,
         refused: &mut Vec<Finding>,
     ) -> Result<(Vec<Entry>, String), PlanError> {
-        let (file, _) = spec.read(&Known(inputs)).map_err(|error| {
+        let file = spec.whole(&Known(inputs), facts.architecture).map_err(|error| {
             let finding = unusable_input(&entry.origin, entry.operation.title(), error);
             PlanError::Inputs(finding.into())
         })?;
@@ -104,7 +104,7 @@ impl Expanded {
             if problem.warning { &mut self.warnings } else { &mut *refused }.push(finding);
         }
         for path in found.unused {
-            let message = format!("{} names no path `{path}`", spec.input);
+            let message = format!("{} names no path `{path}`", spec.name());
             let help = "take it out of `paths`, or write it as the answer file does";
             let finding = Finding::at(&entry.origin, "plan::odd", message, "of no use", help);
             self.warnings.push(finding);

@@ -3,6 +3,7 @@
 //! Data only. [`super::shape`] checks recipes against it and [`super::schema`] makes the JSON Schema of it, so the descriptions here are
 //! what an editor shows.
 
+mod answers;
 mod apps;
 mod locale;
 mod pe;
@@ -40,14 +41,16 @@ static LINE: Shape = Shape::Text(Some(&Pattern {
 static PATH: Shape = Shape::Path;
 static PATHS: Shape = Shape::List { of: &PATH, least: 1, append: false };
 /// What stands for a secret wherever one may stand.
-static SECRET: Shape = Shape::Table(&TableShape {
+static SECRET: Shape = SECRET_SHAPE;
+const SECRET_SHAPE: Shape = Shape::Table(&SECRET_TABLE);
+static SECRET_TABLE: TableShape = TableShape {
     whole: true,
     ..table(
         "a secret",
         "A text that the recipe does not hold: it is put in when the output is written.",
         &[required("env", &VARIABLE, ENV)],
     )
-});
+};
 static VARIABLE: Shape = Shape::Text(Some(&Pattern {
     regex: "^[A-Za-z_][A-Za-z0-9_]*$",
     matches: |text| SecretRef::new(text).is_some(),

@@ -33,6 +33,8 @@ pub(crate) enum Shape {
     Table(&'static TableShape),
     /// A table whose keys the user chooses.
     Map(&'static MapShape),
+    /// A table of tables, lists and values as decoding alone knows them; what it is, in a sentence.
+    Tree(&'static str),
     /// One of these, told apart by the kind of the value.
     OneOf(&'static [Self]),
 }
@@ -144,7 +146,7 @@ impl Shape {
                 Self::Table(_) => "a list of tables".to_owned(),
                 _ => "a list of words".to_owned(),
             },
-            Self::Table(_) | Self::Map(_) => "a table".to_owned(),
+            Self::Table(_) | Self::Map(_) | Self::Tree(_) => "a table".to_owned(),
             Self::OneOf(shapes) => {
                 let all: Vec<String> = shapes.iter().map(Self::expected).collect();
                 match all.split_last() {
@@ -168,7 +170,7 @@ impl Shape {
             Self::Integer { .. } => matches!(value, Value::Integer(_)),
             Self::Time => matches!(value, Value::Time(_)),
             Self::List { .. } => matches!(value, Value::List(_)),
-            Self::Table(_) | Self::Map(_) => matches!(value, Value::Table(_)),
+            Self::Table(_) | Self::Map(_) | Self::Tree(_) => matches!(value, Value::Table(_)),
             Self::OneOf(_) => false,
         };
         fits.then_some(self)
@@ -325,7 +327,12 @@ fn meant(key: &str, value: &Value, shape: &Shape) -> Option<String> {
         _ => None,
     });
     let takes = |wanted: fn(&Shape) -> bool| shapes.iter().any(wanted);
+    let secret = |shape: &Shape| matches!(shape, Shape::Table(table) if table.what == "a secret");
     match (value, words) {
+        (Value::Text(_), _) if takes(secret) => Some(
+            "a secret does not stand in a recipe: put it into an environment variable and write { env = \"NAME\" }"
+                .to_owned(),
+        ),
         (Value::List(_) | Value::Table(_) | Value::Text(_) | Value::Broken, _) => None,
         (_, Some(_)) if takes(|shape| matches!(shape, Shape::Map(_))) => Some(
             "values stand in a table; to remove the key and all below it write = \"absent\""

@@ -161,7 +161,7 @@ impl Operation {
             Self::RegistryFile(spec) => format!("registry from {}", spec.input),
             Self::Service(spec) => spec.title(),
             Self::Files(spec) => spec.title(),
-            Self::Unattend(spec) => format!("unattend from {}", spec.input),
+            Self::Unattend(spec) => spec.title(),
             Self::FirstBoot(spec) => spec.title(),
         }
     }
@@ -190,7 +190,7 @@ impl Operation {
                 files::FilesAction::From { input, .. } => vec![input.clone()],
                 files::FilesAction::Absent | files::FilesAction::Adjust => Vec::new(),
             },
-            Self::Unattend(spec) => vec![spec.input.clone()],
+            Self::Unattend(spec) => spec.input.iter().cloned().collect(),
             Self::FirstBoot(spec) => spec.scripts.clone(),
         }
     }
@@ -368,7 +368,9 @@ impl Operation {
                 spec.check(prepared, image)
             }
             (Self::Files(spec), Prepared::Files(prepared)) => spec.check_prepared(prepared, image),
-            (Self::Unattend(_), Prepared::Unattend(prepared)) => prepared.check(image, facts),
+            (Self::Unattend(spec), Prepared::Unattend(prepared)) => {
+                spec.check(prepared, image, facts)
+            }
             _ => Vec::new(),
         }
     }

@@ -61,6 +61,7 @@ mod recipe_hostile;
 mod recipe_schema;
 mod servicing_apply;
 mod support;
+mod unattend_catalogue;
 mod unattend_corpus;
 mod unattend_offline;
 mod upcase_oracle;

@@ -384,8 +384,9 @@ fn attributes_and_security_are_set() {
 fn the_answer_file_is_placed_as_it_is() {
     let mut bench = Bench::new();
     let operation = Operation::Unattend(UnattendSpec {
-        input: InputId("unattend.xml".into()),
+        input: Some(InputId("unattend.xml".into())),
         paths: Vec::new(),
+        settings: None,
     });
     let text = "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><settings pass=\"specialize\" wasPassProcessed=\"true\"/></unattend>";
     let inputs = MemoryInputs::file("unattend.xml", text);

@@ -18,9 +18,11 @@
 //! `modify`, `remove`) says what happens to an item of a list, `wcm:keyValue` names one that has no element for it.
 //!
 //! From Microsoft's public reference and some seventy real files. Nothing here judges beyond what makes it an answer
-//! file at all.
+//! file at all; [`catalogue`] knows the settings that there are.
 
+pub mod catalogue;
 mod model;
+pub mod password;
 mod read;
 mod write;
 

@@ -3,6 +3,7 @@
 //! The tree has passed [`super::shape`], so here nothing is said of unknown keys and wrong kinds: a value of the wrong kind is skipped. What is
 //! said here is what a value means: paths, names, types with their data, entries that contradict one another.
 
+mod answers;
 mod apps;
 mod drivers;
 mod entries;

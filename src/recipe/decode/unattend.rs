@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     base::name::Name,
     recipe::{
-        finding::shown,
+        finding::{Finding, shown},
         node::{Entry, Node, Table},
     },
     servicing::{
@@ -19,10 +19,24 @@ use super::{Decoder, text};
 impl Decoder<'_> {
     pub(super) fn unattend(&mut self, section: &Entry) {
         let Some(table) = section.node.table() else { return };
-        let Some(input) = table.get("file").and_then(|file| self.input(file)) else { return };
+        let input = table.get("file").and_then(|file| self.input(file));
         let paths = self.mapped_paths(table);
-        let label = input.to_string();
-        let operation = Operation::Unattend(UnattendSpec { input, paths });
+        let before = self.findings.len();
+        let settings = self.typed_settings(table);
+        if table.get("file").is_none() && settings.is_none() {
+            if self.findings.len() == before {
+                self.findings.push(Finding::at(
+                    &section.origin,
+                    "recipe::empty",
+                    "nothing is said of the answer file",
+                    "says nothing",
+                    "give `file`, or settings such as `computer-name` or `users`",
+                ));
+            }
+            return;
+        }
+        let label = input.as_ref().map_or_else(|| "settings".to_owned(), ToString::to_string);
+        let operation = Operation::Unattend(UnattendSpec { input, paths, settings });
         self.entry("unattend", label, &section.node.origin, operation);
     }
 

@@ -1,19 +1,33 @@
 //! `[unattend]`.
 
-use super::{PATH, UNSIGNED, WHEN_NOT_NATIVE, key, required, table};
+use super::{PATH, UNSIGNED, WHEN_NOT_NATIVE, answers, key, required, table};
 use crate::recipe::shape::{MapShape, Shape, TableShape};
 
 pub(super) static UNATTEND: Shape = Shape::Table(&table(
     "the section [unattend]",
     "The answer file for Windows Setup. What it says of the offline image (`<servicing>`, the pass offlineServicing) is done now; the rest is put at \
-     `Windows\\Panther\\unattend.xml`.",
+     `Windows\\Panther\\unattend.xml`. `file` and settings may stand together: the settings are laid over the file.",
     &[
-        required("file", &PATH, "the answer file"),
+        key("file", &PATH, "the answer file"),
         key(
             "paths",
             &PATHS_OF_FILE,
             "what paths in the answer file stand for here: { 'D:\\drivers' = \"drivers\" }",
         ),
+        answers::COMPUTER,
+        answers::PRODUCT,
+        answers::OWNER,
+        answers::ORGANIZATION,
+        answers::ADMINISTRATOR,
+        answers::USERS_KEY,
+        answers::AUTOLOGON_KEY,
+        answers::COMMANDS_KEY,
+        answers::OOBE_KEY,
+        answers::JOIN_KEY,
+        answers::LOCALE_KEY,
+        answers::TIME_ZONE,
+        answers::DISK_KEY,
+        answers::SETTINGS,
     ],
 ));
 static PATHS_OF_FILE: Shape = Shape::Map(&MapShape {
