@@ -1,6 +1,7 @@
 //! Settings of the pass `offlineServicing` that are values in the registry.
 //!
-//! Windows knows the places from its components' manifests (`configurationSchema`, `wcm:handler`); here they are a table. Where each is known from: the
+//! Windows knows the places from its components' manifests (`configurationSchema`, `wcm:handler`); here they are a table, and what is not in it is looked
+//! for in the image's own manifests ([`super::handlers`]). Where each is known from: the
 //! manifest of Microsoft-Windows-Shell-Setup of build 22621 ([`Known::Manifest`]), real hives of build 19041 that hold the value ([`Known::Hive`]),
 //! Microsoft's public reference ([`Known::Reference`]). What is [`Known::Inferred`] was never compared with what Windows writes.
 
@@ -130,6 +131,19 @@ pub(super) static SETTINGS: &[Setting] = &[
 pub(super) struct Refusal {
     pub(super) cause: String,
     pub(super) help: String,
+    /// True when the table does not know the setting: the image's own manifests may.
+    pub(super) unknown: bool,
+}
+
+impl Refusal {
+    fn new(cause: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { cause: cause.into(), help: help.into(), unknown: false }
+    }
+
+    /// A value that the setting cannot have.
+    pub(super) fn wrong(text: &str, help: String) -> Self {
+        Self::new(format!("`{text}` is not its value"), help)
+    }
 }
 
 /// Values of a key, each with its state.
@@ -149,20 +163,11 @@ pub(super) fn keys(
     let Some(setting) = SETTINGS.iter().filter(of).find(|known| known.path == path) else {
         return Err(unknown(component, path));
     };
-    let refuse =
-        |expected: String| Refusal { cause: format!("`{text}` is not its value"), help: expected };
+    let refuse = |expected: String| Refusal::wrong(text, expected);
     let number =
         |number: u32| ValueAction::Set { kind: REG_DWORD, data: number.to_le_bytes().to_vec() };
-    if !is_free_of_placeholders(text) {
-        return match (setting.kind, SecretRef::of_placeholder(text)) {
-            (Kind::Text(_), Some((secret, _))) => {
-                Ok(vec![(setting.key.to_owned(), vec![(setting.value, ValueAction::Secret(secret))])])
-            }
-            _ => Err(Refusal {
-                cause: "a secret cannot stand here".to_owned(),
-                help: "write the value itself".to_owned(),
-            }),
-        };
+    if !matches!(setting.kind, Kind::Text(_)) && !is_free_of_placeholders(text) {
+        return Err(no_secret());
     }
     let parsed = text.parse::<u32>().ok();
     let action = match setting.kind {
@@ -180,9 +185,9 @@ pub(super) fn keys(
         }
         Kind::Text(most) if text.encode_utf16().count() > most => {
             let cause = format!("it has more than {most} characters");
-            return Err(Refusal { cause, help: "shorten it".to_owned() });
+            return Err(Refusal::new(cause, "shorten it"));
         }
-        Kind::Text(_) => sz(text),
+        Kind::Text(_) => text_action(REG_SZ, text)?,
     };
     Ok(vec![(setting.key.to_owned(), vec![(setting.value, action)])])
 }
@@ -198,8 +203,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 
 /// The name of the computer lies in three values. Setup gives a generalized image another one, whatever they say. Inferred from real hives.
 fn computer_name(text: &str, facts: &ImageFacts) -> Result<Vec<(String, Values)>, Refusal> {
-    let refuse =
-        |cause: &str, help: &str| Refusal { cause: cause.to_owned(), help: help.to_owned() };
+    let refuse = |cause: &str, help: &str| Refusal::new(cause, help);
     let specialize = "put ComputerName into the pass `specialize`, where Setup reads it";
     if facts.image_state.as_deref().is_some_and(|state| state.contains("GENERALIZE")) {
         let cause = "the image is generalized: Setup gives it another name at its first boot";
@@ -216,7 +220,8 @@ fn computer_name(text: &str, facts: &ImageFacts) -> Result<Vec<(String, Values)>
             "a computer's name has at most 15 bytes, is no number, and has letters, digits and `-`";
         return Err(refuse(&format!("`{text}` is not a name of a computer"), help));
     }
-    let value = |name| (name, sz(text));
+    let action = text_action(REG_SZ, text)?;
+    let value = |name| (name, action.clone());
     Ok(vec![
         (
             r"HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName".to_owned(),
@@ -230,30 +235,44 @@ fn computer_name(text: &str, facts: &ImageFacts) -> Result<Vec<(String, Values)>
 }
 
 fn unknown(component: &str, path: &str) -> Refusal {
-    let of = |known: &&Setting| known.component.eq_ignore_ascii_case(component);
-    let known: Vec<&str> = SETTINGS.iter().filter(of).map(|known| known.path).collect();
     let cause =
         "it is not known where this setting of the pass `offlineServicing` lies in an image";
-    let help = if component.eq_ignore_ascii_case(SHELL) && path.starts_with("OfflineUserAccounts") {
-        "accounts are made by Setup: use UserAccounts in the pass `oobeSystem`".to_owned()
-    } else if component.eq_ignore_ascii_case(JOIN) {
-        "joining a domain is done by Setup: use Identification/Provisioning in the pass `specialize`".to_owned()
-    } else {
-        let others = match known.is_empty() {
-            true => String::new(),
-            false => format!("; of this component these are applied: {}", known.join(", ")),
-        };
-        format!(
-            "write it as [registry], move it to a pass that Setup reads, or apply the file with DISM /Apply-Unattend to the built image{others}"
-        )
+    if component.eq_ignore_ascii_case(SHELL) && path.starts_with("OfflineUserAccounts") {
+        return Refusal::new(
+            cause,
+            "accounts are made by Setup: use UserAccounts in the pass `oobeSystem`",
+        );
+    }
+    if component.eq_ignore_ascii_case(JOIN) {
+        let help = "joining a domain is done by Setup: use Identification/Provisioning in the pass `specialize`";
+        return Refusal::new(cause, help);
+    }
+    let of = |known: &&Setting| known.component.eq_ignore_ascii_case(component);
+    let known: Vec<&str> = SETTINGS.iter().filter(of).map(|known| known.path).collect();
+    let others = match known.is_empty() {
+        true => String::new(),
+        false => format!("; of this component these are applied: {}", known.join(", ")),
     };
-    Refusal { cause: cause.to_owned(), help }
+    let help = format!(
+        "write it as [registry], move it to a pass that Setup reads, or apply the file with DISM /Apply-Unattend to the built image{others}"
+    );
+    Refusal { unknown: true, ..Refusal::new(cause, help) }
 }
 
-/// Text as the registry stores it: UTF-16 with a NUL at the end.
-fn sz(text: &str) -> ValueAction {
-    let data = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
-    ValueAction::Set { kind: REG_SZ, data }
+/// A text in the registry: UTF-16 with a NUL at the end, or a secret.
+pub(super) fn text_action(kind: u32, text: &str) -> Result<ValueAction, Refusal> {
+    if is_free_of_placeholders(text) {
+        let data = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+        return Ok(ValueAction::Set { kind, data });
+    }
+    match SecretRef::of_placeholder(text) {
+        Some((secret, _)) if kind == REG_SZ => Ok(ValueAction::Secret(secret)),
+        _ => Err(no_secret()),
+    }
+}
+
+fn no_secret() -> Refusal {
+    Refusal::new("a secret cannot stand here", "write the value itself")
 }
 
 #[cfg(test)]
@@ -313,7 +332,11 @@ mod tests {
         let placeholder = secret.placeholder(&SecretForm::Xml);
         let owner = keys(SHELL, "RegisteredOwner", &placeholder, &facts).unwrap();
         assert_eq!(owner[0].1, [("RegisteredOwner", ValueAction::Secret(secret))]);
-        for (path, text) in [("SignInMode", &placeholder), ("ComputerName", &placeholder), ("RegisteredOwner", &format!("x{placeholder}"))] {
+        for (path, text) in [
+            ("SignInMode", &placeholder),
+            ("ComputerName", &placeholder),
+            ("RegisteredOwner", &format!("x{placeholder}")),
+        ] {
             assert!(keys(SHELL, path, text, &facts).is_err(), "{path}");
         }
         let generalized = ImageFacts {
