@@ -27,6 +27,10 @@ const FORMAT: &str = "container index";
 const DEPTH: usize = 32;
 /// Most files of an index. That of a cumulative update has some hundred thousand.
 const MOST_FILES: usize = 1 << 20;
+/// Longest path, in bytes; Windows has fewer characters in any.
+const LONGEST_PATH: usize = 3 * 32767;
+/// Characters of a wrong value that a message shows.
+const SHOWN: usize = 80;
 /// A delta whose basis is searched for in the running system (`DeltaBasisSearch`).
 const OF_INSTALLED: &str = "PA30 (of an installed file)";
 
@@ -264,10 +268,21 @@ fn attribute(element: &BytesStart<'_>, name: &str) -> Result<Option<String>, Str
 
 fn number(element: &BytesStart<'_>, name: &str) -> Result<Option<u64>, String> {
     let Some(text) = attribute(element, name)? else { return Ok(None) };
-    text.trim().parse().map(Some).map_err(|_| format!("{name} {text:?} is no number"))
+    text.trim().parse().map(Some).map_err(|_| format!("{name} {} is no number", shown(&text)))
+}
+
+/// A wrong value in a message: its beginning, in quotes.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
 }
 
 fn path(text: &str) -> Result<String, String> {
+    if text.len() > LONGEST_PATH {
+        return Err(format!("the name {} is longer than any path", shown(text)));
+    }
     member_name::checked(text).map_err(|error| format!("the name {text:?} cannot be used: {error}"))
 }
 
@@ -310,7 +325,7 @@ fn hash(element: &BytesStart<'_>) -> Result<Option<[u8; 32]>, String> {
     }
     let text = attribute(element, "value")?.unwrap_or_default();
     let value = from_hex(&text).and_then(|bytes| bytes.try_into().ok());
-    value.map(Some).ok_or_else(|| format!("{text:?} is no SHA-256"))
+    value.map(Some).ok_or_else(|| format!("{} is no SHA-256", shown(&text)))
 }
 
 /// The old form: `[name]`, then `full=` and `p0=`, `p1=` ... with an offset and a length.
@@ -339,7 +354,8 @@ fn parse_ini(text: &str) -> Result<ContainerIndex, Malformed> {
             key if is_patch(key) => SourceKind::Other("PA19".to_owned()),
             _ => continue,
         };
-        let place = range(value).ok_or_else(|| malformed(format!("{value:?} is no range")))?;
+        let place =
+            range(value).ok_or_else(|| malformed(format!("{} is no range", shown(value))))?;
         file.deltas.push(FileDelta { kind, place, sha256: None, basis: None });
     }
     Ok(index)
@@ -440,6 +456,11 @@ mod tests {
         for (text, expected) in cases {
             let error = parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(expected), "{error} ({expected})");
+        }
+        let endless = "\u{1}".repeat(1 << 20);
+        for text in [format!("[{endless}]"), format!("[x]\nfull={endless}")] {
+            let error = parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.len() < 1000, "a message of {} bytes", error.len());
         }
         assert!(parse(b"<Container name='\xff'/>").unwrap_err().to_string().contains("not UTF-8"));
     }

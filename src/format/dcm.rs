@@ -37,6 +37,8 @@ const KNOWN_SHA256: [u8; 32] = [
 ];
 /// Largest block of a `DCS` file.
 const LARGEST_BLOCK: u32 = 1 << 30;
+/// Most blocks of a `DCS` file: each costs the making of its codes, however short it is. So many blocks of 4 KiB are the largest file.
+const MOST_BLOCKS: u32 = 1 << 16;
 
 /// How a manifest is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +135,9 @@ fn decode_blocks(body: &[u8], limit: u64) -> Result<Vec<u8>, Malformed> {
     let (blocks, total) = (reader.u32()?, reader.u32()?);
     if u64::from(total) > limit {
         return Err(reader.malformed(format!("it says it has {total} bytes, more than {limit}")));
+    }
+    if blocks > MOST_BLOCKS {
+        return Err(reader.malformed(format!("{blocks} blocks are more than {MOST_BLOCKS}")));
     }
     let mut plain = Vec::new();
     for _ in 0..blocks {
@@ -291,6 +296,17 @@ mod tests {
         for length in 4..stored.len() {
             assert!(decode(&stored[..length], None, LARGEST).is_err());
         }
+    }
+
+    #[test]
+    fn millions_of_empty_blocks_are_refused_before_they_are_read() {
+        let count = MOST_BLOCKS + 1;
+        let mut stored = [b"DCS\x01".as_slice(), &count.to_le_bytes(), &[0; 4]].concat();
+        for _ in 0..count {
+            stored.extend_from_slice(&[4, 0, 0, 0, 0, 0, 0, 0]);
+        }
+        let error = decode(&stored, None, LARGEST).unwrap_err().to_string();
+        assert!(error.contains("65537 blocks are more than"), "{error}");
     }
 
     /// A library with one section at 0x200 of the file and 0x1000 in memory; in it the document, its words, and the record.

@@ -19,6 +19,10 @@ const FORMAT: &str = "stream file (PSF)";
 const HEADER: usize = 0x30;
 /// Largest index, in bytes as stored and as text. That of a cumulative update has some 100 MB.
 const LARGEST_INDEX: u64 = 512 << 20;
+/// Most text that any index may unpack to, and for each byte that is stored so much more. A text of hashes shrinks to a tenth at best; what claims far
+/// more would only take time and memory.
+const SMALL_INDEX: u64 = 4 << 20;
+const INDEX_RATIO: u64 = 64;
 
 /// An opened stream file.
 #[derive(Debug, Clone)]
@@ -103,7 +107,8 @@ impl Psf {
         self.source.read_exact_at(offset, &mut bytes).map_err(PsfError::Io)?;
         // All kinds of deltas start so; what is not read here is named.
         if bytes.starts_with(b"PA") {
-            bytes = delta::apply(&bytes, &[], LARGEST_INDEX).map_err(PsfError::Index)?;
+            let most = LARGEST_INDEX.min(SMALL_INDEX + INDEX_RATIO * size);
+            bytes = delta::apply(&bytes, &[], most).map_err(PsfError::Index)?;
         }
         Ok(Some(cix::parse(&bytes)?))
     }
@@ -175,6 +180,15 @@ mod tests {
         }
         assert_eq!(opened(Arc::new(b"old ones have no header".to_vec())).index().unwrap(), None);
         assert_eq!(opened(Arc::new(Vec::new())).index().unwrap(), None);
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_unpack_to_an_index_of_many_megabytes() {
+        let blank = vec![b' '; usize::try_from(SMALL_INDEX).unwrap() + (64 << 10)];
+        let delta = delta::create(b"", &blank, FileTime(1));
+        assert!(delta.len() < 200);
+        let error = opened(file(2, &delta, 0)).index().unwrap_err();
+        assert!(matches!(error, PsfError::Index(DeltaError::TooLarge { .. })), "{error}");
     }
 
     #[test]

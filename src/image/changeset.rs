@@ -49,6 +49,11 @@ pub enum Change {
         /// The new name, where nothing is; its folder exists.
         path: NtPath,
     },
+    /// One name of a file becomes a file of its own, alike in everything.
+    Separate {
+        /// The name.
+        path: NtPath,
+    },
     /// A file or folder, with all below it, taken away.
     Remove {
         /// What.
@@ -92,6 +97,15 @@ pub enum Change {
         /// The self-relative descriptor.
         #[serde(with = "hex")]
         descriptor: Vec<u8>,
+    },
+    /// When a registry key was last written to.
+    SetKeyTime {
+        /// In which hive.
+        hive: HiveId,
+        /// Names from the hive's root; the key exists.
+        key: Vec<Name>,
+        /// The time.
+        time: FileTime,
     },
     /// A registry key, with all below it, taken away.
     DeleteKey {

@@ -147,6 +147,22 @@ impl Image {
         self.perform(Change::Link { file: file.clone(), path: path.clone() })
     }
 
+    /// Makes one name of a file a file of its own, alike in everything: what is done to it then does not reach the other names. Nothing happens to a
+    /// file that has one name alone.
+    ///
+    /// # Errors
+    /// When nothing is there, or a folder.
+    pub fn separate(&mut self, path: &NtPath) -> Result<(), ImageError> {
+        let node = self.existing(path)?;
+        if self.tree.inode(node).is_directory() {
+            return Err(ImageError::IsDirectory(path.clone()));
+        }
+        if self.tree.links(node) < 2 {
+            return Ok(());
+        }
+        self.perform(Change::Separate { path: path.clone() })
+    }
+
     /// Takes a file or folder away, with all below it; nothing there is fine.
     ///
     /// # Errors
@@ -318,6 +334,14 @@ impl Image {
                 Ok(())
             }
             Change::Link { file, path } => self.apply_link(file, path),
+            Change::Separate { path } => {
+                let node = self.existing(path)?;
+                if self.tree.inode(node).is_directory() {
+                    return Err(ImageError::IsDirectory(path.clone()));
+                }
+                self.tree.split(node);
+                Ok(())
+            }
             Change::Remove { path } => {
                 let node = self.existing(path)?;
                 let parent = self.tree.node(node).parent.ok_or(ImageError::Root)?;

@@ -165,7 +165,9 @@ impl Image {
             Change::Rename { from, to } => vec![from, to],
             Change::MakeDirectory { .. }
             | Change::SetAttributes { .. }
-            | Change::SetSecurity { .. } => return,
+            | Change::SetSecurity { .. }
+            | Change::SetKeyTime { .. }
+            | Change::Separate { .. } => return,
         };
         let holds_source = |path: &NtPath| {
             self.fact_paths().iter().any(|source| {

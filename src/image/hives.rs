@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
-    base::{name::Name, ntpath::NtPath},
+    base::{filetime::FileTime, name::Name, ntpath::NtPath},
     format::hive::{Hive, HiveError, KeyId, Value},
 };
 
@@ -225,6 +225,29 @@ impl Image {
         self.read_key(path, |hive, key| hive.security(key).map(<[u8]>::to_vec))
     }
 
+    /// When a key was last written to; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the hive is missing or damaged.
+    pub fn key_time(&mut self, path: &RegistryPath) -> Result<Option<FileTime>, ImageError> {
+        self.read_key(path, |hive, key| hive.key_time(key))
+    }
+
+    /// Says when a key that is there was last written to: what an edit changed of that, for a key that shall keep its time.
+    ///
+    /// # Errors
+    /// When the hive is missing or damaged, or the key is not there.
+    pub fn set_key_time(&mut self, path: &RegistryPath, time: FileTime) -> Result<(), ImageError> {
+        match self.key_time(path)? {
+            None => Err(ImageError::NoKey(path.clone())),
+            Some(old) if old == time => Ok(()),
+            Some(_) => {
+                let (hive, key) = self.resolve(path)?;
+                self.perform(Change::SetKeyTime { hive, key, time })
+            }
+        }
+    }
+
     /// Takes a value away; not there is fine.
     ///
     /// # Errors
@@ -288,12 +311,10 @@ impl Image {
                 self.with_hive(*hive, |hive| hive.create_path(hive.root(), key, epoch).map(drop))
             }
             Change::SetKeySecurity { hive, key, descriptor } => {
-                let there = self.with_hive(*hive, |hive| match hive.find(hive.root(), key)? {
-                    Some(key) => hive.set_security(key, descriptor).map(|()| true),
-                    None => Ok(false),
-                })?;
-                let missing = || RegistryPath::from_keys(*hive, key.clone());
-                there.then_some(()).ok_or_else(|| ImageError::NoKey(missing()))
+                self.edit_key(*hive, key, |hive, key| hive.set_security(key, descriptor))
+            }
+            Change::SetKeyTime { hive, key, time } => {
+                self.edit_key(*hive, key, |hive, key| hive.set_key_time(key, *time))
             }
             Change::DeleteKey { hive, key } => {
                 self.with_hive(*hive, |hive| match hive.find(hive.root(), key)? {
@@ -317,6 +338,21 @@ impl Image {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Changes a key that is there.
+    fn edit_key(
+        &mut self,
+        id: HiveId,
+        names: &[Name],
+        edit: impl FnOnce(&mut Hive, KeyId) -> Result<(), HiveError>,
+    ) -> Result<(), ImageError> {
+        let there = self.with_hive(id, |hive| match hive.find(hive.root(), names)? {
+            Some(key) => edit(hive, key).map(|()| true),
+            None => Ok(false),
+        })?;
+        let missing = || RegistryPath::from_keys(id, names.to_vec());
+        there.then_some(()).ok_or_else(|| ImageError::NoKey(missing()))
     }
 
     /// Uses a hive, opening it when it is not.

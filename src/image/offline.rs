@@ -306,6 +306,7 @@ impl Image {
         match change {
             Change::CreateKey { .. }
             | Change::SetKeySecurity { .. }
+            | Change::SetKeyTime { .. }
             | Change::DeleteKey { .. }
             | Change::SetValue { .. }
             | Change::DeleteValue { .. } => self.apply_to_hive(&change)?,
@@ -344,8 +345,10 @@ fn can_move_windows(change: &Change) -> bool {
         Change::Rename { from, to } => near(from) || near(to),
         Change::SetAttributes { .. }
         | Change::SetSecurity { .. }
+        | Change::Separate { .. }
         | Change::CreateKey { .. }
         | Change::SetKeySecurity { .. }
+        | Change::SetKeyTime { .. }
         | Change::DeleteKey { .. }
         | Change::SetValue { .. }
         | Change::DeleteValue { .. } => false,

@@ -119,7 +119,7 @@ pub struct StepOutcome {
     pub cached: bool,
     /// True when it changed the image.
     pub changed: bool,
-    /// True when it leaves something to the first boot, as the plan says: of packages and features, not of drivers.
+    /// True when it leaves something to the first boot, as the plan says.
     pub deferred: bool,
 }
 

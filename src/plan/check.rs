@@ -104,7 +104,7 @@ pub(super) fn steps(
     };
     for place in 0..steps.len() {
         let prepared_key = steps[place].parts.prepared_key();
-        let key = key::key("transom check 5", &[&before.0, &prepared_key.0, version]);
+        let key = key::key("transom check 6", &[&before.0, &prepared_key.0, version]);
         let is_rehearsed = steps[place].operation.is_rehearsed();
         if is_rehearsed {
             before = key::key("transom rehearsed 1", &[&before.0, &prepared_key.0]);
@@ -228,7 +228,7 @@ impl Rehearsal<'_, '_> {
         };
         found.extend(step.operation.check_prepared(&prepared, opened, &facts));
         let mut refused = found.iter().any(|problem| !problem.warning);
-        let mut deferred = false;
+        let mut deferred = step.operation.leaves_to_first_boot(&prepared, opened, &facts);
         if step.operation.is_rehearsed() && !refused {
             match self.apply(step, &prepared)? {
                 Some(changes) => deferred = Operation::is_deferred(&changes),

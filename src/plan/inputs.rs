@@ -161,9 +161,13 @@ impl ResolvedInput {
         let Ok(stamp) = fs::metadata(&real).map(|metadata| Stamp::of(&metadata)) else {
             return false;
         };
+        let same = |other: &Stamp| (other.device, other.inode) == (stamp.device, stamp.inode);
+        // The number of a file that is gone may be another's by now.
+        let is_there = |entry: &ResolvedEntry| {
+            fs::metadata(&entry.host).is_ok_and(|now| same(&Stamp::of(&now)))
+        };
         let is_it = |entry: &ResolvedEntry, known: &Stamp| {
-            entry.host == real
-                || (cfg!(unix) && (known.device, known.inode) == (stamp.device, stamp.inode))
+            entry.host == real || (cfg!(unix) && same(known) && is_there(entry))
         };
         self.entries
             .iter()

@@ -195,7 +195,7 @@ pub struct Step {
     pub parts: KeyParts,
     /// Why it does not stand earlier; empty for the first of all and where only the recipe's order decides.
     pub reasons: Vec<StepReason>,
-    /// True when it leaves something to the first boot, as far as planning can tell: for packages and features. Drivers are looked at in a build only.
+    /// True when it leaves something to the first boot, as far as planning can tell: packages, features and drivers that Windows installs.
     pub deferred: bool,
     /// For the step of a recovery image: what is done inside.
     pub nested: Option<Arc<Nested>>,

@@ -24,11 +24,13 @@ use crate::{
     format::cbs::Identity,
     recipe::{Entry, Finding, Findings},
     servicing::{
-        InputId, Operation, Prepared, ServicingError,
+        InputId, Operation, Prepared, ServicingError, WhenNotNative,
         cbs::{
             FeatureState, PackageAction, PackageSubject, Relations,
             relations::{CUMULATIVE_UPDATE, Inventory, Need, PackagePhase, Provided, is_same_name},
+            similar_features,
         },
+        locale::LocaleSpec,
     },
     store::{RecordKind, Store},
 };
@@ -134,7 +136,7 @@ fn inventory(
 ) -> Result<Inventory, PlanError> {
     let identity: Blake3 = image.identity();
     let version = env!("CARGO_PKG_VERSION").as_bytes();
-    let key = key::key("transom image packages 2", &[&identity.0, version]);
+    let key = key::key("transom image packages 3", &[&identity.0, version]);
     if !fresh && let Some(known) = store.json(RecordKind::Check, &key)? {
         return Ok(known);
     }
@@ -180,7 +182,24 @@ impl Packages {
             vertices[place].requires = self.requires(place, relations, entries);
         }
         pull(&mut vertices);
+        for (place, entry) in entries.iter().enumerate() {
+            if let Operation::Locale(spec) = &entry.operation {
+                vertices[place].requires = self.languages_for(spec);
+            }
+        }
         vertices
+    }
+
+    /// The languages of the plan that a locale speaks of.
+    fn languages_for(&self, spec: &LocaleSpec) -> Vec<(usize, String)> {
+        let mut requires = Vec::new();
+        for (other, provided) in self.provided() {
+            let Provided::Language(known) = provided else { continue };
+            if spec.languages().any(|tag| tag.eq_ignore_ascii_case(known)) {
+                requires.push((other, format!("the language {known}")));
+            }
+        }
+        requires
     }
 
     /// What must be done before the entry at `place`.
@@ -398,6 +417,7 @@ impl Packages {
                 }
                 _ => {}
             }
+            findings.extend(self.unknown_feature(entry));
         }
         findings.extend(self.late_languages(entries));
         findings
@@ -523,6 +543,35 @@ impl Packages {
                 );
             }
         }
+    }
+
+    /// A feature that may wait for the first boot, and that neither the base nor anything planned has: Windows would not find it either. Any other is
+    /// looked for in the image, as the steps before it leave that.
+    fn unknown_feature(&self, entry: &Entry) -> Option<Finding> {
+        let Operation::Feature(spec) = &entry.operation else { return None };
+        let brought = self.provided().filter_map(|(_, provided)| match provided {
+            Provided::Feature(name) => Some(name),
+            _ => None,
+        });
+        let of_base = self.inventory.features.values().map(|known| &known.name);
+        let known: Vec<&String> = brought.chain(of_base).collect();
+        if spec.when_not_native != WhenNotNative::FirstBoot
+            || !self.unread.is_empty()
+            || self.inventory.installed.is_empty()
+            || known.iter().any(|known| known.eq_ignore_ascii_case(&spec.name))
+        {
+            return None;
+        }
+        let names = similar_features(&spec.name, known.into_iter().cloned());
+        let help = match names.as_slice() {
+            [] => "`transom inspect image --features` lists those of the image, `transom inspect package` those of a package".to_owned(),
+            names => format!("did you mean {}?", names.join(", ")),
+        };
+        let message = format!(
+            "{}: neither the image nor a planned package has such a feature (0x800f080c)",
+            spec.name
+        );
+        Some(Finding::at(&entry.origin, "plan::impossible", message, "named here", help))
     }
 
     /// A feature is enabled whose parent is switched off.

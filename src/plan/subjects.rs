@@ -68,7 +68,9 @@ pub fn vertex(operation: &Operation) -> Vertex {
         Operation::RegistryFile(_) => (Phase::Registry, subject("registry", &[], true)),
         Operation::Files(spec) => (Phase::Files, subject("file", spec.to.names(), true)),
         Operation::Locale(_) => (Phase::Locale, subject("locale", &[], true)),
-        Operation::Appx(_) => (Phase::Appx, subject("app", &[], true)),
+        Operation::Appx(spec) => {
+            (Phase::Appx, subject("app", &[Name::from(spec.name.as_str())], false))
+        }
         Operation::Defaults(_) => (Phase::Locale, subject("defaults", &[], true)),
         Operation::WinPe(_) => (Phase::Locale, subject("winpe", &[], true)),
         Operation::WinRe(_) => (Phase::Setup, subject("winre", &[], true)),

@@ -3,7 +3,7 @@
 //! Data only. [`super::shape`] checks recipes against it and [`super::schema`] makes the JSON Schema of it, so the descriptions here are
 //! what an editor shows.
 
-mod apps;
+pub(super) mod apps;
 mod base;
 mod locale;
 mod pe;
@@ -37,7 +37,8 @@ static LINE: Shape = Shape::Text(Some(&Pattern {
     matches: |text| !text.is_empty() && !text.contains(char::is_control),
     what: "one line of text",
 }));
-static PATH: Shape = Shape::Path;
+const PATH_SHAPE: Shape = Shape::Path;
+static PATH: Shape = PATH_SHAPE;
 static PATHS: Shape = Shape::List { of: &PATH, least: 1, append: false };
 static BOOLEAN: Shape = Shape::Boolean;
 static TRUE: Shape = Shape::True;

@@ -144,6 +144,7 @@ impl Shape {
                 Self::Text(None) => "a list of texts".to_owned(),
                 Self::Path => "a list of paths".to_owned(),
                 Self::Table(_) => "a list of tables".to_owned(),
+                Self::OneOf(_) => "a list of paths and tables".to_owned(),
                 _ => "a list of words".to_owned(),
             },
             Self::Table(_) | Self::Map(_) | Self::Part(_) => "a table".to_owned(),

@@ -5,8 +5,8 @@
 //! - `replace` leaves the folder as if it had been emptied first; a file that is there already with the same content, attributes and security is not
 //!   touched, so that a build on its own output changes nothing.
 //! - Attributes go to everything that is put, not to folders that are there already. A security descriptor goes to `to` itself; what is made below inherits from it.
-//! - A file of the component store (hard-linked below `Windows\WinSxS`) is not written through: the name becomes a file of its own, and the store keeps
-//!   what it has.
+//! - A file of the component store (hard-linked below `Windows\WinSxS`) is not changed through another of its names, neither in content nor in attributes
+//!   or security (which NTFS keeps for the file, not for the name): that name becomes a file of its own, and the store keeps what it has.
 //! - Names that differ only in case are one name; two of them in one source folder are refused.
 
 use std::collections::BTreeSet;
@@ -182,7 +182,10 @@ impl FilesSpec {
         }
         match &self.action {
             FilesAction::Absent => image.remove(&self.to).map_err(|error| self.failed(error)),
-            FilesAction::Adjust => self.adjust(image),
+            FilesAction::Adjust => {
+                self.separate(prepared, image)?;
+                self.adjust(image)
+            }
             FilesAction::From { replace, .. } => {
                 let (command_file, _) = first_boot::held(image);
                 let waiting = match is_in(&command_file, &self.to) {
@@ -192,9 +195,7 @@ impl FilesSpec {
                 if *replace {
                     self.clear(prepared, image)?;
                 }
-                for (path, content) in self.of_the_store(prepared, image) {
-                    Self::own_name(&path, content, image)?;
-                }
+                self.separate(prepared, image)?;
                 prepared.entries.iter().try_for_each(|entry| self.put(entry, *replace, image))?;
                 // What waits for the first boot is not lost to a SetupComplete.cmd of the recipe.
                 first_boot::keep(image, &waiting).map_err(|error| self.failed(error))
@@ -203,71 +204,77 @@ impl FilesSpec {
     }
 
     /// Files whose content lies in the component store and that would be changed: a hard link below `Windows\WinSxS` is the same file.
-    fn of_the_store(&self, prepared: &PreparedFiles, image: &Image) -> Vec<(NtPath, StoredBlob)> {
+    fn of_the_store(&self, prepared: &PreparedFiles, image: &Image) -> Vec<NtPath> {
         let tree = image.tree();
         let store = NtPath::root().join(image.system_root()).join("WinSxS".into());
-        let linked: Vec<(NtPath, NodeId, StoredBlob)> = prepared
-            .entries
-            .iter()
-            .filter_map(|entry| {
-                let content = entry.content?;
-                let path = self.path_of(&entry.path);
+        let put = prepared.entries.iter().filter_map(|entry| {
+            let content = entry.content?;
+            Some((self.path_of(&entry.path), Some(content), entry.path.is_empty()))
+        });
+        let adjusted = (self.action == FilesAction::Adjust).then(|| (self.to.clone(), None, true));
+        let linked: Vec<(NtPath, NodeId)> = put
+            .chain(adjusted)
+            .filter_map(|(path, content, own)| {
                 let id = tree.lookup(&path)?;
                 let changed = tree.links(id) > 1
                     && !is_in(&path, &store)
-                    && self.changes(image, id, &content, entry.path.is_empty());
-                changed.then_some((path, id, content))
+                    && self.changes(image, id, content.as_ref(), own);
+                changed.then_some((path, id))
             })
             .collect();
         let Some(store) = tree.lookup(&store).filter(|_| !linked.is_empty()) else {
             return Vec::new();
         };
         let stored: BTreeSet<_> = tree.walk_from(store).map(|id| tree.node(id).inode).collect();
-        let of_store =
-            linked.into_iter().filter(|(_, id, _)| stored.contains(&tree.node(*id).inode));
-        of_store.map(|(path, _, content)| (path, content)).collect()
+        let of_store = linked.into_iter().filter(|(_, id)| stored.contains(&tree.node(*id).inode));
+        of_store.map(|(path, _)| path).collect()
     }
 
-    /// True when putting the content changes the file that is there.
-    fn changes(&self, image: &Image, id: NodeId, content: &StoredBlob, own: bool) -> bool {
+    /// True when the file that is there is changed: by putting `content`, where there is one, or by what else the recipe says of it.
+    fn changes(&self, image: &Image, id: NodeId, content: Option<&StoredBlob>, own: bool) -> bool {
         let inode = image.tree().inode(id);
         let data = inode.data();
-        data.size != content.size
-            || (data.size > 0 && data.sha1 != content.sha1)
-            || self.bits().is_some_and(|bits| inode.attributes & SETTABLE != bits)
-            || (own && self.sddl.is_some())
+        let secured = || {
+            // What cannot be worked out is refused elsewhere.
+            let wanted = self.options(image, false).ok().and_then(|options| options.security);
+            wanted.as_deref() != image.tree().security_of(id)
+        };
+        content.is_some_and(|content| {
+            data.size != content.size || (data.size > 0 && data.sha1 != content.sha1)
+        }) || self.bits().is_some_and(|bits| inode.attributes & SETTABLE != bits)
+            || (own && self.sddl.is_some() && secured())
     }
 
-    /// Makes the name a file of its own, with the attributes and security that it has.
-    fn own_name(
-        path: &NtPath,
-        content: StoredBlob,
-        image: &mut Image,
-    ) -> Result<(), ServicingError> {
-        let tree = image.tree();
-        let Some(id) = tree.lookup(path) else { return Ok(()) };
-        let options = NewNode {
-            attributes: Some(tree.inode(id).attributes & SETTABLE),
-            security: tree.security_of(id).map(<[u8]>::to_vec),
-            last_write: None,
-        };
-        let failed = |error| ServicingError::image(NAME, &path.to_string(), error);
-        image.remove(path).map_err(failed)?;
-        image.put_file(path, content, &options).map_err(failed)
+    /// Makes files of their own of the names that are changed and lead into the component store.
+    fn separate(&self, prepared: &PreparedFiles, image: &mut Image) -> Result<(), ServicingError> {
+        for path in self.of_the_store(prepared, image) {
+            let failed = |error| ServicingError::image(NAME, &path.to_string(), error);
+            image.separate(&path).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Says that files of the component store lose a name.
     fn store_warning(&self, prepared: &PreparedFiles, image: &Image) -> Option<Problem> {
         let all = self.of_the_store(prepared, image);
-        let (first, _) = all.first()?;
+        let first = all.first()?;
         let more = match all.len() {
             1 => String::new(),
             count => format!(", and so do {} more", count - 1),
         };
+        let (reported, help) = match self.action {
+            FilesAction::Adjust => (
+                "`transom verify` notes that it is no longer a hard link into it",
+                "the store's own copy keeps its attributes and security",
+            ),
+            _ => (
+                "`transom verify` reports it as changed",
+                "put the file elsewhere, or live with that: the store's own copy stays as it is",
+            ),
+        };
         let cause = format!(
-            "it belongs to the component store of Windows{more}: an update puts its own file back, and `transom verify` reports it as changed"
+            "it belongs to the component store of Windows{more}: an update puts its own file back, and {reported}"
         );
-        let help = "put the file elsewhere, or live with that: the store's own copy stays as it is";
         Some(Problem::warning(first.to_string(), cause, help))
     }
 

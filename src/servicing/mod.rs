@@ -15,6 +15,7 @@
 //! - [`defaults`]: file associations, OEM information
 //! - [`winpe`], [`winre`]: Windows PE, and the recovery image inside an image
 //! - [`first_boot`]: scripts that Windows runs once, before the first logon
+//! - [`setup_state`]: how far an image is with Windows Setup
 //!
 //! An operation sees inputs by name ([`Inputs`]) and gives content to a [`BlobSink`]; it never sees a host path, the output, the clock or the
 //! terminal. `prepare` depends on the operation and its inputs alone, may run in parallel and is what is worth caching; `apply` needs the image and
@@ -35,6 +36,7 @@ mod not_native;
 mod operation;
 pub mod registry;
 pub mod services;
+pub mod setup_state;
 pub mod unattend;
 pub mod winpe;
 pub mod winre;

@@ -113,9 +113,11 @@ impl Operation {
             Self::Unattend(_) => 2,
             // 3: the first boot leaves a status, which a driver or a file over its command file may change.
             // Packages and features, 3: keys and folders that others name stay; a catalog that cannot be read is none.
-            Self::Driver(_) | Self::FirstBoot(_) | Self::Package(_) | Self::Feature(_) => 3,
+            // All of them, 4: what waits for a restart is told from what failed, and a task goes on with it. Packages and features too: keys and folders of the base stay.
+            Self::Driver(_) | Self::FirstBoot(_) | Self::Package(_) | Self::Feature(_) => 4,
             // 4: a file of the component store loses the name that is written over, and is not changed itself.
-            Self::Files(_) => 4,
+            // 5: nor by attributes or security alone.
+            Self::Files(_) => 5,
         }
     }
 
@@ -143,6 +145,22 @@ impl Operation {
     #[must_use]
     pub fn is_deferred(changes: &Changeset) -> bool {
         first_boot::adds_scripts(changes)
+    }
+
+    /// True when it leaves something to the first boot of this image, of what a plan does not try ([`Operation::is_rehearsed`]): drivers and apps.
+    pub fn leaves_to_first_boot(
+        &self,
+        prepared: &Prepared,
+        image: &mut Image,
+        facts: &ImageFacts,
+    ) -> bool {
+        match (self, prepared) {
+            (Self::Driver(spec), Prepared::Driver(prepared)) => {
+                spec.leaves_to_first_boot(prepared, image, facts)
+            }
+            (Self::Appx(spec), Prepared::Appx(prepared)) => spec.waits(prepared, image),
+            _ => false,
+        }
     }
 
     /// What it does, for a person: `service RemoteRegistry: disabled`.
@@ -191,7 +209,7 @@ impl Operation {
                 files::FilesAction::Absent | files::FilesAction::Adjust => Vec::new(),
             },
             Self::Unattend(spec) => vec![spec.input.clone()],
-            Self::FirstBoot(spec) => spec.scripts.clone(),
+            Self::FirstBoot(spec) => spec.inputs(),
         }
     }
 

@@ -94,6 +94,10 @@ fn one_view_at_a_time() {
             ["inspect", "image", "a.wim"].iter().chain(views).copied().collect();
         run(home.path(), 2, &arguments);
     }
+    let arguments = ["inspect", "image", "a.wim", "--features", "--all"];
+    let (_, told) = run(home.path(), 2, &arguments);
+    assert!(told.contains("--all goes with --drivers, --packages or --capabilities"), "{told}");
+    assert!(told.contains("--features leaves nothing out"), "{told}");
 }
 
 #[test]

@@ -512,6 +512,8 @@ fn what_cannot_be_done_natively_goes_the_way_that_the_recipe_says() {
     let deferred = present(WhenNotNative::FirstBoot);
     assert_eq!(errors(&bench.problems(&deferred, &inputs)), [""; 0]);
     bench.run(&deferred, &inputs).unwrap();
+    let waiting = transom::servicing::first_boot::waiting(&bench.image).unwrap();
+    assert_eq!(waiting, ["01-driver-all.cmd"]);
     let installed = inventory::list(&mut bench.image).unwrap();
     assert!(installed.iter().all(|driver| driver.original != "testnet.inf"));
     assert!(

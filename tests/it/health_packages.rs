@@ -72,12 +72,29 @@ fn a_real_update_in_the_store_is_healthy_and_a_changed_byte_is_seen() {
 }
 
 /// Does a step on the image, as a build does.
-fn apply(image: &mut Image, operation: &Operation, inputs: &MemoryInputs, store: &MemoryStore) {
+pub(crate) fn apply(
+    image: &mut Image,
+    operation: &Operation,
+    inputs: &MemoryInputs,
+    store: &MemoryStore,
+) {
     let prepared = operation.prepare(inputs, store).unwrap();
     operation.apply(&prepared, image).unwrap();
 }
 
-fn healthy(image: &mut Image) -> HealthReport {
+/// Installs the package of an input.
+pub(crate) fn present(input: &str) -> Operation {
+    Operation::Package(PackageSpec {
+        subject: PackageSubject::Package(input.to_owned()),
+        action: PackageAction::Present {
+            source: Some(InputId(input.to_owned())),
+            allow_unsigned: true,
+            when_not_native: WhenNotNative::Refuse,
+        },
+    })
+}
+
+pub(crate) fn healthy(image: &mut Image) -> HealthReport {
     let report = check(image);
     assert_eq!(report.verdict(), Verdict::Healthy, "{:#?}", report.findings);
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
@@ -126,15 +143,7 @@ fn features_and_packages_that_come_and_go_leave_the_store_healthy() {
         Component::deployment("Transom-Tool-Deployment", "1.0.0.1", "neutral", &[&tool]);
     let package = Package::new("Transom-Tool-Package", "1.0.0.1").update("Tool", "", &deployment);
     let inputs = inputs(&[("tool", files(&[&package], &[&tool, &deployment]))]);
-    let present = Operation::Package(PackageSpec {
-        subject: PackageSubject::Package("tool".to_owned()),
-        action: PackageAction::Present {
-            source: Some(InputId("tool".to_owned())),
-            allow_unsigned: true,
-            when_not_native: WhenNotNative::Refuse,
-        },
-    });
-    apply(&mut image, &present, &inputs, &store);
+    apply(&mut image, &present("tool"), &inputs, &store);
     let with = healthy(&mut image).counts;
     assert_eq!((with.packages, with.manifests), (before.packages + 1, before.manifests + 2));
     flip(&mut image, &path(r"\Program Files\Tool\tool.txt"));

@@ -11,6 +11,7 @@ use transom::{
         hive::Value,
     },
     image::{HiveId, Image, NewNode, RegistryPath},
+    servicing::cbs::{flags, layout, store::PackageState},
 };
 
 use crate::image_fixture::{EPOCH, MemoryInputs, MemoryStore, hive, path, windows};
@@ -314,24 +315,33 @@ pub(crate) fn image(folder: &Path, store: &Arc<MemoryStore>) -> Image {
     for (name, bytes) in files(&[&foundation], &[]) {
         let Some((_, extension)) = name.split_once('.') else { continue };
         let place = format!(r"\Windows\servicing\Packages\{}.{extension}", foundation.id());
+        if extension == "cat" {
+            let place = layout::catroot(&image, &foundation.id());
+            image.put_bytes(&place, bytes.clone(), &NewNode::default()).unwrap();
+        }
         image.put_bytes(&path(&place), bytes, &NewNode::default()).unwrap();
     }
     for place in [
         r"\Windows\WinSxS\Manifests",
         r"\Windows\WinSxS\Catalogs",
-        r"\Windows\System32\CatRoot",
         r"\Windows\Fonts",
         r"\Windows\SysWOW64",
         r"\ProgramData",
     ] {
         image.make_directory(&path(place), &NewNode::default()).unwrap();
     }
-    let catroot = r"\Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
-    image.make_directory(&path(catroot), &NewNode::default()).unwrap();
     let cbs = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing";
     let key = RegistryPath::parse(&format!(r"{cbs}\Packages\{}", foundation.id())).unwrap();
     image.set_value(&key, &Value::dword("CurrentState", 0x80)).unwrap();
     image.set_value(&key, &Value::dword("Visibility", 1)).unwrap();
+    let id = foundation.id();
+    let owner = Value::dword(id.as_str(), flags::owner(PackageState::Permanent));
+    image.set_value(&key.join(&"Owners".into()), &owner).unwrap();
+    let index = layout::cbs("PackageIndex").join(&foundation.identity.index_id().as_str().into());
+    let version = Value::dword(id.as_str(), flags::PACKAGE_INDEX);
+    for value in [version, Value::sz("", &id)] {
+        image.set_value(&index, &value).unwrap();
+    }
     let winners = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\SideBySide\Winners";
     let capabilities = format!(r"{cbs}\CapabilityIndex");
     for key in [winners, &capabilities] {

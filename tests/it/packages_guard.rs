@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A package of one component.
-fn of(name: &str, component: &Component) -> (Package, Vec<(String, Vec<u8>)>) {
+pub(crate) fn of(name: &str, component: &Component) -> (Package, Vec<(String, Vec<u8>)>) {
     let deployment =
         Component::deployment(&format!("{name}-Deployment"), VERSION, "neutral", &[component]);
     let package = Package::new(&format!("{name}-Package"), VERSION).update("U", "", &deployment);

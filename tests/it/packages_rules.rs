@@ -70,16 +70,22 @@ fn deployment_of(name: &str, component: &Component) -> Component {
     Component::deployment(&format!("Transom-{name}-Deployment"), VERSION, "neutral", &[component])
 }
 
-#[test]
-fn what_two_features_share_stays_while_one_has_it_staged() {
+/// An image with a package of two features, off, that share a component.
+fn with_two_features() -> (Bench, Component) {
     let mut bench = Bench::new();
     let shared = file_of("Shared");
     let (one, two) = (deployment_of("One", &shared), deployment_of("Two", &shared));
     let pack = Package::new("Transom-Shared-Package", VERSION)
         .update("FeatOne", OFF, &one)
         .update("FeatTwo", OFF, &two);
-    let inputs = inputs(&[("shared", files(&[&pack], &[&shared, &one, &two]))]);
-    bench.done(&package("shared"), &inputs);
+    let source = inputs(&[("shared", files(&[&pack], &[&shared, &one, &two]))]);
+    bench.done(&package("shared"), &source);
+    (bench, shared)
+}
+
+#[test]
+fn what_two_features_share_stays_while_one_has_it_staged() {
+    let (mut bench, shared) = with_two_features();
     let none = MemoryInputs::default();
     bench.done(&feature("FeatOne", FeatureState::Removed, false, None), &none);
     assert_eq!(bench.damage(), Vec::<String>::new());
@@ -93,14 +99,7 @@ fn what_two_features_share_stays_while_one_has_it_staged() {
 
 #[test]
 fn a_component_that_is_staged_by_one_update_and_installed_by_another_needs_its_files() {
-    let mut bench = Bench::new();
-    let shared = file_of("Shared");
-    let (one, two) = (deployment_of("One", &shared), deployment_of("Two", &shared));
-    let pack = Package::new("Transom-Shared-Package", VERSION)
-        .update("FeatOne", OFF, &one)
-        .update("FeatTwo", OFF, &two);
-    let source = inputs(&[("shared", files(&[&pack], &[&shared, &one, &two]))]);
-    bench.done(&package("shared"), &source);
+    let (mut bench, shared) = with_two_features();
     let none = MemoryInputs::default();
     // An image whose store somebody made smaller.
     let stored = path(&format!(r"\Windows\WinSxS\{}", shared.key_form()));

@@ -314,6 +314,7 @@ fn what_an_earlier_phase_needs_moves_into_it() {
 #[test]
 fn features_come_after_their_parents_and_refuse_one_that_is_off() {
     let known = |parents: &[&str]| KnownFeature {
+        name: String::new(),
         package: Identity::of_package_id(&neutral("Web")).unwrap(),
         parents: parents.iter().map(ToString::to_string).collect(),
     };
@@ -343,6 +344,7 @@ fn features_come_after_their_parents_and_refuse_one_that_is_off() {
 #[test]
 fn what_needs_something_goes_before_it_whatever_the_recipe_s_order() {
     let known = |parents: &[&str]| KnownFeature {
+        name: String::new(),
         package: Identity::of_package_id(&neutral("Web")).unwrap(),
         parents: parents.iter().map(ToString::to_string).collect(),
     };

@@ -380,4 +380,73 @@ fn what_needs_something_that_waits_for_the_first_boot_waits_behind_it() {
         say(&place, &(entry("task") + &gone));
         assert!(refused(&place).contains("would be lost"), "{path}");
     }
+    // Replaced folders lose what they hold; others may be put into.
+    place.write("own/Other.cmd", b"echo other\r\n");
+    for (to, lost) in [
+        (r"Windows\Setup\Scripts", true),
+        (r"windows\setup", true),
+        (r"Windows\Setup\Scripts\transom-packages\package-task", true),
+        (r"Windows\Setup\Scripts\mine", false),
+    ] {
+        let replace = format!("[[files]]\nfrom = \"own\"\nto = 'C:\\{to}'\nreplace = true\n");
+        say(&place, &(entry("task") + &replace));
+        if lost {
+            let told = refused(&place);
+            assert!(
+                told.contains("would be lost") && told.contains("leave `replace` out"),
+                "{told}"
+            );
+        } else {
+            place.plan();
+        }
+    }
+}
+
+#[test]
+fn a_feature_behind_what_waits_for_the_first_boot_is_one_that_something_planned_has() {
+    let task = "[packages.task]\nsource = \"packages/task.cab\"\nunsigned = \"allow\"\nwhen-not-native = \"first-boot\"\n";
+    let feature = |name: &str| {
+        format!(
+            "{task}[features]\n{name} = {{ state = \"enabled\", when-not-native = \"first-boot\" }}\n"
+        )
+    };
+    let place = place(&feature("DemoTelnit"));
+    let source = strange().cabinet(transom::format::cab::CabMethod::Stored);
+    place.write("packages/task.cab", &source);
+    let told = refused(&place);
+    assert!(told.contains("0x800f080c") && told.contains("did you mean DemoTelnet"), "{told}");
+    say(&place, &feature("Quartz"));
+    let told = refused(&place);
+    assert!(told.contains("neither the image nor a planned package"), "{told}");
+    assert!(told.contains("inspect image --features"), "{told}");
+    say(&place, &feature("demotelnet"));
+    place.plan();
+}
+
+#[test]
+fn a_driver_that_waits_for_the_first_boot_is_shown_so() {
+    let driver = "[drivers.net]\nsource = \"drivers/net\"\nunsigned = \"allow\"\nwhen-not-native = \"first-boot\"\n";
+    let place = place(driver);
+    for (path, text) in crate::driver_fixture::FILES {
+        if let Some(name) = path.strip_prefix("network/") {
+            place.write(&format!("drivers/net/{name}"), text.as_bytes());
+        }
+    }
+    let plan = place.plan();
+    assert!(!plan.steps[0].deferred, "it is native");
+    let coinstaller = "\r\n[Net_Inst.CoInstallers]\r\nAddReg = Co_AddReg\r\n[Co_AddReg]\r\nHKR,,CoInstallers32,0x00010000,\"x.dll,Entry\"\r\n";
+    let text_of_inf = format!("{}{coinstaller}", crate::driver_fixture::NETWORK_INF);
+    place.write("drivers/net/testnet.inf", text_of_inf.as_bytes());
+    // Looked at, and remembered.
+    for _ in 0..2 {
+        let plan = place.plan();
+        assert!(plan.steps[0].deferred);
+        assert!(text(&plan, &place).contains("left to the first boot"), "{}", text(&plan, &place));
+    }
+    let (outcome, _) = place.build();
+    assert!(outcome.steps[0].deferred);
+    let mut printed = support::transom(place.folder.path());
+    printed.args(["inspect", "image", "out/golden.wim", "--pending"]);
+    let printed = String::from_utf8(support::expect_success(&mut printed).stdout).unwrap();
+    assert!(printed.contains("Left to the first boot: 01-driver-net.cmd"), "{printed}");
 }

@@ -1,6 +1,9 @@
 //! Recipes as files: what loads, and what is said of those that do not. Driven by `tests/data/recipes`; each sample has its snapshot beside it.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use transom::recipe::{self, Finding, Findings, Recipe};
@@ -101,16 +104,21 @@ fn check_finding(finding: &Finding) {
 
 #[test]
 fn the_recipes_of_the_repository_load() {
+    let mut parts = samples("recipes/common");
     for path in samples("recipes") {
         match recipe::load(&path, &[]) {
             Ok(recipe) => {
                 for input in recipe.inputs.values() {
                     assert!(input.path.exists(), "{} names {:?}", path.display(), input.path);
                 }
+                parts.retain(|part| {
+                    !recipe.sources.iter().any(|source| part.as_path() == Path::new(&source.name))
+                });
             }
             Err(findings) => panic!("{}", rendered(&findings)),
         }
     }
+    assert!(parts.is_empty(), "no recipe extends them, so nothing checks them: {parts:?}");
 }
 
 fn smallest(sets: &[&str]) -> Result<Recipe, Findings> {

@@ -419,8 +419,8 @@ fn first_boot_scripts_are_chained_once() {
         Operation::Files(files(r"\Windows\Setup\Scripts\SetupComplete.cmd", from("theirs", false)));
     bench.run_twice(&theirs, &MemoryInputs::file("theirs", "echo theirs\r\n"));
     let spec = |names: &[&str]| {
-        let scripts = names.iter().map(|name| InputId((*name).to_owned())).collect();
-        Operation::FirstBoot(FirstBootSpec { scripts })
+        let scripts = names.iter().map(|name| InputId((*name).to_owned()));
+        Operation::FirstBoot(FirstBootSpec::of_scripts(scripts))
     };
     let mut inputs = MemoryInputs::default();
     for (name, text) in [("a/one.cmd", "1"), ("b/one.cmd", "2"), ("two.ps1", "3"), ("x.txt", "4")] {
@@ -455,8 +455,8 @@ fn first_boot_scripts_are_chained_once() {
 fn first_boot_on_an_own_output_loses_no_script_and_keeps_the_order() {
     let mut bench = Bench::new();
     let spec = |names: &[&str]| {
-        let scripts = names.iter().map(|name| InputId((*name).to_owned())).collect();
-        Operation::FirstBoot(FirstBootSpec { scripts })
+        let scripts = names.iter().map(|name| InputId((*name).to_owned()));
+        Operation::FirstBoot(FirstBootSpec::of_scripts(scripts))
     };
     let mut inputs = MemoryInputs::default();
     for (name, text) in [("a/setup.cmd", "A"), ("b/setup.cmd", "B"), ("c.cmd", "C")] {

@@ -22,7 +22,7 @@ use crate::{
         progress::Meter,
         text,
     },
-    format::wim::{Blob, Wim},
+    format::wim::{Blob, Wim, WriteReport},
     image::{Assembly, BlobLocation, BlobOrder, BlobRef, Image, Watch},
     servicing::cbs::{
         health::{self, Counts, Finding, HealthReport, RepairState, Severity, Verdict},
@@ -209,6 +209,9 @@ impl Repair {
         }
         if self.blobs == 0 && self.repaired.is_empty() {
             out.line("nothing was repaired, and nothing written")?;
+        } else if !self.lost.is_empty() {
+            let left = self.lost.len();
+            out.line(format_args!("partly repaired, {left} left"))?;
         }
         for Repaired { image, finding } in self.lost.iter().take(MOST_SHOWN) {
             out.line(format_args!(
@@ -254,6 +257,7 @@ pub(crate) fn repair(
     context: &Context,
 ) -> Result<Repair, Failure> {
     let path = &arguments.wim;
+    check_other(path, source)?;
     context.interrupt.cooperative();
     let target = Target::open(arguments, context)?;
     let wim = Arc::clone(target.wim());
@@ -306,11 +310,25 @@ pub(crate) fn repair(
         assembly.supply(wim, *blob);
     }
     if changed || !supplied.is_empty() {
-        write(target, assembly, !supplied.is_empty(), path, context)?;
+        let report = write(target, assembly, !supplied.is_empty(), path, context)?;
+        let done = if result.lost.is_empty() { "repaired" } else { "partly repaired" };
+        let written = arguments.output.as_deref().unwrap_or(path);
+        context.printer.note(format_args!("{done} {}", place::told(written, &report)));
     } else {
         result.output = None;
     }
     Ok(result)
+}
+
+/// A file cannot mend itself: what is damaged in it is damaged in its copy too, and it is written while it would be read.
+fn check_other(path: &Path, source: &Path) -> Result<(), Failure> {
+    if crate::plan::output::is_same_file(path, source) {
+        return Err(Failure::usage(format!(
+            "--repair-from names {} itself: give another WIM that has the same files",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The images whose files may be used.
@@ -326,9 +344,9 @@ fn write(
     anew: bool,
     path: &Path,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<WriteReport, Failure> {
     let failed = |error| assembly_failure(path, error);
-    let report = match target {
+    match target {
         Target::InPlace(existing) => {
             let mut settings = existing.settings();
             if !anew {
@@ -337,14 +355,12 @@ fn write(
             }
             let order = if anew { BlobOrder::of(&settings) } else { BlobOrder::Stored };
             let plan = assembly.plan(order).map_err(failed)?;
-            existing.change(&settings, plan, anew, context)?
+            existing.change(&settings, plan, anew, context)
         }
         Target::New(wim, output) => {
             let settings = place::settings_like(&wim);
             let plan = assembly.plan(BlobOrder::of(&settings)).map_err(failed)?;
-            place::write(&output, &settings, plan, context)?
+            place::write(&output, &settings, plan, context)
         }
-    };
-    context.printer.note(format_args!("repaired {}", place::told(path, &report)));
-    Ok(())
+    }
 }

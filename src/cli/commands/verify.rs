@@ -30,7 +30,8 @@ use crate::{
 ///
 /// Does what `transom wim verify` does (every blob against its SHA-1, on all threads), looks into the registry hives of every image (keys, values, lists,
 /// security, cells), and checks every image's component store, as `DISM /ScanHealth` does and more: manifests against the hive and the catalogs, files
-/// against their manifests, what is projected against the store, packages against their catalogs, the keys of deployments.
+/// against their manifests, what is projected against the store, packages against their catalogs, and all their keys, also those that are missing though
+/// something needs them.
 ///
 /// With --repair-from, what is damaged is put right with files of another WIM that are the wanted ones by their hashes (0x80073712, 0x800f0831 and
 /// 0x800f081f are what DISM says in such cases); the file grows at its end, or is written anew when its own content is damaged, and is

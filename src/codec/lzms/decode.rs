@@ -107,7 +107,7 @@ impl<const ROOT: usize> Code<ROOT> {
         self.frequencies.age();
     }
 
-    /// The next symbol, of which 16 bits must be available; `None` when the bits are no code.
+    /// The next symbol, of which 16 bits must be available; `None` when the bits are no code, or ended long ago.
     #[inline(always)]
     fn read(&mut self, bits: &mut BackwardBits<'_>, lengths: &mut Lengths) -> Option<usize> {
         let entry = self.table.get(bits.buffer)?;
@@ -115,6 +115,10 @@ impl<const ROOT: usize> Code<ROOT> {
         let symbol = entry.payload() as usize;
         if self.frequencies.count(symbol) {
             self.rebuild(lengths);
+            // Behind the end come zeros, which may be code for all the output there is: looked at so rarely, this costs nothing.
+            if bits.overrun() {
+                return None;
+            }
         }
         Some(symbol)
     }
@@ -205,9 +209,15 @@ fn damaged(what: &'static str) -> DecodeError {
     DecodeError { codec: Codec::Lzms, what }
 }
 
-const NO_CODE: &str = "bits that are no code";
+const ENDS: &str = "it ends too early";
 const FAR_OFFSET: &str = "an offset before the start of the chunk";
 const LONG_MATCH: &str = "a match behind the end of the chunk";
+
+/// Why there is no symbol.
+#[cold]
+fn no_code(bits: &BackwardBits<'_>) -> DecodeError {
+    damaged(if bits.overrun() { ENDS } else { "bits that are no code" })
+}
 
 /// Decodes all items.
 fn decode_items(
@@ -226,7 +236,7 @@ fn decode_items(
     while position < output.len() {
         bits.refill();
         if !decisions.decide(&mut model.main) {
-            let symbol = literal.read(&mut bits, lengths).ok_or_else(|| damaged(NO_CODE))?;
+            let symbol = literal.read(&mut bits, lengths).ok_or_else(|| no_code(&bits))?;
             output[position] = low_8(symbol);
             position = position.wrapping_add(1);
             previous = Previous::Literal;
@@ -237,7 +247,7 @@ fn decode_items(
             previous = Previous::Lz;
             let distance = if !decisions.decide(&mut model.lz) {
                 let value = offset.read_value(&OFFSETS, &mut bits, lengths);
-                let value = value.ok_or_else(|| damaged(NO_CODE))?;
+                let value = value.ok_or_else(|| no_code(&bits))?;
                 bits.refill();
                 recent.push(low_32(value));
                 value
@@ -247,7 +257,7 @@ fn decode_items(
                 recent.repeat(index, again) as usize
             };
             let length = length.read_value(&LENGTHS, &mut bits, lengths);
-            let length = length.ok_or_else(|| damaged(NO_CODE))?;
+            let length = length.ok_or_else(|| no_code(&bits))?;
             if distance > position {
                 return Err(damaged(FAR_OFFSET));
             }
@@ -260,10 +270,10 @@ fn decode_items(
             let again = previous == Previous::Delta;
             previous = Previous::Delta;
             let source = if !decisions.decide(&mut model.delta) {
-                let power = power.read(&mut bits, lengths).ok_or_else(|| damaged(NO_CODE))?;
+                let power = power.read(&mut bits, lengths).ok_or_else(|| no_code(&bits))?;
                 bits.refill();
                 let raw = delta_offset.read_value(&OFFSETS, &mut bits, lengths);
-                let raw = raw.ok_or_else(|| damaged(NO_CODE))?;
+                let raw = raw.ok_or_else(|| no_code(&bits))?;
                 bits.refill();
                 let source = DeltaSource { power: low_32(power & 7), raw: low_32(raw) };
                 recent_delta.push(source);
@@ -274,7 +284,7 @@ fn decode_items(
                 recent_delta.repeat(index, again)
             };
             let length = length.read_value(&LENGTHS, &mut bits, lengths);
-            let length = length.ok_or_else(|| damaged(NO_CODE))?;
+            let length = length.ok_or_else(|| no_code(&bits))?;
             let span = 1usize << source.power;
             let distance = u64::from(source.raw) << source.power;
             // A chunk is shorter than any distance that does not fit.
@@ -290,7 +300,7 @@ fn decode_items(
         }
     }
     if decisions.overrun() || bits.overrun() {
-        return Err(damaged("it ends too early"));
+        return Err(damaged(ENDS));
     }
     Ok(())
 }
@@ -308,5 +318,18 @@ fn repeat_index(
         1
     } else {
         2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_that_ends_early_is_not_decoded_to_its_whole_size() {
+        let mut output = vec![0xAA; 1 << 20];
+        let error = Decoder::new(1 << 20).decode(&[0; 12], &mut output).unwrap_err();
+        assert_eq!(error.what, ENDS);
+        assert!(output[8192..].iter().all(|&byte| byte == 0xAA), "it went on behind the end");
     }
 }

@@ -172,7 +172,7 @@ impl Identity {
             shorten(&self.version.to_string(), 16),
             shown(language, 8),
         ];
-        format!("{}_{:016x}", readable.join("_"), self.hash(true)).to_ascii_lowercase()
+        self.form(&readable, true)
     }
 
     /// The short key form: what the key in `CanonicalData\Deployments` is called. The hash is that of the long form.
@@ -183,7 +183,7 @@ impl Identity {
             shown(&self.public_key_token, 40),
             shorten(&self.version.to_string(), 16),
         ];
-        format!("{}_{:016x}", readable.join("_"), self.hash(true)).to_ascii_lowercase()
+        self.form(&readable, true)
     }
 
     /// The winners key form, which all versions of a component share: what the key in `SideBySide\Winners` is called.
@@ -195,7 +195,13 @@ impl Identity {
             shown(&self.public_key_token, 40),
             shown(&self.language, 8),
         ];
-        format!("{}_{:016x}", readable.join("_"), self.hash(false)).to_ascii_lowercase()
+        self.form(&readable, false)
+    }
+
+    /// A key form: what a person reads, and the hash of the whole, with or without the version.
+    fn form(&self, readable: &[String], with_version: bool) -> String {
+        let hash = self.hash(with_version);
+        format!("{}_{hash:016x}", readable.join("_")).to_ascii_lowercase()
     }
 
     /// The text in the values `identity` (of components) and `appid` (of deployments) of the COMPONENTS hive.

@@ -109,7 +109,7 @@ impl Writer {
     }
 
     /// A symbol of the flat code over `count`.
-    fn symbol(&mut self, symbol: usize, count: usize) {
+    pub(super) fn symbol(&mut self, symbol: usize, count: usize) {
         let (longest, short) = flat_shape(count);
         // The longer codes come first in value; the shorter ones follow behind their prefixes.
         let (code, bits) = if symbol < short {

@@ -6,7 +6,7 @@
 
 use super::{
     bits::{Bits, Step},
-    huffman::{Code, flat},
+    huffman::{Code, LONGEST, flat},
 };
 
 /// Symbols for literals and copies.
@@ -64,8 +64,10 @@ struct Rift {
 }
 
 impl Rift {
+    /// Has a negative: it becomes a distance, which counts the other way.
     fn offset(self) -> Step<i64> {
-        self.target.checked_sub(self.start).ok_or("a rift table that overflows")
+        let offset = self.target.checked_sub(self.start);
+        offset.filter(|&offset| offset != i64::MIN).ok_or("a rift table that overflows")
     }
 }
 
@@ -323,7 +325,14 @@ fn read_lengths(bits: &mut Bits<'_>, pre: &Code, previous: &[u8]) -> Step<Vec<u8
         let before = previous[lengths.len()];
         match symbol {
             0..=16 => lengths.push(symbol),
-            17..=19 => lengths.push(before + (symbol - 16)),
+            17..=19 => {
+                // A segment may be passed over, and the next one add to what no code was made of.
+                let length = before + (symbol - 16);
+                if usize::from(length) > LONGEST {
+                    return Err("a code of more than 16 bits");
+                }
+                lengths.push(length);
+            }
             20..=22 => {
                 lengths.push(before.checked_sub(symbol - 19).ok_or("a code length below zero")?);
             }

@@ -113,6 +113,49 @@ fn a_rift_table_without_bound_is_refused() {
 }
 
 #[test]
+fn a_rift_entry_as_far_away_as_numbers_reach_does_not_overflow() {
+    let mut bits = encode::Writer::new();
+    bits.put(1, 1);
+    for _ in 0..2 {
+        for (value, width) in [(0, 8), (0, 8), (248, 8), (7, 4)] {
+            bits.put(value, width);
+        }
+    }
+    // One entry: start 1 (the second code of eight bits), and the smallest number there is (the last code of seven bits, 61 further bits).
+    bits.number(1);
+    bits.put(0x80, 8);
+    bits.put(0x7F, 7);
+    bits.put(u64::MAX, 61);
+    // Flat codes; a literal, then two bytes from where the table says.
+    bits.put(1, 1);
+    bits.symbol(usize::from(b'a'), stream::MAIN);
+    bits.symbol(256 + (3 << 3 | 1), stream::MAIN);
+    let delta = head(1, 1, 0, b"", &bits.finish());
+    let error = apply(&delta, b"", 1000).unwrap_err().to_string();
+    assert!(error.contains("a rift table that overflows"), "{error}");
+}
+
+#[test]
+fn code_lengths_that_grow_from_segment_to_segment_do_not_overflow() {
+    let mut bits = encode::Writer::new();
+    bits.put(0, 2);
+    bits.number(100);
+    for _ in 0..100 {
+        bits.number(0);
+    }
+    // The only symbol of the code for code lengths is "three more than before", one bit.
+    for symbol in 0..39 {
+        bits.put(u64::from(symbol == 19), 4);
+    }
+    for _ in 0..100 * (stream::MAIN + stream::LENGTHS + stream::ALIGNED) {
+        bits.put(0, 1);
+    }
+    let delta = head(1, 1, 0, b"", &bits.finish());
+    let error = apply(&delta, b"", 1000).unwrap_err().to_string();
+    assert!(error.contains("a code of more than 16 bits"), "{error}");
+}
+
+#[test]
 fn damaged_ones_say_where() {
     let target = content(5, 3000);
     let delta = create(b"", &target, TIME);

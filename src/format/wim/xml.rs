@@ -183,10 +183,11 @@ impl Element {
     }
 
     fn push_text(&mut self, text: &str) {
+        let text = legal(text);
         if let Some(Node::Text(last)) = self.nodes.last_mut() {
-            last.push_str(text);
+            last.push_str(&text);
         } else if !text.is_empty() {
-            self.nodes.push(Node::Text(text.to_owned()));
+            self.nodes.push(Node::Text(text.into_owned()));
         }
     }
 
@@ -229,9 +230,23 @@ fn escape(text: &str, in_attribute: bool, out: &mut String) {
             '\n' if in_attribute => out.push_str("&#10;"),
             '\t' if in_attribute => out.push_str("&#9;"),
             '\t' | '\n' => out.push(character),
-            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            character if is_illegal(character) => out.push('\u{fffd}'),
             _ => out.push(character),
         }
+    }
+}
+
+/// True for characters that XML cannot hold, not even as references.
+fn is_illegal(character: char) -> bool {
+    matches!(character, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// The text with U+FFFD for each character that XML cannot hold, as it would be written.
+fn legal(text: &str) -> Cow<'_, str> {
+    if text.contains(is_illegal) {
+        Cow::Owned(text.replace(is_illegal, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
@@ -286,7 +301,7 @@ fn start(tag: &BytesStart<'_>) -> Result<Element, String> {
         let attribute = attribute.map_err(|error| error.to_string())?;
         let raw = normalize_line_ends(&attribute.value);
         let value = quick_xml::escape::unescape(&raw).map_err(|error| error.to_string())?;
-        element.attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
+        element.attributes.push((attribute.key.as_ref().to_owned(), legal(&value).into_owned()));
     }
     Ok(element)
 }
@@ -379,6 +394,17 @@ mod tests {
         assert_eq!(root.child("A").unwrap().attribute("y"), Some("<\""));
         assert_eq!(root.text(&["A"]), Some(""));
         assert_eq!(root.text(&["Z"]), None);
+    }
+
+    #[test]
+    fn characters_that_xml_cannot_hold_are_read_as_they_would_be_written() {
+        let text =
+            "<a b=\"\u{1}&#2;\"><b>\u{ffff}&#3;<![CDATA[\u{c}]]></b><c>\u{fffe}&#13;\t\n</c></a>";
+        let root = parse(&utf16(text)).unwrap();
+        assert_eq!(root.attribute("b"), Some("\u{fffd}\u{fffd}"));
+        assert_eq!(root.text(&["b"]), Some("\u{fffd}\u{fffd}\u{fffd}"));
+        assert_eq!(root.text(&["c"]), Some("\u{fffd}\r\t\n"));
+        assert_eq!(parse(&encode(&root)).unwrap(), root);
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(super) fn recipe(
             "services" => decoder.services(&section.node),
             "files" => decoder.files(&section.node),
             "unattend" => decoder.unattend(section),
-            "appx" => decoder.appx(section),
+            "appx" => decoder.appx(section, policy.when_not_native),
             "locale" => decoder.locale(section),
             "defaults" => decoder.defaults(section),
             "winpe" => decoder.winpe(section),

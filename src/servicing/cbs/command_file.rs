@@ -1,6 +1,6 @@
 //! The command file of an entry that waits for the first boot: calls of DISM, each tried again while servicing is busy, and what their codes mean.
 
-use crate::servicing::error::Problem;
+use crate::servicing::{error::Problem, first_boot::WAITS};
 
 use super::{
     PreparedPackages,
@@ -23,6 +23,8 @@ const BUSY: &[(u32, &str)] = &[
     (1722, "the servicing service is not there yet (RPC_S_SERVER_UNAVAILABLE)"),
     (1726, "the servicing service went away (RPC_S_CALL_FAILED)"),
 ];
+/// Errors that a restart ends when an earlier call or entry asked for one: ERROR_FAIL_REBOOT_REQUIRED, ERROR_FAIL_REBOOT_INITIATED.
+const AFTER_RESTART: &[u32] = &[3017, 3018];
 /// CBS_E_PENDING: servicing has work that is not finished.
 const PENDING: u32 = 0x800F_0806;
 /// CBS_E_INVALID_PACKAGE: there is no such package. To a removal that is success.
@@ -187,6 +189,7 @@ fn call(number: usize, unit: &Unit, command: &DismCommand, lines: &mut Vec<Strin
     line(&format!("if errorlevel 1 goto again{number}"));
     line(&format!("goto next{number}"));
     line(&format!(":giveup{number}"));
+    line(&format!(r#"if "%CODE%"=="{WAITS}" goto failed"#));
     if let (Form::Update, Some(file)) = (&unit.form, &unit.path) {
         line("rem An older DISM takes no .msu from a running Windows.");
         line(&format!(r#""%SystemRoot%\System32\wusa.exe" "{file}" /quiet /norestart"#));
@@ -220,6 +223,8 @@ fn judge(calls: &[(Unit, DismCommand)], lines: &mut Vec<String>) {
         line("rem 0x800f0805: there is no such package");
         line(&format!(r#"if "%CODE%"=="{}" exit /b 0"#, hresult(UNKNOWN_PACKAGE)));
     }
+    restarts(lines);
+    let mut line = |text: &str| lines.push(text.to_owned());
     for (number, about) in BUSY {
         line(&format!("rem {about}"));
         for code in [i64::from(*number), hresult(0x8007_0000 | number)] {
@@ -228,6 +233,9 @@ fn judge(calls: &[(Unit, DismCommand)], lines: &mut Vec<String>) {
     }
     line("rem 0x800f0806 (CBS_E_PENDING): work that is not finished");
     line(&format!(r#"if "%CODE%"=="{}" goto wait"#, hresult(PENDING)));
+    line("exit /b 2");
+    line(":restart");
+    line(&format!(r#"set "CODE={WAITS}""#));
     line("exit /b 2");
     line(":wait");
     line(&format!(r#"if "%TRIES%"=="{TRIES}" exit /b 2"#));
@@ -243,6 +251,24 @@ fn judge(calls: &[(Unit, DismCommand)], lines: &mut Vec<String>) {
         line(r#"if "%LAST%"=="3010" if not "%CODE%"=="0" exit /b 0"#);
         line(r#"set "CODE=%LAST%""#);
         line("exit /b 0");
+    }
+}
+
+/// Codes that say that a restart has to come first.
+fn restarts(lines: &mut Vec<String>) {
+    let mut line = |text: &str| lines.push(text.to_owned());
+    line(&format!("rem {WAITS} (ERROR_FAIL_NOACTION_REBOOT): a restart has to come first"));
+    for code in [i64::from(WAITS), hresult(0x8007_0000 | WAITS)] {
+        line(&format!(r#"if "%CODE%"=="{code}" goto restart"#));
+    }
+    line(
+        "rem Behind a call or an entry that asked for a restart these say the same, and another try is of no use.",
+    );
+    line(r#"if "%RESTART%"=="3010" set "TRANSOM_RESTART=1""#);
+    let plain =
+        AFTER_RESTART.iter().flat_map(|code| [i64::from(*code), hresult(0x8007_0000 | code)]);
+    for code in plain.chain([hresult(PENDING)]) {
+        line(&format!(r#"if defined TRANSOM_RESTART if "%CODE%"=="{code}" goto restart"#));
     }
 }
 

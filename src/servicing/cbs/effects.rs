@@ -45,6 +45,8 @@ pub(super) struct Effects {
 #[derive(Debug)]
 pub(super) struct DirectoryEffect {
     pub path: NtPath,
+    /// The component says that it is its own.
+    pub owner: bool,
     pub attributes: Option<u32>,
     pub security: Option<SecurityDescriptor>,
 }
@@ -198,6 +200,7 @@ fn directory_effect(
     }
     Ok(DirectoryEffect {
         path: macros.path(&directory.destination_path)?,
+        owner: directory.owner,
         attributes: attributes(directory.attributes.as_deref())?,
         security: descriptors.find(&directory.security, ObjectKind::File)?,
     })

@@ -182,9 +182,9 @@ pub(super) fn work(
     }
 }
 
-fn unknown(name: &str, world: &World<'_>) -> Problem {
-    let mut near: Vec<(f64, String)> = all(world)
-        .into_keys()
+/// Up to three names of `known` that somebody may have meant by `name`, the likeliest first.
+pub fn similar(name: &str, known: impl Iterator<Item = String>) -> Vec<String> {
+    let mut near: Vec<(f64, String)> = known
         .map(|known| {
             let (one, other) = (known.to_lowercase(), name.to_lowercase());
             let mut likeness = strsim::normalized_damerau_levenshtein(&one, &other)
@@ -197,9 +197,13 @@ fn unknown(name: &str, world: &World<'_>) -> Problem {
         .filter(|(likeness, _)| *likeness >= NEAR)
         .collect();
     near.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+    near.dedup_by(|one, other| one.1 == other.1);
     near.truncate(3);
-    let names: Vec<String> = near.into_iter().map(|(_, name)| name).collect();
-    let help = match names.as_slice() {
+    near.into_iter().map(|(_, name)| name).collect()
+}
+
+fn unknown(name: &str, world: &World<'_>) -> Problem {
+    let help = match similar(name, all(world).into_keys()).as_slice() {
         [] => "`transom inspect image --features` lists those that it has".to_owned(),
         names => format!("did you mean {}?", names.join(", ")),
     };

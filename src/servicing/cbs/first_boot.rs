@@ -7,12 +7,22 @@
 //! `Windows\Logs\transom-<kind>-<name>.log`; how it ended is in `Windows\Logs\transom-first-boot.status` (see [`crate::servicing::first_boot`]).
 //!
 //! Packages and languages are given to DISM one container after the other, in the order in which they are to be installed; capabilities and features are
-//! told the folder in which their packages lie. A call that found servicing busy is tried three times, a minute apart. 3010 (a restart is needed) is success.
+//! told the folder in which their packages lie. A call that found servicing busy is tried three times, a minute apart. 3010 (a restart is needed) is success;
+//! what cannot be done before that restart ends with 350, keeps its payload, and is done when the scripts are run again.
+//!
+//! A file that several entries hold (capabilities of one shelf) is in the image once: the others are hard links to it, so that each entry has its own folder,
+//! which it can take away.
 //!
 //! What an entry needs and the image does not have may be what waits for the first boot: such an entry waits behind it ([`is_late`]).
 
+use std::collections::BTreeMap;
+
 use crate::{
-    base::{digest::Blake3, name::Name, ntpath::NtPath},
+    base::{
+        digest::{Blake3, Sha1},
+        name::Name,
+        ntpath::NtPath,
+    },
     image::{Image, ImageError, NewNode},
     servicing::{
         error::{Problem, ServicingError},
@@ -20,6 +30,7 @@ use crate::{
         inputs::{BlobSink, InputId, InputKind, Inputs},
         not_native::WhenNotNative,
     },
+    store::StoredBlob,
 };
 
 use super::{
@@ -194,20 +205,48 @@ fn defer(
     script: &str,
     image: &mut Image,
 ) -> Result<(), ImageError> {
-    let parts = ["Setup", "Scripts", FOLDER, waiting];
-    let names =
-        std::iter::once(image.system_root()).chain(parts.iter().map(|part| Name::from(*part)));
-    let folder = NtPath::from_names(names.collect());
+    let folder = place(image, &[FOLDER, waiting]);
     // What an earlier build left there is not what is installed now.
     image.remove(&folder)?;
+    let mut known = contents_below(&place(image, &[FOLDER]), image);
     for original in originals {
         let path = original
             .path
             .iter()
             .fold(folder.clone(), |path, name| path.join(Name::from(name.as_str())));
-        image.put_file(&path, original.content, &NewNode::default())?;
+        let StoredBlob { size, sha1, .. } = original.content;
+        // In a plan's rehearsal no digest is known: there each is put by itself.
+        let content = (size > 0 && !sha1.is_zero()).then_some((size, sha1));
+        match content.and_then(|content| known.get(&content)) {
+            Some(there) => image.link(there, &path)?,
+            None => {
+                image.put_file(&path, original.content, &NewNode::default())?;
+                known.extend(content.map(|content| (content, path)));
+            }
+        }
     }
     scripts::add_text(image, &format!("{waiting}.cmd"), script)
+}
+
+/// A place below the scripts of the first boot.
+fn place(image: &Image, below: &[&str]) -> NtPath {
+    let parts = ["Setup", "Scripts"].iter().chain(below).map(|part| Name::from(*part));
+    NtPath::from_names(std::iter::once(image.system_root()).chain(parts).collect())
+}
+
+/// Files below a folder by size and digest.
+fn contents_below(folder: &NtPath, image: &Image) -> BTreeMap<(u64, Sha1), NtPath> {
+    let tree = image.tree();
+    let Some(folder) = tree.lookup(folder) else { return BTreeMap::new() };
+    let files = tree.walk_from(folder).filter(|id| {
+        let inode = tree.inode(*id);
+        !inode.is_directory() && !inode.is_reparse_point()
+    });
+    files
+        .map(|id| (tree.inode(id).data(), id))
+        .filter(|(data, _)| data.size > 0 && !data.sha1.is_zero())
+        .map(|(data, id)| ((data.size, data.sha1), tree.path_of(id)))
+        .collect()
 }
 
 /// What the payload's folder and the command file are called. Names that would be the same with what is safe in a command file get their digest.
@@ -234,12 +273,11 @@ fn file_name(path: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        base::{digest::Sha1, filetime::FileTime},
+        base::filetime::FileTime,
         servicing::{
             WhenNotNative,
             cbs::{FeatureState, PackageAction, PackageSubject},
         },
-        store::StoredBlob,
     };
 
     fn original(path: &[&str]) -> PreparedOriginal {
@@ -482,6 +520,51 @@ mod tests {
         assert!(here("s/a.cab", "s/a.cab") && here("s/a.msu", "s/a.msu/b.cab"));
         assert!(here("s/x/update.mum", "s/x") && here("s.cab", "s.cab"));
         assert!(!here("s/b.cab", "s/a.cab") && !here("s/a", "s/a.cab") && !here("s/xy", "s/x"));
+    }
+
+    #[test]
+    fn files_of_one_shelf_are_in_the_image_once() {
+        let mut image = Image::empty(FileTime(0));
+        let shelf = || source(&[&["a.cab"], &["metadata", "m.cab"]], &["source/a.cab"]);
+        let capability = |name: &str| present(PackageSubject::Capability(name.to_owned()), "fod");
+        let names = ["A~~~~1.0", "B~~~~1.0"];
+        for name in names {
+            defer_package(&capability(name), Some(&shelf()), &mut image).unwrap();
+        }
+        let folder = |name: &str| place(&image, &[FOLDER, &waiting_name("capability", name)]);
+        for name in names {
+            for below in [vec!["a.cab"], vec!["metadata", "m.cab"]] {
+                let path = below.iter().fold(folder(name), |path, name| path.join((*name).into()));
+                let id = image.tree().lookup(&path).unwrap();
+                assert_eq!(image.tree().links(id), 2, "{path}");
+            }
+        }
+        // When one has taken its folder away, the other's is whole.
+        let (first, second) = (folder(names[0]), folder(names[1]));
+        image.remove(&first).unwrap();
+        let left = image.tree().lookup(&second.join("a.cab".into())).unwrap();
+        assert_eq!(image.tree().links(left), 1);
+        // The same build on its own output: nothing is linked to what goes.
+        defer_package(&capability(names[1]), Some(&shelf()), &mut image).unwrap();
+        assert!(image.tree().lookup(&second.join("a.cab".into())).is_some());
+    }
+
+    #[test]
+    fn what_a_restart_has_to_come_before_is_told_from_a_failure() {
+        let spec = present(PackageSubject::Package("kb".to_owned()), "kb.msu");
+        let text = package_script(&spec, Some(&source(&[&["kb.msu"]], &["source/kb.msu/x.cab"])));
+        check_labels(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let at = |wanted: &str| lines.iter().position(|line| *line == wanted).unwrap();
+        // CBS_E_PENDING behind a restart is not tried again; without one it is.
+        let pending = at(r#"if defined TRANSOM_RESTART if "%CODE%"=="-2146498554" goto restart"#);
+        assert!(pending < at(r#"if "%CODE%"=="-2146498554" goto wait"#), "{text}");
+        assert_eq!(lines[at(":restart") + 1], r#"set "CODE=350""#);
+        // wusa.exe is not asked for what waits, and the payload stays.
+        assert_eq!(lines[at(":giveup1") + 1], r#"if "%CODE%"=="350" goto failed"#);
+        let failed = &lines[at(":failed")..];
+        let end = failed.iter().position(|line| *line == "exit /b %CODE%").unwrap();
+        assert!(!failed[..end].iter().any(|line| line.contains(r#"rd /s /q "%PAYLOAD%""#)));
     }
 
     #[test]

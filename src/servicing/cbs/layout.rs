@@ -118,6 +118,15 @@ pub fn catalogs() -> RegistryPath {
     key(HiveId::Components, r"CanonicalData\Catalogs")
 }
 
+/// True for `Packages\<id>` of [`cbs`].
+#[must_use]
+pub fn is_package_key(path: &RegistryPath) -> bool {
+    let (above, keys) = (cbs("Packages"), path.keys());
+    path.hive() == above.hive()
+        && keys.len() == above.keys().len() + 1
+        && keys.iter().zip(above.keys()).all(|(one, other)| one.eq_ignore_case(other))
+}
+
 /// True for the keys that the component store itself is kept in, and all below them.
 #[must_use]
 pub fn is_own_key(path: &RegistryPath) -> bool {

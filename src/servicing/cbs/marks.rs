@@ -174,7 +174,7 @@ pub(super) fn drop_index(image: &mut Image) -> Result<(), ImageError> {
 }
 
 /// The data of `p!`, `s!` and `i!`.
-fn reference_data(text: &str) -> Vec<u8> {
+pub(super) fn reference_data(text: &str) -> Vec<u8> {
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
     let mut data = Vec::with_capacity(8 + text.len());
     data.extend(length.to_le_bytes());

@@ -12,7 +12,7 @@
 //! - [`classify`]: what is known of each element; `effects`: what a component does, by [`macros`], `registry`, `services`, `security`
 //! - `world`: an image and a source while a step looks at them; `resolve`, `parents`, `capability`: which packages and updates come into force
 //! - `install`, `remove`, `features`, `languages`: what has to be done, as `work`, before anything is touched
-//! - `stage`, `marks`, `keys`, `winners`, `project`: doing it: the store, COMPONENTS, Component Based Servicing, winners, links and values
+//! - `stage`, `marks`, `keys`, `winners`, `project`: doing it (`written_over`: what that takes from others): the store, COMPONENTS, Component Based Servicing, winners, links and values
 //! - [`store`]: what an image's component store holds: packages, manifests; [`records`]: what its hives say of components, deployments and winners
 //! - [`inventory`]: what follows from that: features, capabilities, languages, pending work, the servicing stack
 //! - [`health`]: whether that is sound; [`repair`]: putting it right
@@ -25,6 +25,7 @@
 mod capability;
 pub mod classify;
 mod command_file;
+mod copy;
 pub mod dism;
 mod effects;
 mod expand;
@@ -62,8 +63,10 @@ mod wim;
 mod winners;
 mod work;
 mod world;
+mod written_over;
 
 pub use effects::UnknownElement;
+pub use features::similar as similar_features;
 pub use prepared::PreparedPackages;
 pub use relations::Relations;
 pub use spec::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject};

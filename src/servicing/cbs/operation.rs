@@ -61,6 +61,20 @@ impl Examined<'_> {
     }
 }
 
+/// What stands against a step, and what is odd about it.
+fn told(examined: Result<Examined<'_>, ServicingError>, when: WhenNotNative) -> Vec<Problem> {
+    let all = examined.and_then(|mut examined| {
+        let mut all = examined.problems(when);
+        let is_done = examined.findings.not_native.is_empty();
+        // What is refused, or left to Windows, writes over nothing here.
+        if is_done && all.iter().all(|problem| problem.warning) {
+            all.extend(examined.transition.written_over(&mut examined.world)?);
+        }
+        Ok(all)
+    });
+    all.unwrap_or_else(|error| vec![error.into_problem()])
+}
+
 impl PackageSpec {
     /// The kind of operation: `package`, `language` or `capability`.
     #[must_use]
@@ -180,10 +194,7 @@ impl PackageSpec {
         image: &mut Image,
         _facts: &ImageFacts,
     ) -> Vec<Problem> {
-        match self.examine(prepared, image) {
-            Ok(examined) => examined.problems(self.when_not_native()),
-            Err(error) => vec![error.into_problem()],
-        }
+        told(self.examine(prepared, image), self.when_not_native())
     }
 
     fn examine<'a>(
@@ -407,10 +418,7 @@ impl FeatureSpec {
         image: &mut Image,
         _facts: &ImageFacts,
     ) -> Vec<Problem> {
-        match self.examine(prepared, image) {
-            Ok(examined) => examined.problems(self.when_not_native),
-            Err(error) => vec![error.into_problem()],
-        }
+        told(self.examine(prepared, image), self.when_not_native)
     }
 
     fn examine<'a>(

@@ -13,7 +13,7 @@ use crate::{
     base::{digest::to_hex, ntpath::check_component},
     format::{
         catalog::{Catalog, FileDigests, Trust},
-        cbs::{CbsError, Manifest, Mum, manifest::FileHash},
+        cbs::{CbsError, Identity, Manifest, Mum, manifest::FileHash},
         dcm::{self, ManifestForm},
     },
     servicing::{ServicingError, archive, error::Problem, inputs::BlobSink},
@@ -178,6 +178,11 @@ impl<'a> Reading<'a> {
             let id = mum.identity.package_id();
             if let Err(error) = check_component(&format!("{id}.mum")) {
                 let cause = format!("no file can be called like its package: {error}");
+                return Err(self.refuse(name, cause, "the package is damaged: get it again"));
+            }
+            // All that the image tells later of what is installed is read from these names.
+            if Identity::of_package_id(&id).is_none() {
+                let cause = format!("its id {id} does not tell its name, with a ~ inside a part");
                 return Err(self.refuse(name, cause, "the package is damaged: get it again"));
             }
             all.push((name.to_owned(), text, mum));
@@ -487,6 +492,12 @@ mod tests {
             assert!(error.contains("no file can be called like its package"), "{error}");
         }
         assert!(prepared(&[("update.mum", mum("good", "").as_bytes())]).is_ok());
+    }
+
+    #[test]
+    fn a_package_whose_id_cannot_be_read_back_is_refused() {
+        let error = refused(&[("update.mum", mum("good~evil", "").as_bytes())]);
+        assert!(error.contains("with a ~ inside a part"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,11 @@
 //! Installing, replacing a version, removing and switching a feature are all this one change from some components in force to others. Only what is
 //! left over from those that leave is looked at for other owners, which means reading every component in force: once a step, when something is left over.
 //!
+//! Empty keys and folders go with the last component that names them or something in them, but for those that were there before it: a folder that was made
+//! before the component's manifest came into the store, a key that was last written to before that. For that a key that is there keeps its time while a
+//! component is put into it. Where a time does not tell (all times of the base are this build's epoch; a feature whose payload was staged long before it
+//! was enabled) what is empty is taken for the component's.
+//!
 //! What was there before and belonged to no component cannot be brought back: a value that was overwritten, the security of a key that stays.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use crate::{
-    base::{name::Name, ntpath::NtPath},
+    base::{filetime::FileTime, name::Name, ntpath::NtPath},
     format::{
         cbs::{Identity, Manifest, identity},
         hive::Value,
@@ -30,12 +35,16 @@ use super::{
 /// A component that comes into force or leaves it.
 pub(super) struct Projected {
     pub key_form: String,
+    /// The package that brings it or takes it away.
+    pub package: String,
+    /// Since when the image has it, in any version; what is older is not its own.
+    pub since: Option<FileTime>,
     pub effects: Effects,
 }
 
 /// Something that may have several owners, in a form that compares.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Item {
+pub(super) enum Item {
     /// A file or folder, upper case.
     Path(String),
     /// A key.
@@ -55,14 +64,14 @@ impl Item {
 
 /// What other components say of the items that are left over.
 #[derive(Debug, Default)]
-struct Owners {
-    owned: BTreeSet<Item>,
+pub(super) struct Owners {
+    pub owned: BTreeSet<Item>,
     /// Where the file of another owner lies in the store.
     links: BTreeMap<Item, NtPath>,
     values: BTreeMap<Item, Value>,
 }
 
-fn path_item(path: &NtPath) -> Item {
+pub(super) fn path_item(path: &NtPath) -> Item {
     let names: Vec<String> = path.names().iter().map(|name| name.to_upcase().to_string()).collect();
     Item::Path(names.join("\\"))
 }
@@ -81,7 +90,7 @@ fn key_item(path: &RegistryPath) -> Item {
     Item::Key(hive, text)
 }
 
-fn value_item(path: &RegistryPath, name: &Name) -> Item {
+pub(super) fn value_item(path: &RegistryPath, name: &Name) -> Item {
     let (hive, text) = key_text(path);
     Item::Value(hive, text, name.to_upcase().to_string())
 }
@@ -92,7 +101,7 @@ fn member_item(path: &RegistryPath, name: &str, member: &str) -> Item {
 }
 
 /// All that a component does, as items.
-fn items(effects: &Effects) -> impl Iterator<Item = Item> + '_ {
+pub(super) fn items(effects: &Effects) -> impl Iterator<Item = Item> + '_ {
     let paths = effects.directories.iter().map(|directory| &directory.path);
     let paths = paths.chain(effects.links.iter().map(|link| &link.path)).map(path_item);
     let keys = effects.keys.iter().map(|key| key_item(&key.path));
@@ -107,7 +116,7 @@ fn items(effects: &Effects) -> impl Iterator<Item = Item> + '_ {
     paths.chain(keys).chain(values).chain(members)
 }
 
-fn stored(link: &LinkEffect, key_form: &str, image: &Image) -> NtPath {
+pub(super) fn stored(link: &LinkEffect, key_form: &str, image: &Image) -> NtPath {
     let root = layout::component(image, key_form);
     link.stored.iter().fold(root, |path, name| path.join(Name::from(name.as_str())))
 }
@@ -136,6 +145,7 @@ pub(super) fn project(
     entering: &[Projected],
     world: &mut World<'_>,
 ) -> Result<(), ServicingError> {
+    let times = key_times(leaving, entering, world.image).map_err(|error| world.failed(error))?;
     let staying: BTreeSet<Item> = if leaving.is_empty() {
         BTreeSet::new()
     } else {
@@ -152,17 +162,55 @@ pub(super) fn project(
         // What comes keeps its keys and folders, and those above them, as they are.
         owners.owned.extend(staying.into_iter().filter(Item::is_place));
         for component in leaving {
-            withdraw(component, &left, &owners, world).map_err(|error| world.failed(error))?;
+            withdraw(component, &left, &owners, &times, world)
+                .map_err(|error| world.failed(error))?;
         }
     }
     for component in entering {
         put(component, world.image).map_err(|error| world.failed(error))?;
     }
+    keep_times(&times, world.image).map_err(|error| world.failed(error))
+}
+
+/// When keys that are there were last written to.
+type KeyTimes = BTreeMap<(HiveId, String), (RegistryPath, FileTime)>;
+
+/// The times of the components' keys, and of those above them.
+fn key_times(
+    leaving: &[Projected],
+    entering: &[Projected],
+    image: &mut Image,
+) -> Result<KeyTimes, ImageError> {
+    let mut seen: BTreeSet<(HiveId, String)> = BTreeSet::new();
+    let mut times = KeyTimes::new();
+    for key in leaving.iter().chain(entering).flat_map(|component| &component.effects.keys) {
+        let names = key.path.keys();
+        for count in (1..=names.len()).rev() {
+            let here = with_keys(&key.path, &names[..count]);
+            let text = key_text(&here);
+            if !seen.insert(text.clone()) {
+                break;
+            }
+            if let Some(time) = image.key_time(&here)? {
+                times.insert(text, (here, time));
+            }
+        }
+    }
+    Ok(times)
+}
+
+/// Gives keys that are still there the times that they had.
+fn keep_times(times: &KeyTimes, image: &mut Image) -> Result<(), ImageError> {
+    for (key, time) in times.values() {
+        if image.registry_key_exists(key)? {
+            image.set_key_time(key, *time)?;
+        }
+    }
     Ok(())
 }
 
 /// What components in force, those in `skipped` left out, say of the items.
-fn other_owners(
+pub(super) fn other_owners(
     left: &BTreeSet<Item>,
     skipped: &BTreeSet<String>,
     world: &mut World<'_>,
@@ -239,9 +287,11 @@ fn withdraw(
     component: &Projected,
     left: &BTreeSet<Item>,
     owners: &Owners,
+    times: &KeyTimes,
     world: &mut World<'_>,
 ) -> Result<(), ImageError> {
     let effects = &component.effects;
+    let is_older = |time: FileTime| component.since.is_some_and(|since| time < since);
     for link in &effects.links {
         let item = path_item(&link.path);
         if !left.contains(&item) || !is_ours(link, &component.key_form, world.image) {
@@ -281,7 +331,9 @@ fn withdraw(
     let mut keys: Vec<&RegistryPath> = effects.keys.iter().map(|key| &key.path).collect();
     keys.sort_by_key(|key| std::cmp::Reverse(key.keys().len()));
     for key in keys {
-        prune_keys(key, owners, world.image)?;
+        let was_there =
+            |key: &RegistryPath| times.get(&key_text(key)).is_some_and(|(_, time)| is_older(*time));
+        prune_keys(key, owners, was_there, world.image)?;
     }
     let directories = effects.directories.iter().map(|directory| directory.path.clone());
     let parents = effects.links.iter().filter_map(|link| link.path.parent());
@@ -289,7 +341,7 @@ fn withdraw(
     folders.sort_by_key(|path| std::cmp::Reverse(path.names().len()));
     folders.dedup();
     for folder in folders {
-        prune_folders(folder, owners, world)?;
+        prune_folders(folder, owners, is_older, world)?;
     }
     Ok(())
 }
@@ -303,8 +355,13 @@ fn is_ours(link: &LinkEffect, key_form: &str, image: &Image) -> bool {
         || tree.inode(here).data() == tree.inode(there).data()
 }
 
-/// Takes empty keys away, upwards: what was made for the component. Keys that others name stay.
-fn prune_keys(key: &RegistryPath, owners: &Owners, image: &mut Image) -> Result<(), ImageError> {
+/// Takes empty keys away, upwards: what was made for the component. Keys that others name stay, and those that were there before.
+fn prune_keys(
+    key: &RegistryPath,
+    owners: &Owners,
+    was_there: impl Fn(&RegistryPath) -> bool,
+    image: &mut Image,
+) -> Result<(), ImageError> {
     // Levels that every hive has, empty or not: `Software` of a user, `Services` of a control set.
     let mut names = key.keys().to_vec();
     let kept = match key.hive() {
@@ -315,7 +372,10 @@ fn prune_keys(key: &RegistryPath, owners: &Owners, image: &mut Image) -> Result<
     };
     while names.len() > kept {
         let here = with_keys(key, &names);
-        if owners.owned.contains(&key_item(&here)) || !image.registry_key_exists(&here)? {
+        if owners.owned.contains(&key_item(&here))
+            || was_there(&here)
+            || !image.registry_key_exists(&here)?
+        {
             return Ok(());
         }
         let empty =
@@ -341,6 +401,7 @@ fn with_keys(like: &RegistryPath, names: &[Name]) -> RegistryPath {
 fn prune_folders(
     mut folder: NtPath,
     owners: &Owners,
+    is_older: impl Fn(FileTime) -> bool,
     world: &mut World<'_>,
 ) -> Result<(), ImageError> {
     while folder.names().len() > 1 {
@@ -348,6 +409,7 @@ fn prune_folders(
         let Some(node) = tree.lookup(&folder) else { return Ok(()) };
         let keep = !tree.children(node).is_empty()
             || !tree.inode(node).is_directory()
+            || is_older(tree.inode(node).creation_time)
             || owners.owned.contains(&path_item(&folder))
             || world.target.is_well_known(&folder);
         if keep {

@@ -371,6 +371,8 @@ pub struct Inventory {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct KnownFeature {
+    /// Its name, as the package writes it.
+    pub name: String,
     /// The package that has it.
     pub package: Identity,
     /// Features that must be on before it.
@@ -388,6 +390,7 @@ impl Inventory {
             if let Some(mum) = &package.mum {
                 for feature in mum.features() {
                     let known = KnownFeature {
+                        name: feature.name.clone(),
                         package: package.identity.clone(),
                         parents: feature_parents(feature).collect(),
                     };

@@ -2,7 +2,8 @@
 //!
 //! Nothing is believed because of where it lies: a file is taken when its hash is the wanted one, a manifest when the hive or a catalog of the damaged image
 //! names it, a catalog when its hash is its name, a mum when the catalog that belongs to it names it. Files keep their attributes and hard links. Values of
-//! COMPONENTS follow from a manifest that is vouched for, or come from a source where the same deployment has them.
+//! COMPONENTS follow from a manifest that is vouched for, or come from a source where the same deployment has them; winners follow from what is installed;
+//! keys of packages come from a source with the same package, as far as they are true of this image (`copy.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,15 +15,18 @@ use crate::{
     format::{
         catalog::{Catalog, FileDigests, Trust},
         cbs::{Mum, manifest::FileHash},
+        hive::Value,
         wim::{Blob, Wim},
     },
     image::{BlobLocation, BlobRef, HiveId, Image, ImageError, NewNode, RegistryPath, Watch},
 };
 
 use super::{
+    copy,
     health::{self, Finding, HealthReport, Mend, RepairState, Severity, What, digests, sha256},
     layout, marks,
-    store::Manifests,
+    store::{Manifests, PackageState},
+    winners,
 };
 
 /// Passes over the store: what is mended lets more be seen. A manifest comes before its files, and these before their projections.
@@ -112,7 +116,8 @@ pub fn repair(
 /// Damage, and values that are missing. A projection with the right content of its own stays: making it a link would gain nothing.
 fn is_to_be_mended(finding: &Finding) -> bool {
     let what = &finding.mend;
-    finding.severity == Severity::Damage || matches!(what, Mend::Copy { .. } | Mend::Set { .. })
+    finding.severity == Severity::Damage
+        || matches!(what, Mend::Copy { .. } | Mend::Set { .. } | Mend::Restore { .. })
 }
 
 /// Finds content that cannot be read in the sources, by its SHA-1, and has the image use that.
@@ -181,6 +186,19 @@ impl Room<'_> {
             Mend::Set { key, value } => {
                 self.image.set_value(key, value)?;
                 Ok(Some("the manifest, which a catalog names".to_owned()))
+            }
+            Mend::Restore { key, same, computed } => self.restore(key, same.as_ref(), computed),
+            Mend::State { id } => self.state(id),
+            Mend::Winner { identity, versions } => {
+                let key_form = identity.winners_key_form();
+                let (identity, versions) = (identity.clone(), versions.clone());
+                winners::Family { key_form, identity, versions }.write(self.image)?;
+                Ok(Some("the deployments that are installed".to_owned()))
+            }
+            Mend::Directory { path, attributes } => {
+                let options = NewNode { attributes: *attributes, ..NewNode::default() };
+                self.image.make_directory(path, &options)?;
+                Ok(Some("the manifest".to_owned()))
             }
             Mend::Copy { key, name, like } => self.value(key, name, like.as_ref()),
         }
@@ -408,6 +426,66 @@ impl Room<'_> {
             return Ok(Some(Whose::Source(index).shown()));
         }
         Ok(None)
+    }
+}
+
+impl Room<'_> {
+    /// The state of a package in force, from a source in which the same package is.
+    fn state(&mut self, id: &str) -> Result<Option<String>, ImageError> {
+        let (mum, name) = (layout::mum(self.image, id), Name::from("CurrentState"));
+        let key = layout::cbs("Packages").join(&Name::from(id));
+        let Some(own) = self.read(Whose::Own, &mum) else { return Ok(None) };
+        for index in 0..self.sources.len() {
+            let whose = Whose::Source(index);
+            let place = layout::mum(self.at(whose), id);
+            if self.read(whose, &place).is_none_or(|bytes| bytes != own) {
+                continue;
+            }
+            let Ok(Some(value)) = self.sources[index].registry_value(&key, &name) else { continue };
+            let state = value.as_dword().map(PackageState::of_number);
+            if state.is_some_and(PackageState::is_installed) {
+                self.image.set_value(&key, &value)?;
+                return Ok(Some(whose.shown()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Copies what is missing from a source with the same file, then sets what is missing still and follows from the store.
+    fn restore(
+        &mut self,
+        key: &RegistryPath,
+        same: Option<&NtPath>,
+        computed: &[(RegistryPath, Value)],
+    ) -> Result<Option<String>, ImageError> {
+        let mut from = None;
+        let own = same.and_then(|path| self.read(Whose::Own, path));
+        if let (Some(path), Some(own)) = (same, own) {
+            for index in 0..self.sources.len() {
+                let whose = Whose::Source(index);
+                if self.read(whose, path).is_some_and(|bytes| bytes == own)
+                    && copy::key(self.image, &mut self.sources[index], key, computed)?
+                {
+                    from = Some(whose.shown());
+                    break;
+                }
+            }
+        }
+        if layout::is_package_key(key) && !self.image.registry_key_exists(key)? {
+            // States without the package they belong to would be a guess.
+            return Ok(None);
+        }
+        for (key, value) in computed {
+            if self.image.registry_value(key, &value.name)?.is_none() {
+                self.image.set_value(key, value)?;
+                from.get_or_insert_with(|| "what the store itself says".to_owned());
+            }
+        }
+        if same.is_none() && !self.image.registry_key_exists(key)? {
+            self.image.create_key(key)?;
+            from.get_or_insert_with(|| "the manifest".to_owned());
+        }
+        Ok(from)
     }
 }
 

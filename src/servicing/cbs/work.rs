@@ -22,6 +22,7 @@ use super::{
     store::PackageState,
     winners::{self, FamilyChange},
     world::World,
+    written_over,
 };
 
 /// A step, worked out.
@@ -58,6 +59,16 @@ pub(super) struct Transition {
     families: Vec<FamilyChange>,
     leaving: Vec<Projected>,
     entering: Vec<Projected>,
+}
+
+impl Transition {
+    /// Warns of what the components that come write over.
+    pub(super) fn written_over(
+        &self,
+        world: &mut World<'_>,
+    ) -> Result<Vec<Problem>, ServicingError> {
+        written_over::warnings(&self.leaving, &self.entering, world)
+    }
 }
 
 /// What stands against a step.
@@ -130,8 +141,18 @@ impl Work {
                 };
                 let (effects, found) = classify::understood(&manifest, &world.target);
                 let found = found.into_iter().map(|element| (form.clone(), element));
-                unknown.entry(package).or_default().extend(found);
-                list.push(Projected { key_form: form, effects });
+                unknown.entry(package.clone()).or_default().extend(found);
+                // The oldest version that is there: what came with it is the component's too.
+                let versions = change.before.versions.iter().copied();
+                let since = versions
+                    .map(|version| Identity { version, ..identity.clone() }.key_form())
+                    .filter_map(|form| {
+                        let place = layout::manifest(world.image, &form);
+                        let node = world.image.tree().lookup(&place)?;
+                        Some(world.image.tree().inode(node).creation_time)
+                    })
+                    .min();
+                list.push(Projected { key_form: form, package, since, effects });
             }
         }
         for (package, found) in unknown {

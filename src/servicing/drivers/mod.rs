@@ -110,6 +110,22 @@ impl DriverSpec {
         }
     }
 
+    /// True when it leaves a package to the first boot of this image.
+    pub(super) fn leaves_to_first_boot(
+        &self,
+        prepared: &PreparedDriver,
+        image: &mut Image,
+        facts: &ImageFacts,
+    ) -> bool {
+        let DriverAction::Present { source, when_not_native, .. } = &self.action else {
+            return false;
+        };
+        *when_not_native == WhenNotNative::FirstBoot
+            && candidate::candidates(source, prepared, image, facts).is_ok_and(|found| {
+                found.packages.iter().any(|candidate| !candidate.not_native().is_empty())
+            })
+    }
+
     /// What the INFs of the source tell by themselves.
     pub(super) fn defects(&self, prepared: &PreparedDriver) -> Vec<Problem> {
         let of_source = |source: &InputId| {

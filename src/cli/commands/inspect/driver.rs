@@ -1,21 +1,12 @@
 //! `transom inspect driver`: what a driver package is, and what it would do to an image.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use clap::Args;
 
+use super::into::IntoImage;
 use crate::{
-    base::limits::Limits,
-    cli::{
-        app::Context,
-        commands::{
-            session,
-            wim::select::{self, ImageChoice},
-        },
-        exit::Failure,
-        failures, text,
-    },
-    image::Image,
+    cli::{app::Context, commands::session, exit::Failure, failures, text},
     plan::{self, Control},
     servicing::{
         InputId, Operation, Prepared, WhenNotNative,
@@ -41,12 +32,8 @@ pub(crate) struct InspectDriverArguments {
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
 
-    /// The WIM with the image that it would go into
-    #[arg(long = "into", value_name = "WIM")]
-    into: Option<PathBuf>,
-
     #[command(flatten)]
-    choice: ImageChoice,
+    into: IntoImage,
 
     /// Print JSON: [{architecture, packages: [...], others: [...], problems: [...]}]
     #[arg(long)]
@@ -76,13 +63,9 @@ pub(crate) fn run(arguments: &InspectDriverArguments, context: &Context) -> Resu
     let prepared = plan::check::prepare_alone(&operation, &path, &store, &control)
         .map_err(|error| failures::alone(&error))?;
     let Prepared::Driver(prepared) = prepared else { return Ok(()) };
-    let surveys = match &arguments.into {
+    let surveys = match arguments.into.open(context)? {
         None => survey::alone(&id, &prepared),
-        Some(path) => {
-            let wim = select::open(path, context)?;
-            let index = arguments.choice.one(&wim, path)?;
-            let mut image = Image::open(Arc::clone(&wim), index, &Limits::default())
-                .map_err(|error| failures::image(path, error))?;
+        Some(mut image) => {
             let facts = image.facts();
             let surveyed = survey::for_image(&id, &prepared, &mut image, &facts);
             vec![surveyed.map_err(|error| failures::servicing(&error))?]

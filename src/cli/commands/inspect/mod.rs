@@ -4,9 +4,11 @@ mod driver;
 mod drivers;
 mod hive;
 mod image;
+mod into;
 mod mum;
 mod package;
 mod packages;
+mod settings;
 
 use clap::{Args, Subcommand};
 

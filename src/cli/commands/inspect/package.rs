@@ -1,26 +1,21 @@
 //! `transom inspect package`: what packages are, what they need, and whether an image would take them.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::mum::MumReport;
+use super::{into::IntoImage, mum::MumReport};
 use crate::{
-    base::limits::Limits,
     cli::{
         app::Context,
-        commands::{
-            session,
-            wim::select::{self, ImageChoice},
-        },
+        commands::session,
         exit::{Exit, Failure, Problem as CliProblem},
         failures,
         output::Out,
         text,
     },
     format::cbs::Mum,
-    image::Image,
     plan::{self, Control},
     servicing::{
         InputId, Operation, Prepared, Problem, WhenNotNative,
@@ -46,12 +41,8 @@ pub(crate) struct InspectPackageArguments {
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
 
-    /// The WIM with the image that it would go into
-    #[arg(long = "into", value_name = "WIM")]
-    into: Option<PathBuf>,
-
     #[command(flatten)]
-    choice: ImageChoice,
+    into: IntoImage,
 
     /// Print JSON: {folders: [{source, packages: [...], components, files, bytes}], native, not-native: [...], not-understood: [...], image: {applies, problems: [...]}}
     #[arg(long)]
@@ -155,20 +146,13 @@ pub(crate) fn run(arguments: &InspectPackageArguments, context: &Context) -> Res
         let message = format!("{}: it holds no package", path.display());
         return Err(CliProblem::new("package::none", message).exit(Exit::BadInput));
     };
-    let image = match &arguments.into {
-        None => None,
-        Some(wim_path) => {
-            let wim = select::open(wim_path, context)?;
-            let index = arguments.choice.one(&wim, wim_path)?;
-            let mut image = Image::open(Arc::clone(&wim), index, &Limits::default())
-                .map_err(|error| failures::image(wim_path, error))?;
-            let facts = image.facts();
-            let mut problems = operation.check_image(&mut image, &facts);
-            problems.extend(operation.check_prepared(&prepared, &mut image, &facts));
-            let applies = problems.iter().all(|problem| problem.warning);
-            Some(ImageReport { applies, problems })
-        }
-    };
+    let image = arguments.into.open(context)?.map(|mut image| {
+        let facts = image.facts();
+        let mut problems = operation.check_image(&mut image, &facts);
+        problems.extend(operation.check_prepared(&prepared, &mut image, &facts));
+        let applies = problems.iter().all(|problem| problem.warning);
+        ImageReport { applies, problems }
+    });
     let survey = Survey::of(packages);
     let left =
         |(file, reason): &(String, String)| Left { file: file.clone(), reason: reason.clone() };

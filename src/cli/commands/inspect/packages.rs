@@ -13,12 +13,15 @@ use crate::{
         failures, text,
     },
     image::Image,
-    servicing::cbs::{
-        inventory::{
-            self, CapabilityStatus, InstalledCapability, InstalledFeature, InstalledLanguage,
-            PendingWork, ServicingStack,
+    servicing::{
+        cbs::{
+            inventory::{
+                self, CapabilityStatus, InstalledCapability, InstalledFeature, InstalledLanguage,
+                PendingWork, ServicingStack,
+            },
+            store::{self, InstalledPackage, PackageState},
         },
-        store::{self, InstalledPackage, PackageState},
+        first_boot,
     },
 };
 
@@ -26,7 +29,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct PackageViews {
     /// List the packages that Windows lists
-    #[arg(long, groups = ["view", "list"])]
+    #[arg(long, group = "view")]
     packages: bool,
 
     /// Show packages in detail, by id, or by name for all versions and languages
@@ -42,14 +45,14 @@ pub(super) struct PackageViews {
     feature: Option<String>,
 
     /// List the capabilities that are there
-    #[arg(long, groups = ["view", "list"])]
+    #[arg(long, group = "view")]
     capabilities: bool,
 
     /// List the display languages
     #[arg(long, group = "view")]
     languages: bool,
 
-    /// List what waits for the next start of Windows, and show the servicing stack
+    /// List what waits for the next start of Windows and what is left to the first boot, and show the servicing stack
     #[arg(long, group = "view")]
     pending: bool,
 }
@@ -59,6 +62,23 @@ impl PackageViews {
     pub(super) fn any(&self) -> bool {
         let flags = [self.packages, self.features, self.capabilities, self.languages, self.pending];
         flags.contains(&true) || self.package.is_some() || self.feature.is_some()
+    }
+
+    /// True when the list that is asked for leaves something out.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.packages || self.capabilities
+    }
+
+    /// The view that is asked for, when it has all there is.
+    pub(super) fn complete(&self) -> Option<&'static str> {
+        let views = [
+            (self.package.is_some(), "--package"),
+            (self.features, "--features"),
+            (self.feature.is_some(), "--feature"),
+            (self.languages, "--languages"),
+            (self.pending, "--pending"),
+        ];
+        views.into_iter().find(|(asked, _)| *asked).map(|(_, view)| view)
     }
 
     /// Prints the view that is asked for.
@@ -98,6 +118,7 @@ impl PackageViews {
         let report = PendingReport {
             pending: inventory::pending(&packages, image).map_err(failed)?,
             servicing_stack: inventory::servicing_stack(image).map_err(failed)?,
+            first_boot: first_boot::waiting(image).map_err(failed)?,
         };
         show_pending(&report, json, context)
     }
@@ -336,6 +357,8 @@ fn list_languages(
 struct PendingReport {
     pending: Vec<PendingWork>,
     servicing_stack: Option<ServicingStack>,
+    /// Scripts of the first boot, in their order.
+    first_boot: Vec<String>,
 }
 
 fn show_pending(report: &PendingReport, json: bool, context: &Context) -> Result<(), Failure> {
@@ -348,6 +371,9 @@ fn show_pending(report: &PendingReport, json: bool, context: &Context) -> Result
     }
     if report.pending.is_empty() {
         out.line("Nothing is pending")?;
+    }
+    for script in &report.first_boot {
+        out.line(format_args!("Left to the first boot: {script}"))?;
     }
     for work in &report.pending {
         out.line(format_args!("{}: {}", work.place, work.what))?;

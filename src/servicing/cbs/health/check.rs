@@ -6,8 +6,9 @@ use crate::{
 };
 
 use super::{
-    deployments, manifests, packages, payload, registry,
+    absence, content, deployments, manifests, owned, packages, payload, registry,
     report::{HealthReport, Mend, What},
+    winners,
 };
 
 /// Checks the component store of an image. Damage is in the report, content that cannot be read too.
@@ -23,7 +24,8 @@ pub fn check(image: &mut Image, watch: Watch<'_>) -> Result<HealthReport, ImageE
     report.present = true;
     let registry = registry::read(image, &mut report);
     let target = target(image, &mut report);
-    let image = &*image;
+    let edited = image;
+    let image = &*edited;
     let quiet = Watch { progress: &|_, _| (), cancelled: watch.cancelled };
     let catalogs = packages::read_catalogs(image, &registry, quiet, &mut report)?;
     let manifests = {
@@ -34,6 +36,17 @@ pub fn check(image: &mut Image, watch: Watch<'_>) -> Result<HealthReport, ImageE
     payload::check(image, &registry, &manifests, watch, &mut report)?;
     let mums = packages::check(image, &registry, &catalogs, quiet, &mut report)?;
     deployments::check(&registry, &catalogs, &manifests, &mums, &mut report);
+    let known = absence::Known::new(&registry, &catalogs, &manifests, &mums);
+    for look in [absence::check, winners::check, owned::check] {
+        match look(edited, &known, &mut report) {
+            Ok(()) => {}
+            Err(ImageError::Cancelled) => return Err(ImageError::Cancelled),
+            Err(error) => report.notes.push(format!(
+                "what follows from the store was not looked for in the hives: {}",
+                content::text(&error)
+            )),
+        }
+    }
     Ok(report)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     base::name::Name,
-    format::cbs::Mum,
+    format::{cbs::Mum, hive::Value},
     image::RegistryPath,
     servicing::cbs::{layout, store::PackageState},
 };
@@ -32,10 +32,23 @@ pub(super) fn check(
         .iter()
         .filter_map(|(id, number)| Some((id.to_lowercase(), PackageState::of_number((*number)?))))
         .collect();
-    let staging_is_known = registry.deployments.values().any(|key| !key.staged.is_empty());
     for (short, key) in &registry.deployments {
         let path = layout::deployments().join(&Name::from(key.name.as_str()));
         match &key.identity {
+            None if key.has_appid => {
+                let known = manifests.sound.values().find(|component| {
+                    component.deployment && component.identity.short_key_form() == *short
+                });
+                let mend = match known.filter(|component| component.vouched) {
+                    Some(component) => {
+                        let text = component.identity.identity_text().into_bytes();
+                        Mend::Set { key: path.clone(), value: Value::binary("appid", text) }
+                    }
+                    None => copy(&path, "appid", Some("CatalogThumbprint")),
+                };
+                let texts = ("the deployment's identity", "something else");
+                report.damaged(What::Registry, format!("{path}: appid"), texts, mend);
+            }
             None => report.skip("deployment key without appid"),
             Some(identity) if identity.short_key_form() != *short => {
                 let mend = copy(&path, "appid", None);
@@ -65,9 +78,7 @@ pub(super) fn check(
             report.damaged(What::Manifest, &path, (expected, "nothing"), mend);
         }
         catalog(key, &path, registry, catalogs, report);
-        if staging_is_known {
-            references(key, &path, &states, mums, report);
-        }
+        references(key, &path, &states, mums, report);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Manifests: against their names, the hive and the catalogs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     base::{digest::Sha1, name::Name, ntpath::NtPath},
@@ -13,7 +13,8 @@ use crate::{
     },
     image::{BlobRef, Image, ImageError, Watch},
     servicing::cbs::{
-        effects, layout,
+        effects::{self, Effects},
+        layout,
         macros::{Macros, Target},
         store,
     },
@@ -27,7 +28,7 @@ use super::{
 };
 
 /// A manifest of the store that can be believed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Component {
     /// What it is called.
     pub(super) identity: Identity,
@@ -35,6 +36,14 @@ pub(super) struct Component {
     pub(super) deployment: bool,
     /// Its files.
     pub(super) files: Vec<StoredFile>,
+    /// Key forms of the components that it installs, in the one language that it names.
+    pub(super) brings: Arc<Vec<String>>,
+    /// What it does to the image; `None`: a deployment, a component of another architecture, or the image does not say its own.
+    pub(super) effects: Option<Arc<Effects>>,
+    /// SHA-256 of its manifest's plain bytes.
+    pub(super) sha256: [u8; 32],
+    /// A sound catalog of the image names its manifest.
+    pub(super) vouched: bool,
 }
 
 /// A file of a component.
@@ -120,12 +129,8 @@ pub(super) fn check(
         };
         let judge = Judge { registry, catalogs, key_form, path, key };
         if let Some(component) = judge.judge(found, mend, report) {
-            let Component { identity, deployment, files } = component;
-            let component = Component {
-                identity: identity.clone(),
-                deployment: *deployment,
-                files: files.clone(),
-            };
+            let vouched = report.vouched.names(&found.sha256, &found.sha1);
+            let component = Component { vouched, ..component.clone() };
             manifests.sound.insert(key_form.clone(), component);
         }
     }
@@ -141,13 +146,39 @@ fn read(
 ) -> Result<Read, String> {
     let bytes = reader.read(image, key_form).map_err(|error| content::text(&error))?;
     let bytes = bytes.ok_or("it is not there")?;
+    let sha256 = sha256(&bytes);
     let parsed = Manifest::parse(&bytes).map_err(|error| error.to_string());
     let parsed = parsed.map(|manifest| Component {
         files: manifest.files.iter().map(|file| stored_file(file, &manifest, target)).collect(),
         deployment: manifest.deployment,
+        brings: Arc::new(brings(&manifest)),
+        effects: target
+            .filter(|target| !manifest.deployment && target.takes(&manifest.identity.architecture))
+            .map(|target| Arc::new(effects::effects(&manifest, target).0)),
+        sha256,
+        vouched: false,
         identity: manifest.identity,
     });
-    Ok(Read { sha256: sha256(&bytes), sha1: Sha1::of(&bytes).0, parsed })
+    Ok(Read { sha256, sha1: Sha1::of(&bytes).0, parsed })
+}
+
+/// The key forms that an identity may mean: where it does not say its scope, the components of Windows have this one.
+pub(super) fn forms_of(identity: &Identity) -> Vec<String> {
+    let mut forms = vec![identity.key_form()];
+    if identity.version_scope.is_none() {
+        let scope = Some("NonSxS".to_owned());
+        forms.push(Identity { version_scope: scope, ..identity.clone() }.key_form());
+    }
+    forms
+}
+
+/// What a deployment installs. Components in every language that is there (`*`) are left out: which these are is not in the manifest.
+fn brings(manifest: &Manifest) -> Vec<String> {
+    let installs = manifest.dependencies.iter().filter(|dependency| {
+        dependency.kind.eq_ignore_ascii_case("install") && dependency.identity.language != "*"
+    });
+    let forms = installs.flat_map(|dependency| forms_of(&dependency.identity));
+    forms.collect()
 }
 
 fn stored_file(file: &File, manifest: &Manifest, target: Option<&Target>) -> StoredFile {
@@ -238,9 +269,6 @@ impl Judge<'_> {
         }
         if let Some(key) = self.key {
             key_agrees(key, component, read, vouched, report);
-        } else if !self.registry.components.is_empty() {
-            let expected = format!("a key {}", self.key_form);
-            report.note(What::Registry, layout::components(), (expected, "none"), Mend::Nothing);
         }
         Some(component)
     }

@@ -47,6 +47,36 @@ impl Catalogs {
     }
 }
 
+impl Catalogs {
+    /// The catalog of a package (its id in lower case), where it is one of the store's sound ones.
+    pub(super) fn of_package(&self, id: &str) -> Option<[u8; 32]> {
+        let read = self.read.get(self.packages.get(id)?)?.as_ref().ok()?;
+        self.store.contains(&read.sha256).then_some(read.sha256)
+    }
+}
+
+impl Catalogs {
+    /// Packages in use (ids in lower case) whose catalog belongs into CatRoot. What counts there is what the catalogs hold, not what they are called; and an
+    /// image that keeps few of them there has its own ways.
+    fn expected_in_catroot<'a>(
+        &'a self,
+        in_use: &BTreeSet<String>,
+        image: &Image,
+    ) -> BTreeSet<&'a str> {
+        let there: BTreeSet<BlobRef> = self.catroot.values().copied().collect();
+        let all = self.packages.iter().filter(|(id, _)| in_use.contains(*id));
+        let (kept, missing): (Vec<_>, Vec<_>) = all
+            .partition(|(id, content)| self.catroot.contains_key(*id) || there.contains(*content));
+        let folder = layout::catroot(image, "").parent();
+        let has_folder = folder.is_some_and(|folder| image.tree().lookup(&folder).is_some());
+        let usual = if kept.is_empty() { has_folder } else { kept.len() >= missing.len() / 4 };
+        if !usual {
+            return BTreeSet::new();
+        }
+        missing.into_iter().map(|(id, _)| id.as_str()).collect()
+    }
+}
+
 fn digest_of(name: &str) -> Option<[u8; 32]> {
     from_hex(name)?.try_into().ok()
 }
@@ -195,6 +225,13 @@ pub(super) fn check(
     })?;
     report.counts.packages = registry.packages.len() as u64;
     states(image, registry, catalogs, &files, report);
+    let in_use: BTreeSet<String> = registry
+        .packages
+        .iter()
+        .filter(|(_, state)| state.is_some_and(|it| PackageState::of_number(it).is_staged()))
+        .map(|(id, _)| id.to_lowercase())
+        .collect();
+    let expected = catalogs.expected_in_catroot(&in_use, image);
     let mut sound = BTreeMap::new();
     for (lower, (id, content)) in &files {
         let path = layout::mum(image, id);
@@ -206,7 +243,8 @@ pub(super) fn check(
                 continue;
             }
         };
-        let judge = Judge { image, catalogs, id, lower };
+        let in_catroot = expected.contains(lower.as_str());
+        let judge = Judge { image, catalogs, id, lower, in_catroot };
         if !judge.catalog(&path, digests, &mend, report) {
             continue;
         }
@@ -265,6 +303,8 @@ struct Judge<'a> {
     catalogs: &'a Catalogs,
     id: &'a str,
     lower: &'a str,
+    /// Its catalog belongs into CatRoot too.
+    in_catroot: bool,
 }
 
 impl Judge<'_> {
@@ -312,11 +352,16 @@ impl Judge<'_> {
         false
     }
 
-    /// The catalog's copy in CatRoot, where there is one.
+    /// The catalog's copy in CatRoot: Windows looks there when it asks whether a file is signed.
     fn catroot(&self, digests: &FileDigests, report: &mut HealthReport) {
         let path = layout::catroot(self.image, self.id);
         let Some(content) = self.catalogs.catroot.get(self.lower) else {
-            return report.skip("package without a catalog in CatRoot");
+            if !self.in_catroot {
+                return report.skip("package without a catalog in CatRoot");
+            }
+            let mend = Mend::CatRoot { id: self.id.to_owned() };
+            let expected = "the catalog of a package in use";
+            return report.damaged(What::Catalog, path, (expected, "nothing"), mend);
         };
         let mend = Mend::CatRoot { id: self.id.to_owned() };
         match &self.catalogs.read[content] {

@@ -1,13 +1,10 @@
 //! Payload against manifests, projections against payload.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::{
     base::{digest::Sha1, name::Name, ntpath::NtPath},
-    format::{
-        cbs::{Version, manifest::FileHash},
-        dcm,
-    },
+    format::{cbs::manifest::FileHash, dcm},
     image::{BlobRef, Image, ImageError, NodeId, Watch, tree::ATTRIBUTE_ENCRYPTED},
     servicing::cbs::layout,
 };
@@ -56,7 +53,6 @@ pub(super) fn check(
         survey.component(key_form, component);
     }
     survey.projections();
-    survey.winners(manifests);
     let Survey { jobs, .. } = survey;
     let contents = jobs.iter().map(|job| job.content);
     let digests = content::each(image, contents, watch, &|it| content::digests(image, it))?;
@@ -209,7 +205,7 @@ impl Survey<'_> {
             }) {
                 self.report.skip("file that is there as a delta only");
             } else if (marked && (state.staged || !state.known))
-                || (state.installed && !self.registry.has_file_marks)
+                || (state.installed && !self.registry.customs.files)
             {
                 self.report.damaged(What::Payload, path, (shown_hash(&wanted), "nothing"), mend);
             } else {
@@ -218,7 +214,7 @@ impl Survey<'_> {
             return;
         };
         self.stored.insert(self.image.tree().node(node).inode);
-        if let (Some((key, false, name)), true) = (marks, self.registry.has_file_marks) {
+        if let (Some((key, false, name)), true) = (marks, self.registry.customs.files) {
             let path = layout::components().join(&Name::from(key.name.as_str()));
             let value = format!("f!{name}");
             let mend = Mend::Copy {
@@ -302,36 +298,6 @@ impl Survey<'_> {
                 }),
                 None => self.report.skip("file that is a reparse point, encrypted or a folder"),
             }
-        }
-    }
-
-    /// Winners must be there.
-    fn winners(&mut self, manifests: &Manifests) {
-        let mut there: BTreeMap<String, BTreeSet<Version>> = BTreeMap::new();
-        for component in manifests.sound.values() {
-            let versions = there.entry(component.identity.winners_key_form()).or_default();
-            versions.insert(component.identity.version);
-        }
-        for (name, version) in &self.registry.winners {
-            let key = layout::winners().join(&Name::from(name.as_str()));
-            // The default value of the branch's key.
-            let Some(version) = version else {
-                self.report.skip("winner that does not say its version");
-                continue;
-            };
-            let Some(versions) = there.get(name) else {
-                self.report.skip("winner without a sound manifest");
-                continue;
-            };
-            if versions.contains(version) {
-                continue;
-            }
-            let newest = versions.last().map(ToString::to_string).unwrap_or_default();
-            let branch =
-                key.join(&Name::from(format!("{}.{}", version.0[0], version.0[1]).as_str()));
-            let mend = Mend::Copy { key: branch, name: Name::default(), like: None };
-            let expected = format!("a version that is there ({newest})");
-            self.report.damaged(What::Registry, key, (expected, version.to_string()), mend);
         }
     }
 }

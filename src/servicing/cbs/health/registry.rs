@@ -29,8 +29,27 @@ pub(super) struct Registry {
     pub(super) packages: BTreeMap<String, Option<u32>>,
     /// The version that wins, by winners key form; `None`: the key does not say it.
     pub(super) winners: BTreeMap<String, Option<Version>>,
-    /// True when some component has `f!` values.
-    pub(super) has_file_marks: bool,
+    /// The COMPONENTS hive is there and was read whole.
+    pub(super) components_read: bool,
+    /// The SOFTWARE hive is there and was read whole.
+    pub(super) software_read: bool,
+    /// What keys have in this image: what none of them has is not asked of any.
+    pub(super) customs: Customs,
+}
+
+/// Values that at least one key of the hive has.
+#[derive(Debug, Default)]
+pub(super) struct Customs {
+    /// `identity` of components.
+    pub(super) identities: bool,
+    /// `S256H` of components.
+    pub(super) hashes: bool,
+    /// `f!` of components.
+    pub(super) files: bool,
+    /// `appid` of deployments.
+    pub(super) appids: bool,
+    /// `CatalogThumbprint` of deployments.
+    pub(super) thumbprints: bool,
 }
 
 /// A key of `DerivedData\Components`.
@@ -55,6 +74,8 @@ pub(super) struct DeploymentKey {
     pub(super) name: String,
     /// `appid`.
     pub(super) identity: Option<Identity>,
+    /// It has `appid`, readable or not.
+    pub(super) has_appid: bool,
     /// `CatalogThumbprint`.
     pub(super) catalog: Option<String>,
     /// `p!`: what refers to it; the name behind the mark as written, and the package and update that the data name.
@@ -65,7 +86,27 @@ pub(super) struct DeploymentKey {
     pub(super) installed: BTreeSet<String>,
 }
 
+impl DeploymentKey {
+    /// True when it has nothing that is known.
+    pub(super) fn is_bare(&self) -> bool {
+        !self.has_appid && self.catalog.is_none() && !self.is_used()
+    }
+
+    /// True when it has any mark.
+    pub(super) fn is_used(&self) -> bool {
+        !self.references.is_empty() || !self.staged.is_empty() || !self.installed.is_empty()
+    }
+}
+
 impl ComponentKey {
+    /// True when it has nothing that is known.
+    pub(super) fn is_bare(&self) -> bool {
+        self.identity.is_none()
+            && self.hash.is_none()
+            && self.deployments.is_empty()
+            && self.files.is_empty()
+    }
+
     /// `S256H` when it is a SHA-256.
     pub(super) fn sha256(&self) -> Option<[u8; 32]> {
         self.hash.as_deref()?.try_into().ok()
@@ -76,15 +117,17 @@ impl ComponentKey {
 pub(super) fn read(image: &mut Image, report: &mut HealthReport) -> Registry {
     let mut registry = Registry::default();
     if image.has_hive(HiveId::Components) {
-        if let Err(error) = components(image, &mut registry) {
-            hive_damaged(image, HiveId::Components, &error, report);
+        match components(image, &mut registry) {
+            Ok(()) => registry.components_read = true,
+            Err(error) => hive_damaged(image, HiveId::Components, &error, report),
         }
     } else {
         report.notes.push("there is no COMPONENTS hive; its keys are not checked".to_owned());
     }
     if image.has_hive(HiveId::Software) {
-        if let Err(error) = software(image, &mut registry) {
-            hive_damaged(image, HiveId::Software, &error, report);
+        match software(image, &mut registry) {
+            Ok(()) => registry.software_read = true,
+            Err(error) => hive_damaged(image, HiveId::Software, &error, report),
         }
     } else {
         report.notes.push("there is no SOFTWARE hive; its keys are not checked".to_owned());
@@ -122,7 +165,9 @@ fn components(image: &mut Image, registry: &mut Registry) -> Result<(), ImageErr
                 _ => {}
             }
         }
-        registry.has_file_marks |= !key.files.is_empty();
+        registry.customs.identities |= key.identity.is_some();
+        registry.customs.hashes |= key.hash.is_some();
+        registry.customs.files |= !key.files.is_empty();
         registry.components.insert(key.name.to_lowercase(), key);
     }
     let parent = layout::deployments();
@@ -137,6 +182,7 @@ fn components(image: &mut Image, registry: &mut Registry) -> Result<(), ImageErr
                 Some(("s", rest)) => drop(key.staged.insert(rest.to_lowercase())),
                 Some(("i", rest)) => drop(key.installed.insert(rest.to_lowercase())),
                 _ if text.eq_ignore_ascii_case("appid") => {
+                    key.has_appid = true;
                     key.identity =
                         std::str::from_utf8(&value.data).ok().and_then(Identity::of_identity_text);
                 }
@@ -146,6 +192,8 @@ fn components(image: &mut Image, registry: &mut Registry) -> Result<(), ImageErr
                 _ => {}
             }
         }
+        registry.customs.appids |= key.has_appid;
+        registry.customs.thumbprints |= key.catalog.is_some();
         registry.deployments.insert(key.name.to_lowercase(), key);
     }
     let names = image.registry_subkeys(&layout::catalogs())?;

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::{digest::to_hex, name::Name, ntpath::NtPath},
-    format::{cbs::manifest::FileHash, hive::Value},
+    format::{
+        cbs::{Identity, Version, manifest::FileHash},
+        hive::Value,
+    },
     image::{BlobRef, RegistryPath},
 };
 
@@ -127,6 +130,34 @@ pub enum Mend {
         key: RegistryPath,
         /// The value.
         value: Value,
+    },
+    /// Values that are missing: those of a source whose file is the same, marks (`c!`, `p!`, ...) left out, then those that follow from the store itself.
+    Restore {
+        /// The key that is copied, with the keys below it.
+        key: RegistryPath,
+        /// What must be the same file in the source; `None`: nothing is copied.
+        same: Option<NtPath>,
+        /// What follows from the store. A value that is there stays.
+        computed: Vec<(RegistryPath, Value)>,
+    },
+    /// `CurrentState` of a package that is in force: that of a source in which the same package is.
+    State {
+        /// The package's id.
+        id: String,
+    },
+    /// The keys of a component's versions below Winners.
+    Winner {
+        /// Any version's identity.
+        identity: Identity,
+        /// The versions that are installed.
+        versions: BTreeSet<Version>,
+    },
+    /// A folder that a component names.
+    Directory {
+        /// Where.
+        path: NtPath,
+        /// Its attributes, when the manifest says them.
+        attributes: Option<u32>,
     },
     /// A value that a source has for the same thing.
     Copy {
