@@ -93,13 +93,14 @@ pub fn load_from(files: &dyn Files, path: &Path, sets: &[String]) -> Result<Reci
     let mut findings = Vec::new();
     let merged = read.merged(None, &mut findings);
     if let Some(matrix) = merged.entry("matrix") {
-        findings.push(Finding::at(
+        return Err(Finding::at(
             &matrix.origin,
             "recipe::variants",
             "this recipe has variants, and none is chosen",
             "here they are",
             "choose one",
-        ));
+        )
+        .into());
     }
     read.decode(merged, None, findings)
 }
