@@ -20,6 +20,9 @@ fn place(recipe: &str) -> Place {
 
 fn refused(recipe: &str) -> String {
     let place = place(recipe);
+    if let Err(findings) = transom::recipe::load(&place.path("recipe.toml"), &[]) {
+        return findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    }
     let error = place.plan_with(&place.store(), &Options::default()).unwrap_err();
     let all: Vec<String> = error
         .findings()
