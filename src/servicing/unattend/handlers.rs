@@ -9,7 +9,7 @@
 //!
 //! A setting is the value `legacyName`, else `name`, of the handler's key; one inside a group (`complexType`) lies in a key of the group's name below that.
 //! The type is `legacyType`; where that is missing, a boolean or a number is taken for a REG_DWORD and all else for a REG_SZ (inferred). Settings with
-//! `dataOnly="false"` are asks that a program of Windows acts on when the pass runs: writing the value would not do what they say, so they are not known here.
+//! `dataOnly="false"` are orders to a program of Windows; whether the value alone does what they say is not known, so they are not taken from here.
 //!
 //! From the manifests among the shared data, of build 22621.
 
