@@ -133,10 +133,8 @@ fn read() -> BTreeMap<String, ComponentSettings> {
     for line in TABLE.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let Some(row) = line.strip_prefix('\t') else {
             current = line.to_lowercase();
-            all.entry(current.clone()).or_insert_with(|| ComponentSettings {
-                name: line,
-                settings: BTreeMap::new(),
-            });
+            all.entry(current.clone())
+                .or_insert_with(|| ComponentSettings { name: line, settings: BTreeMap::new() });
             continue;
         };
         let mut fields = row.split('\t');
@@ -190,7 +188,11 @@ mod tests {
                     component.setting(above).is_some_and(|one| one.kind == ValueKind::Group)
                 });
                 assert!(group, "{} {path}", component.name);
-                assert_eq!(setting.kind == ValueKind::Word, setting.words().next().is_some(), "{path}");
+                assert_eq!(
+                    setting.kind == ValueKind::Word,
+                    setting.words().next().is_some(),
+                    "{path}"
+                );
             }
         }
     }

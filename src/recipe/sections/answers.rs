@@ -39,7 +39,8 @@ pub(super) const COMMANDS_KEY: Key = key(
     &COMMANDS,
     "commands that run at the first logon, in this order (oobeSystem)",
 );
-pub(super) const OOBE_KEY: Key = key("oobe", &OOBE, "the questions of the first start (oobeSystem)");
+pub(super) const OOBE_KEY: Key =
+    key("oobe", &OOBE, "the questions of the first start (oobeSystem)");
 pub(super) const JOIN_KEY: Key =
     key("domain-join", &JOIN, "the domain or workgroup that the computer joins (specialize)");
 pub(super) const LOCALE_KEY: Key = key(
@@ -86,7 +87,11 @@ static USER: Shape = Shape::Table(&table(
     "a user",
     "A local account.",
     &[
-        key("password", &SECRET, "the password: { env = \"NAME\" }; without it the account has none"),
+        key(
+            "password",
+            &SECRET,
+            "the password: { env = \"NAME\" }; without it the account has none",
+        ),
         key("group", &LINE, "the groups it belongs to, `;` between several; default: `Users`"),
         key("display-name", &LINE, "the name that is shown"),
         key("description", &LINE, "what it is for"),
@@ -150,8 +155,16 @@ static OOBE: Shape = Shape::OneOf(&[
             key("hide-oem-registration", &BOOLEAN, "true: the manufacturer's page is not shown"),
             key("hide-online-account", &BOOLEAN, "true: nobody is asked for an online account"),
             key("hide-wireless-setup", &BOOLEAN, "true: nobody is asked for a wireless network"),
-            key("hide-local-account", &BOOLEAN, "true: nobody is asked for the administrator's password (servers)"),
-            key("protect-your-pc", &PROTECT, "1: recommended protection, 2: updates alone, 3: none"),
+            key(
+                "hide-local-account",
+                &BOOLEAN,
+                "true: nobody is asked for the administrator's password (servers)",
+            ),
+            key(
+                "protect-your-pc",
+                &PROTECT,
+                "1: recommended protection, 2: updates alone, 3: none",
+            ),
             key("network-location", &NETWORK, "what network the computer is in"),
         ],
     )),
@@ -177,7 +190,11 @@ static JOIN: Shape = Shape::Table(&TableShape {
             key("workgroup", &LINE, "the workgroup"),
             key("ou", &LINE, "where in the domain: `OU=Build,DC=corp,DC=example`"),
             key("user", &LINE, "who may join it; `DOMAIN\\user`, or a name of that domain"),
-            key("password", &SECRET, "that account's password: { env = \"NAME\" }; answer files cannot hide it"),
+            key(
+                "password",
+                &SECRET,
+                "that account's password: { env = \"NAME\" }; answer files cannot hide it",
+            ),
         ],
     )
 });

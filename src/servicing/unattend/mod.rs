@@ -26,10 +26,10 @@ use super::{
     inputs::{BlobSink, InputId, Inputs, read_file},
 };
 
+pub use lint::{Finding, Kind, lint};
 pub(crate) use lint::{
     account_name_problem, computer_name_problem, is_language_tag, is_product_key,
 };
-pub use lint::{Finding, Kind, lint};
 pub use offline::{MappedPath, Offline, Wanted, offline, without_offline};
 pub use typed::TypedSettings;
 

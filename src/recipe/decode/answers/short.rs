@@ -186,9 +186,8 @@ impl Decoder<'_> {
         let whole = ["ui", "system", "user", "input"]
             .iter()
             .all(|key| locale.is_some_and(|locale| locale.get(key).is_some()));
-        let account = ["users", "administrator-password"]
-            .iter()
-            .any(|key| section.get(key).is_some());
+        let account =
+            ["users", "administrator-password"].iter().any(|key| section.get(key).is_some());
         if !whole {
             let help = "give [unattend.locale] with `ui`, `system`, `user` and `input`";
             self.refuse(origin, "without the languages Windows asks for them", help);

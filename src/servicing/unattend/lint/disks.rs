@@ -136,8 +136,7 @@ fn install_to(to: &Element, what: &str, disks: &Disks<'_>, findings: &mut Findin
 fn within(id: &Element, count: usize, findings: &mut Findings) {
     let number = id.value().parse::<usize>().ok();
     if number.is_none_or(|number| number == 0 || number > count) {
-        let cause =
-            format!("there is no partition `{}`: {count} are created", shown(id.value()));
+        let cause = format!("there is no partition `{}`: {count} are created", shown(id.value()));
         findings.error(Kind::DiskPlan, id.place, cause, "partitions are counted from 1");
     }
 }

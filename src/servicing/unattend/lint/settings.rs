@@ -100,11 +100,10 @@ impl Walk<'_> {
 
     fn unknown(&mut self, element: &Element, above: &str) {
         let siblings = self.known.names_below(above);
-        let elsewhere = self
-            .known
-            .settings()
-            .map(|(path, _)| path)
-            .find(|path| path.rsplit('/').next() == Some(&element.name) && *path != element.name);
+        let elsewhere =
+            self.known.settings().map(|(path, _)| path).find(|path| {
+                path.rsplit('/').next() == Some(&element.name) && *path != element.name
+            });
         let help = match (nearest(&element.name, siblings), elsewhere) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, Some(path)) => format!("did you mean `{path}`?"),
@@ -191,9 +190,7 @@ pub(super) fn is_boolean(value: &str) -> bool {
 /// A decimal number with or without sign, or a hexadecimal one.
 fn is_integer(value: &str) -> bool {
     match value.strip_prefix("0x").or_else(|| value.strip_prefix("0X")) {
-        Some(digits) => {
-            !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
-        }
+        Some(digits) => !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
         None => {
             let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
             !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())

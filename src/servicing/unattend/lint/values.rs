@@ -126,8 +126,7 @@ fn password(element: &Element, findings: &mut Findings) {
         let help = "whoever reads the image reads it; `users` and `administrator-password` of [unattend] take passwords from the environment";
         findings.warn(Kind::PlainPassword, value.place, cause, help);
     } else if reveal(value.value(), &element.name).is_none() {
-        let cause =
-            format!("{} is not a hidden password: Windows would not know it", element.name);
+        let cause = format!("{} is not a hidden password: Windows would not know it", element.name);
         let help = format!(
             "it is base64 of UTF-16 of the password followed by `{}`; or write <PlainText>true</PlainText>",
             element.name
@@ -179,9 +178,9 @@ pub(crate) fn account_name_problem(name: &str) -> Option<String> {
 pub(crate) fn is_product_key(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     groups.len() == 5
-        && groups.iter().all(|group| {
-            group.len() == 5 && group.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        })
+        && groups
+            .iter()
+            .all(|group| group.len() == 5 && group.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// `de-DE`, `sr-Latn-RS`, `ca-ES-valencia`.
@@ -241,7 +240,8 @@ mod tests {
 
     #[test]
     fn languages_and_keyboards_have_their_forms() {
-        let service = "0804:{81D4E9C9-1D3B-41BC-9E6C-4B40BF79E35E}{FA550B04-5AD7-411F-A5AC-CA038EC515D7}";
+        let service =
+            "0804:{81D4E9C9-1D3B-41BC-9E6C-4B40BF79E35E}{FA550B04-5AD7-411F-A5AC-CA038EC515D7}";
         for text in ["de-DE", "0407:00000407", "0x0409:0x00000409", service, "00000409"] {
             assert!(is_input_locale(text), "{text}");
         }
