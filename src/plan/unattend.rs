@@ -11,9 +11,10 @@ use super::{
     check::{Known, facts_error, unusable_input},
     error::PlanError,
     inputs::ResolvedInputs,
+    make::damaged_base,
 };
 use crate::{
-    image::ImageFacts,
+    image::{Image, ImageFacts},
     recipe::{Entry, Finding, Findings, Origin, Recipe},
     servicing::{
         InputId, Operation,
@@ -28,6 +29,8 @@ pub struct Expanded {
     pub recipe: Recipe,
     /// What is odd.
     pub warnings: Vec<Finding>,
+    /// True when settings were passed over for want of the image.
+    pub undecided: bool,
     /// Packages that must be in a source: the source, the package's id, the place in the answer file, and the recipe's line.
     packages: Vec<(InputId, String, String, Origin)>,
 }
@@ -46,10 +49,16 @@ pub(super) fn expand(
         return Ok(None);
     }
     let facts = image.facts().map_err(|error| facts_error(recipe, error))?;
-    expand_for(recipe, inputs, &facts).map(Some)
+    let expanded = expand_for(recipe, inputs, &facts, None)?;
+    if !expanded.undecided {
+        return Ok(Some(expanded));
+    }
+    let image = image.image().map_err(|error| damaged_base(recipe, &error))?;
+    expand_for(recipe, inputs, &facts, Some(image)).map(Some)
 }
 
-/// As [`expand`], for an image that says `facts` of itself; with no facts every component counts.
+/// As [`expand`], for an image that says `facts` of itself; with no facts every component counts. Without the image, settings that only its manifests may
+/// know are passed over.
 ///
 /// # Errors
 /// As [`expand`].
@@ -57,20 +66,31 @@ pub fn expand_for(
     recipe: &Recipe,
     inputs: &ResolvedInputs,
     facts: &ImageFacts,
+    image: Option<&Image>,
 ) -> Result<Expanded, PlanError> {
-    let mut expanded =
-        Expanded { recipe: recipe.clone(), warnings: Vec::new(), packages: Vec::new() };
+    let mut expanded = Expanded {
+        recipe: recipe.clone(),
+        warnings: Vec::new(),
+        undecided: false,
+        packages: Vec::new(),
+    };
     let (mut entries, mut refused) = (Vec::new(), Vec::new());
     for entry in &recipe.entries {
         let mut entry = entry.clone();
         if let Operation::Unattend(spec) = entry.operation.clone() {
-            let (mut added, note) =
-                expanded.entries_of(recipe, &entry, &spec, inputs, facts, &mut refused)?;
+            let (mut added, note) = expanded.entries_of(
+                recipe,
+                (&entry, &spec),
+                inputs,
+                (facts, image),
+                &mut refused,
+            )?;
             entries.append(&mut added);
             entry.note = Some(note);
         }
         entries.push(entry);
     }
+    refused.extend(contradictions(&entries));
     Findings::check(refused).map_err(PlanError::Refused)?;
     expanded.recipe.entries = entries;
     Ok(expanded)
@@ -81,17 +101,17 @@ impl Expanded {
     fn entries_of(
         &mut self,
         recipe: &Recipe,
-        entry: &Entry,
-        spec: &UnattendSpec,
+        (entry, spec): (&Entry, &UnattendSpec),
         inputs: &ResolvedInputs,
-        facts: &ImageFacts,
+        (facts, image): (&ImageFacts, Option<&Image>),
         refused: &mut Vec<Finding>,
     ) -> Result<(Vec<Entry>, String), PlanError> {
         let file = spec.whole(&Known(inputs), facts.architecture).map_err(|error| {
             let finding = unusable_input(&entry.origin, entry.operation.title(), error);
             PlanError::Inputs(finding.into())
         })?;
-        let found = offline(&file, &spec.paths, recipe.policy.when_not_native, facts);
+        let found = offline(&file, &spec.paths, recipe.policy.when_not_native, facts, image);
+        self.undecided |= found.undecided;
         for (place, problem) in found.problems {
             let item = match problem.item.as_str() {
                 "" => String::new(),
@@ -156,6 +176,26 @@ impl Expanded {
         }
         Findings::check(findings).map_err(PlanError::Refused)
     }
+}
+
+/// Features that the answer file wants in another state than the recipe, or than itself at another place.
+fn contradictions(entries: &[Entry]) -> Vec<Finding> {
+    let mut seen: BTreeMap<String, &Entry> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for entry in entries {
+        let Operation::Feature(spec) = &entry.operation else { continue };
+        let first = seen.entry(spec.name.to_lowercase()).or_insert(entry);
+        let Operation::Feature(other) = &first.operation else { continue };
+        if other.state != spec.state {
+            let message = format!("the feature {} shall have two states", spec.name);
+            let help = "take one of the two away";
+            findings.push(
+                Finding::at(&entry.origin, "plan::contradiction", message, entry.title(), help)
+                    .and(&first.origin, first.title()),
+            );
+        }
+    }
+    findings
 }
 
 /// Steps are told apart by their labels: of several of one label (a file may say a thing twice) the later ones get a number.

@@ -128,7 +128,7 @@ fn a_secret_is_in_the_output_and_in_no_file_of_the_store_log_plan_or_lock() {
     told.extend(stored);
     assert_nowhere(&told, SECRET);
     // The search finds what is there: the name of the variable, in a changeset and in the plan.
-    assert!(told.iter().any(|(name, bytes)| name.contains("changesets") && has(bytes, b"TOKEN")));
+    assert!(told.iter().any(|(name, bytes)| name.contains("changeset") && has(bytes, b"TOKEN")));
     let said = |what: &str| {
         let found = told.iter().find(|(name, _)| name.contains(what)).unwrap();
         String::from_utf8_lossy(&found.1).into_owned()
@@ -136,7 +136,7 @@ fn a_secret_is_in_the_output_and_in_no_file_of_the_store_log_plan_or_lock() {
     assert!(said("what [\"plan\", \"recipe.toml\"]").contains("secrets  TOKEN"));
     assert!(said("--json").contains("\"guid\":null") || said("--json").contains("\"guid\": null"));
 
-    let mut image = place.output_image(2);
+    let mut image = place.output_image(1);
     assert_eq!(text(&mut image, KEY, "Token").as_deref(), Some(SECRET));
     if let Some(hivexsh) = oracle("hivexsh") {
         let hive = image.read(&NtPath::parse(r"Windows\System32\config\SOFTWARE").unwrap());
@@ -154,7 +154,7 @@ fn an_output_with_secrets_is_written_anew_and_follows_their_values() {
         let secrets = secrets(&[("TOKEN", value)]);
         let settings = Settings { secrets: &secrets, ..Settings::default() };
         let (outcome, told) = place.try_build(&settings, usize::MAX);
-        let mut image = place.output_image(2);
+        let mut image = place.output_image(1);
         (outcome.unwrap(), told, text(&mut image, KEY, "Token"), place.read("out/golden.wim"))
     };
     let (first, _, value, bytes) = build("one");
@@ -179,7 +179,7 @@ fn an_output_with_secrets_is_written_anew_and_follows_their_values() {
 
 fn text_after(place: &Place) -> Option<String> {
     place.build();
-    text(&mut place.output_image(2), KEY, "Token")
+    text(&mut place.output_image(1), KEY, "Token")
 }
 
 #[test]
@@ -274,4 +274,75 @@ fn an_image_holds_placeholders_until_it_is_finished() {
 
     let error = image.finish().unwrap_err();
     assert!(matches!(&error, ImageError::Secret(error) if error.env == "TOKEN"), "{error}");
+}
+
+#[test]
+fn secrets_of_answer_file_settings_are_in_the_output_and_nowhere_else() {
+    let folder = crate::support::temporary_folder();
+    let home = folder.path();
+    transom::cli::demo::write_workspace(home).unwrap();
+    let recipe = r#"
+[base]
+wim = "media/install.wim"
+edition = "Professional"
+[unattend]
+file = "unattend.xml"
+administrator-password = { env = "ADMIN_PW" }
+autologon = { user = "farm", password = { env = "LOGON_PW" } }
+[unattend.users.farm]
+password = { env = "LOGON_PW" }
+[unattend.settings.specialize."Microsoft-Windows-UnattendedJoin".Identification]
+JoinDomain = "contoso.test"
+Credentials = { Domain = "contoso", Username = "joiner", Password = { env = "JOIN_PW" } }
+[unattend.settings.offlineServicing."Microsoft-Windows-Shell-Setup"]
+RegisteredOrganization = { env = "OWNERS" }
+[output]
+path = "out.wim"
+"#;
+    fs::write(home.join("recipe.toml"), recipe).unwrap();
+    let values = [
+        ("ADMIN_PW", "Adm1n hunter2 quartz"),
+        ("LOGON_PW", "L0gon <&> marble"),
+        ("JOIN_PW", "Jo1n \"basalt\" & <granite>"),
+        ("OWNERS", "Owners of obsidian"),
+    ];
+    let run = |arguments: &[&str]| {
+        let mut command = transom(home);
+        command.args(arguments).args(["--cache-dir", "store"]).envs(values);
+        let output = expect_success(&mut command);
+        [output.stdout, output.stderr].concat()
+    };
+    let mut told = Vec::new();
+    for arguments in [
+        &["build", "recipe.toml", "--log", "build.log", "-vv", "--json"][..],
+        &["build", "recipe.toml", "--log", "again.log", "-vv"],
+        &["plan", "recipe.toml"],
+        &["plan", "recipe.toml", "--json"],
+        &["plan", "recipe.toml", "--graph", "mermaid"],
+    ] {
+        told.push((format!("what {arguments:?} says"), run(arguments)));
+    }
+    for file in ["build.log", "again.log", "recipe.lock"] {
+        told.push((file.to_owned(), fs::read(home.join(file)).unwrap()));
+    }
+    told.extend(everything(&home.join("store")));
+    for (_, value) in values {
+        assert_nowhere(&told, value);
+    }
+    let mut image = crate::pipeline_place::open(&home.join("out.wim"), 1);
+    let file = image.read(&NtPath::parse(r"Windows\Panther\unattend.xml").unwrap()).unwrap();
+    let file = String::from_utf8(file).unwrap();
+    let hidden = |value: &str, element: &str| {
+        let wide = value.encode_utf16().chain(element.encode_utf16()).flat_map(u16::to_le_bytes);
+        format!("<Value>{}</Value>", base64(&wide.collect::<Vec<u8>>()))
+    };
+    assert!(file.contains(&hidden("Adm1n hunter2 quartz", "AdministratorPassword")), "{file}");
+    assert_eq!(file.matches(&hidden("L0gon <&> marble", "Password")).count(), 2, "{file}");
+    let join = "<Password>Jo1n &quot;basalt&quot; &amp; &lt;granite&gt;</Password>";
+    assert!(file.contains(join) && file.contains("<PlainText>false</PlainText>"), "{file}");
+    assert!(!file.contains('\u{fdd0}') && !file.contains("RegisteredOrganization"), "{file}");
+    transom::format::unattend::AnswerFile::parse(file.as_bytes()).unwrap();
+    let key = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion";
+    let owners = text(&mut image, key, "RegisteredOrganization");
+    assert_eq!(owners.as_deref(), Some("Owners of obsidian"));
 }

@@ -22,7 +22,7 @@ use crate::{
 const TOKEN: &str = "31bf3856ad364e35";
 const SHELL: &str = "Microsoft-Windows-Shell-Setup";
 
-/// Component, path, value in the file; hive, key, name, value as hivexsh prints it.
+/// Component, path, value in the file; hive, key, name, value (numbers as .reg files write them).
 #[rustfmt::skip]
 const SETTINGS: &[(&str, &str, &str, &str, &str, &str, &str)] = &[
     ("Microsoft-Windows-LUA-Settings", "EnableLUA", "false", "SOFTWARE", r"Microsoft\Windows\CurrentVersion\Policies\System", "EnableLUA", "dword:00000000"),
@@ -51,7 +51,7 @@ const SETTINGS: &[(&str, &str, &str, &str, &str, &str, &str)] = &[
     (SHELL, "", "", "SYSTEM", r"ControlSet001\Services\Tcpip\Parameters", "Hostname", "farm-7"),
     (SHELL, "", "", "SYSTEM", r"ControlSet001\Services\Tcpip\Parameters", "NV Hostname", "farm-7"),
     ("Microsoft-Windows-GPIOButtons", "ConvertibleSlateMode", "1", "SYSTEM", r"ControlSet001\Control\PriorityControl", "ConvertibleSlateMode", "dword:00000001"),
-    ("Microsoft-Windows-PartitionManager", "SanPolicy", "4", "SYSTEM", r"ControlSet001\Services\partmgr\Parameters", "SanPolicy", "dword:00000004"),
+    ("Microsoft-Windows-PartitionManager", "SanPolicy", "3", "SYSTEM", r"ControlSet001\Services\partmgr\Parameters", "SanPolicy", "dword:00000003"),
     ("Microsoft-Windows-TerminalServices-LocalSessionManager", "fDenyTSConnections", "false", "SYSTEM", r"ControlSet001\Control\Terminal Server", "fDenyTSConnections", "dword:00000000"),
     ("Microsoft-Windows-TerminalServices-RemoteConnectionManager", "LicensingMode", "4", "SYSTEM", r"ControlSet001\Control\Terminal Server\RCM\Licensing Core", "LicensingMode", "dword:00000004"),
     ("Microsoft-Windows-TerminalServices-Publishing-WMIProvider", "fDisabledAllowList", "1", "SOFTWARE", r"Microsoft\Windows NT\CurrentVersion\Terminal Server\TSAppAllowList", "fDisabledAllowList", "dword:00000001"),
@@ -132,11 +132,15 @@ fn every_setting_is_a_step_and_is_read_back_by_another_program() {
     for hive in ["SYSTEM", "SOFTWARE"] {
         place.write(hive, &content(&image, &format!(r"Windows\System32\config\{hive}")));
         for (_, path, _, of, key, name, expected) in SETTINGS.iter().filter(|row| row.3 == hive) {
-            let commands = format!("cd \"{}\"\nlsval \"{name}\"\n", key.replace('\\', "\\\\"));
+            let commands = format!("cd {key}\nlsval {name}\n");
             place.write("commands", commands.as_bytes());
             let read = hivexsh.run(["-f".into(), place.path("commands"), place.path(of)]);
             let read = String::from_utf8(read).unwrap();
-            assert_eq!(read.trim_end(), *expected, "{path}: {key} {name}");
+            // hivexsh prints numbers as they are.
+            let number = expected.strip_prefix("dword:").map(|hex| u32::from_str_radix(hex, 16));
+            let expected =
+                number.map_or(String::from(*expected), |found| found.unwrap().to_string());
+            assert_eq!(read.trim_end(), expected, "{path}: {key} {name}");
         }
     }
     let (outcome, _) = place.build();
@@ -300,6 +304,7 @@ file = "answers.xml"
 [output]
 path = "out.wim"
 "#;
+    let recipe_before = recipe;
     fs_err::write(home.join("recipe.toml"), recipe).unwrap();
     let write = |tools: &str| {
         let all = format!("{}\n{drivers}", servicing(tools));
@@ -335,6 +340,12 @@ path = "out.wim"
     let (again, _) = run("build", 0);
     assert!(again.contains("up to date"), "{again}");
 
+    let recipe = recipe.replace("[unattend]", "[features]\nDemoTelnet = \"disabled\"\n[unattend]");
+    fs_err::write(home.join("recipe.toml"), recipe).unwrap();
+    let (_, error) = run("plan", 6);
+    assert!(error.contains("the feature DemoTelnet shall have two states"), "{error}");
+    fs_err::write(home.join("recipe.toml"), recipe_before).unwrap();
+
     write("Contoso-Other-Package");
     let (_, error) = run("plan", 6);
     assert!(error.contains("is not what packages/contoso-tools.cab holds"), "{error}");
@@ -344,7 +355,7 @@ path = "out.wim"
 fn read(text: &str, architecture: Option<Architecture>) -> Offline {
     let file = AnswerFile::parse(text.as_bytes()).unwrap();
     let facts = ImageFacts { architecture, ..ImageFacts::default() };
-    offline(&file, &[], WhenNotNative::Refuse, &facts)
+    offline(&file, &[], WhenNotNative::Refuse, &facts, None)
 }
 
 #[test]
@@ -374,7 +385,7 @@ fn real_answer_files_are_applied_without_a_refusal() {
             continue;
         }
         let file = AnswerFile::parse(&fs_err::read(&path).unwrap()).unwrap();
-        let found = offline(&file, &[], WhenNotNative::Refuse, &ImageFacts::default());
+        let found = offline(&file, &[], WhenNotNative::Refuse, &ImageFacts::default(), None);
         assert!(found.problems.is_empty(), "{}: {:?}", path.display(), found.problems);
         counts.0 += found.wanted.len();
         counts.1 += usize::from(without_offline(&file).is_some());
@@ -384,4 +395,76 @@ fn real_answer_files_are_applied_without_a_refusal() {
         );
     }
     assert!(counts.0 >= 55 && counts.1 >= 50 && counts.2 >= 40, "{counts:?}");
+}
+
+/// The manifest of a component with a setting of its own.
+fn manifest(name: &str) -> String {
+    format!(
+        r#"<assembly xmlns="urn:schemas-microsoft-com:asm.v3" manifestVersion="1.0" xmlns:xsd="http://www.w3.org/2001/XMLSchema">
+<assemblyIdentity name="{name}" version="10.0.26100.1" processorArchitecture="amd64" language="neutral" publicKeyToken="{TOKEN}" versionScope="nonSxS"/>
+<configuration xmlns:wcm="http://schemas.microsoft.com/WMIConfig/2002/State"><configurationSchema><xsd:schema>
+<xsd:element name="Colour" type="xsd:string" wcm:dataOnly="true" wcm:handler="regkey('HKLM\Software\Contoso\Paint')" wcm:legacyName="Main Colour" wcm:passes="offlineServicing"/>
+</xsd:schema></configurationSchema></configuration></assembly>"#
+    )
+}
+
+#[test]
+fn what_no_table_knows_is_asked_of_the_images_own_manifest() {
+    let folder = support::temporary_folder();
+    demo::write_workspace(folder.path()).unwrap();
+    let mut image = open(&folder.path().join("media/install.wim"), 1);
+    let mut put = |name: &str, version: &str, text: Vec<u8>| {
+        let identity = transom::format::cbs::Identity {
+            name: name.to_owned(),
+            version: transom::format::cbs::Version::parse(version).unwrap(),
+            architecture: "amd64".to_owned(),
+            language: "neutral".to_owned(),
+            public_key_token: TOKEN.to_owned(),
+            ..transom::format::cbs::Identity::default()
+        };
+        let path = format!(r"Windows\WinSxS\Manifests\{}.manifest", identity.key_form());
+        let path = transom::base::ntpath::NtPath::parse(&path).unwrap();
+        image.put_bytes(&path, text, &transom::image::NewNode::default()).unwrap();
+    };
+    let name = "Contoso-Paint-With-A-Name-That-Is-Longer-Than-Forty-Characters";
+    put(name, "10.0.26100.1", manifest(name).into_bytes());
+    let older = manifest(name).replace("10.0.26100.1", "10.0.1.1").replace("Main Colour", "Old");
+    put(name, "10.0.1.1", older.into_bytes());
+    let real = support::shared_data("cbs/manifests/comp_unattend.xml");
+    if let Some(real) = &real {
+        let text = fs_err::read_to_string(real).unwrap();
+        let text = text.replace("10.0.22621.1\"", "10.0.26100.1\"");
+        put(SHELL, "10.0.26100.1", text.into_bytes());
+    }
+    let facts = image.facts();
+    let ask = |name: &str, settings: &str| {
+        let text = answer_file(&pass("offlineServicing", &component(name, "amd64", settings)));
+        let file = AnswerFile::parse(text.as_bytes()).unwrap();
+        offline(&file, &[], WhenNotNative::Refuse, &facts, Some(&image))
+    };
+    let wanted = |found: &Offline| {
+        let [one] = &found.wanted[..] else { panic!("{found:?}") };
+        one.operation.title() + &serde_json::to_string(&one.operation).unwrap()
+    };
+    let colour = wanted(&ask(name, "<Colour>red</Colour>"));
+    assert!(
+        colour.contains(r"HKLM\Software\Contoso\Paint") && colour.contains("Main Colour"),
+        "{colour}"
+    );
+    let found = ask(name, "<Shade>dark</Shade>");
+    assert!(
+        found.wanted.is_empty() && found.problems[0].1.help.contains("[registry]"),
+        "{found:?}"
+    );
+    if real.is_some() {
+        let bar = wanted(&ask(SHELL, "<DoNotCleanTaskBar>true</DoNotCleanTaskBar>"));
+        assert!(bar.contains(r"HKLM\Software\Microsoft\Windows\CurrentVersion\Explorer:"), "{bar}");
+        let panel = wanted(&ask(SHELL, "<StartPanelOff>false</StartPanelOff>"));
+        assert!(panel.contains("DefaultStartPanelOff"), "{panel}");
+    }
+    let without = read(
+        &answer_file(&pass("offlineServicing", &component(name, "amd64", "<Colour>red</Colour>"))),
+        None,
+    );
+    assert!(without.undecided && without.problems.is_empty());
 }

@@ -118,7 +118,7 @@ fn look_into_answer_file(
     if !recipe.entries.iter().any(is_present) {
         return Vec::new();
     }
-    match plan::unattend::expand_for(recipe, present, &ImageFacts::default()) {
+    match plan::unattend::expand_for(recipe, present, &ImageFacts::default(), None) {
         Ok(expanded) => {
             expanded.warnings.iter().for_each(|warning| session::warn(warning, context));
             Vec::new()

@@ -4,6 +4,7 @@
 //! What belongs to the offline image (`<servicing>`, the `offlineServicing` pass) is done now, by operations of its own that the plan makes of it
 //! ([`offline`]); a recipe's own settings are laid over it ([`TypedSettings`]), with the image's architecture; the file is placed without it, so that nothing happens twice, and not at all when nothing is left for Setup.
 
+mod handlers;
 mod lint;
 mod offline;
 mod settings;

@@ -5,7 +5,7 @@
 //! - `DriverPaths` of Microsoft-Windows-PnpCustomizationsNonWinPE: drivers
 //! - settings that are values in the registry: keys, by the table [`SETTINGS`]
 //!
-//! What is not in the table is refused by name: nobody would look at it later, Setup does not read this pass of a file in the image. Paths in answer files
+//! What is neither in the table nor in the image's own manifest of the component ([`super::handlers`]) is refused by name: nobody would look at it later, Setup does not read this pass of a file in the image. Paths in answer files
 //! are of another machine; the recipe says which input each stands for.
 //!
 //! As Windows does, a component for another architecture than the image's is skipped, and so is a pass that is marked as processed.
@@ -13,7 +13,7 @@
 use crate::{
     base::name::Name,
     format::unattend::{AnswerFile, Component, Element, PassName, Place},
-    image::{Architecture, ImageFacts, RegistryPath},
+    image::{Architecture, Image, ImageFacts, RegistryPath},
     servicing::{
         cbs::{FeatureSpec, FeatureState, PackageAction, PackageSpec, PackageSubject},
         drivers::{DriverAction, DriverSpec},
@@ -21,11 +21,14 @@ use crate::{
         inputs::InputId,
         not_native::WhenNotNative,
         operation::Operation,
-        registry::{KeyAction, KeySpec, ValueAction},
+        registry::{KeyAction, KeySpec},
     },
 };
 
-use super::settings::{self, DRIVERS, Refusal};
+use super::{
+    handlers,
+    settings::{self, DRIVERS, Refusal},
+};
 
 /// A path of an answer file, and the input that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -50,6 +53,8 @@ pub struct Offline {
     pub wanted: Vec<Wanted>,
     /// What cannot be done, and what is odd.
     pub problems: Vec<(Place, Problem)>,
+    /// True when the image's manifests would have to be looked into and no image was given: settings that no table knows are passed over then.
+    pub undecided: bool,
     /// The passes that are left for Setup.
     pub left: Vec<PassName>,
     /// Paths of the recipe that the file does not name.
@@ -78,19 +83,22 @@ pub fn without_offline(file: &AnswerFile) -> Option<AnswerFile> {
     (servicing.is_some() || pass.is_some()).then_some(rest)
 }
 
-/// Reads off `file` what is done to an image that says `facts` of itself. `paths` are the recipe's; `when_not_native` is its policy.
+/// Reads off `file` what is done to an image that says `facts` of itself. `paths` are the recipe's; `when_not_native` is its policy; `image` is only looked into
+/// for settings that the table does not know.
 #[must_use]
 pub fn offline(
     file: &AnswerFile,
     paths: &[MappedPath],
     when_not_native: WhenNotNative,
     facts: &ImageFacts,
+    image: Option<&Image>,
 ) -> Offline {
     let mut reader = Reader {
         paths,
         used: vec![false; paths.len()],
         when_not_native,
         facts,
+        image,
         found: Offline::default(),
     };
     if let Some(servicing) = &file.servicing {
@@ -127,6 +135,7 @@ struct Reader<'a> {
     used: Vec<bool>,
     when_not_native: WhenNotNative,
     facts: &'a ImageFacts,
+    image: Option<&'a Image>,
     found: Offline,
 }
 
@@ -357,14 +366,18 @@ impl Reader<'_> {
             self.refuse(element.place, what, "settings for wow64 are not known", help);
             return;
         }
-        match settings::keys(&component.name, path, element.value(), self.facts) {
-            Err(Refusal { cause, help }) => self.refuse(element.place, what, cause, help),
+        let text = element.value();
+        match settings::keys(&component.name, path, text, self.facts) {
+            Err(refusal) if refusal.unknown => match self.image {
+                Some(image) => self.ask(image, component, (path, element), what, refusal),
+                None => self.found.undecided = true,
+            },
+            Err(refusal) => self.refuse(element.place, what, refusal.cause, refusal.help),
             Ok(keys) => {
                 for (number, (key, values)) in keys.into_iter().enumerate() {
                     let Ok(path) = RegistryPath::parse(&key) else { continue };
-                    let values = values.into_iter().map(|(name, kind, data)| {
-                        (Name::from(name), ValueAction::Set { kind, data })
-                    });
+                    let values =
+                        values.into_iter().map(|(name, action)| (Name::from(name), action));
                     let action = KeyAction::Values(values.collect());
                     let operation = Operation::RegistryKey(KeySpec { path, action });
                     let what = match number {
@@ -374,6 +387,29 @@ impl Reader<'_> {
                     self.want(what, element.place, operation);
                 }
             }
+        }
+    }
+
+    /// Asks the image's own manifest of the component for a setting that the table does not know.
+    fn ask(
+        &mut self,
+        image: &Image,
+        component: &Component,
+        (path, element): (&str, &Element),
+        what: String,
+        unknown: Refusal,
+    ) {
+        let Component { name, architecture, public_key_token, .. } = component;
+        let of = (name.as_str(), architecture.as_str(), public_key_token.as_str());
+        match handlers::find(image, of, path, element.value()) {
+            Ok(Some(value)) => {
+                let values = vec![(Name::from(value.name.as_str()), value.action)];
+                let action = KeyAction::Values(values);
+                let operation = Operation::RegistryKey(KeySpec { path: value.key, action });
+                self.want(what, element.place, operation);
+            }
+            Ok(None) => self.refuse(element.place, what, unknown.cause, unknown.help),
+            Err(refusal) => self.refuse(element.place, what, refusal.cause, refusal.help),
         }
     }
 

@@ -1,10 +1,15 @@
 //! Settings of the pass `offlineServicing` that are values in the registry.
 //!
-//! Windows knows the places from its components' manifests (`configurationSchema`, `wcm:handler`); here they are a table. Where each is known from: the
+//! Windows knows the places from its components' manifests (`configurationSchema`, `wcm:handler`); here they are a table, and what is not in it is looked
+//! for in the image's own manifests ([`super::handlers`]). Where each is known from: the
 //! manifest of Microsoft-Windows-Shell-Setup of build 22621 ([`Known::Manifest`]), real hives of build 19041 that hold the value ([`Known::Hive`]),
 //! Microsoft's public reference ([`Known::Reference`]). What is [`Known::Inferred`] was never compared with what Windows writes.
 
-use crate::image::ImageFacts;
+use crate::{
+    base::secret::{SecretRef, is_free_of_placeholders},
+    image::ImageFacts,
+    servicing::registry::ValueAction,
+};
 
 /// The component whose paths are drivers to install.
 pub(super) const DRIVERS: &str = "Microsoft-Windows-PnpCustomizationsNonWinPE";
@@ -126,10 +131,23 @@ pub(super) static SETTINGS: &[Setting] = &[
 pub(super) struct Refusal {
     pub(super) cause: String,
     pub(super) help: String,
+    /// True when the table does not know the setting: the image's own manifests may.
+    pub(super) unknown: bool,
 }
 
-/// Values of a key: name, type, data.
-type Values = Vec<(&'static str, u32, Vec<u8>)>;
+impl Refusal {
+    fn new(cause: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { cause: cause.into(), help: help.into(), unknown: false }
+    }
+
+    /// A value that the setting cannot have.
+    pub(super) fn wrong(text: &str, help: String) -> Self {
+        Self::new(format!("`{text}` is not its value"), help)
+    }
+}
+
+/// Values of a key, each with its state.
+type Values = Vec<(&'static str, ValueAction)>;
 
 /// The keys and values that a setting of a component is.
 pub(super) fn keys(
@@ -145,11 +163,14 @@ pub(super) fn keys(
     let Some(setting) = SETTINGS.iter().filter(of).find(|known| known.path == path) else {
         return Err(unknown(component, path));
     };
-    let refuse =
-        |expected: String| Refusal { cause: format!("`{text}` is not its value"), help: expected };
-    let number = |number: u32| (REG_DWORD, number.to_le_bytes().to_vec());
+    let refuse = |expected: String| Refusal::wrong(text, expected);
+    let number =
+        |number: u32| ValueAction::Set { kind: REG_DWORD, data: number.to_le_bytes().to_vec() };
+    if !matches!(setting.kind, Kind::Text(_)) && !is_free_of_placeholders(text) {
+        return Err(no_secret());
+    }
     let parsed = text.parse::<u32>().ok();
-    let (kind, data) = match setting.kind {
+    let action = match setting.kind {
         Kind::Boolean => number(u32::from(
             boolean(text).ok_or_else(|| refuse("write true or false".to_owned()))?,
         )),
@@ -164,11 +185,11 @@ pub(super) fn keys(
         }
         Kind::Text(most) if text.encode_utf16().count() > most => {
             let cause = format!("it has more than {most} characters");
-            return Err(Refusal { cause, help: "shorten it".to_owned() });
+            return Err(Refusal::new(cause, "shorten it"));
         }
-        Kind::Text(_) => (REG_SZ, wide(text)),
+        Kind::Text(_) => text_action(REG_SZ, text)?,
     };
-    Ok(vec![(setting.key.to_owned(), vec![(setting.value, kind, data)])])
+    Ok(vec![(setting.key.to_owned(), vec![(setting.value, action)])])
 }
 
 /// `true`, `false`, and the numbers that XML allows for them.
@@ -182,8 +203,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 
 /// The name of the computer lies in three values. Setup gives a generalized image another one, whatever they say. Inferred from real hives.
 fn computer_name(text: &str, facts: &ImageFacts) -> Result<Vec<(String, Values)>, Refusal> {
-    let refuse =
-        |cause: &str, help: &str| Refusal { cause: cause.to_owned(), help: help.to_owned() };
+    let refuse = |cause: &str, help: &str| Refusal::new(cause, help);
     let specialize = "put ComputerName into the pass `specialize`, where Setup reads it";
     if facts.image_state.as_deref().is_some_and(|state| state.contains("GENERALIZE")) {
         let cause = "the image is generalized: Setup gives it another name at its first boot";
@@ -200,7 +220,8 @@ fn computer_name(text: &str, facts: &ImageFacts) -> Result<Vec<(String, Values)>
             "a computer's name has at most 15 bytes, is no number, and has letters, digits and `-`";
         return Err(refuse(&format!("`{text}` is not a name of a computer"), help));
     }
-    let value = |name| (name, REG_SZ, wide(text));
+    let action = text_action(REG_SZ, text)?;
+    let value = |name| (name, action.clone());
     Ok(vec![
         (
             r"HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName".to_owned(),
@@ -214,35 +235,50 @@ fn computer_name(text: &str, facts: &ImageFacts) -> Result<Vec<(String, Values)>
 }
 
 fn unknown(component: &str, path: &str) -> Refusal {
-    let of = |known: &&Setting| known.component.eq_ignore_ascii_case(component);
-    let known: Vec<&str> = SETTINGS.iter().filter(of).map(|known| known.path).collect();
     let cause =
         "it is not known where this setting of the pass `offlineServicing` lies in an image";
-    let help = if component.eq_ignore_ascii_case(SHELL) && path.starts_with("OfflineUserAccounts") {
-        "accounts are made by Setup: use UserAccounts in the pass `oobeSystem`".to_owned()
-    } else if component.eq_ignore_ascii_case(JOIN) {
-        "joining a domain is done by Setup: use Identification/Provisioning in the pass `specialize`".to_owned()
-    } else {
-        let others = match known.is_empty() {
-            true => String::new(),
-            false => format!("; of this component these are applied: {}", known.join(", ")),
-        };
-        format!(
-            "write it as [registry], move it to a pass that Setup reads, or apply the file with DISM /Apply-Unattend to the built image{others}"
-        )
+    if component.eq_ignore_ascii_case(SHELL) && path.starts_with("OfflineUserAccounts") {
+        return Refusal::new(
+            cause,
+            "accounts are made by Setup: use UserAccounts in the pass `oobeSystem`",
+        );
+    }
+    if component.eq_ignore_ascii_case(JOIN) {
+        let help = "joining a domain is done by Setup: use Identification/Provisioning in the pass `specialize`";
+        return Refusal::new(cause, help);
+    }
+    let of = |known: &&Setting| known.component.eq_ignore_ascii_case(component);
+    let known: Vec<&str> = SETTINGS.iter().filter(of).map(|known| known.path).collect();
+    let others = match known.is_empty() {
+        true => String::new(),
+        false => format!("; of this component these are applied: {}", known.join(", ")),
     };
-    Refusal { cause: cause.to_owned(), help }
+    let help = format!(
+        "write it as [registry], move it to a pass that Setup reads, or apply the file with DISM /Apply-Unattend to the built image{others}"
+    );
+    Refusal { unknown: true, ..Refusal::new(cause, help) }
 }
 
-/// Text as the registry stores it: UTF-16 with a NUL at the end.
-fn wide(text: &str) -> Vec<u8> {
-    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+/// A text in the registry: UTF-16 with a NUL at the end, or a secret.
+pub(super) fn text_action(kind: u32, text: &str) -> Result<ValueAction, Refusal> {
+    if is_free_of_placeholders(text) {
+        let data = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+        return Ok(ValueAction::Set { kind, data });
+    }
+    match SecretRef::of_placeholder(text) {
+        Some((secret, _)) if kind == REG_SZ => Ok(ValueAction::Secret(secret)),
+        _ => Err(no_secret()),
+    }
+}
+
+fn no_secret() -> Refusal {
+    Refusal::new("a secret cannot stand here", "write the value itself")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::RegistryPath;
+    use crate::{base::secret::SecretForm, image::RegistryPath};
 
     #[test]
     fn every_row_is_a_place_and_stands_once() {
@@ -269,7 +305,10 @@ mod tests {
     fn values_are_checked_and_written_by_their_type() {
         let facts = ImageFacts::default();
         let one = |component: &str, path: &str, text: &str| {
-            keys(component, path, text, &facts).map(|keys| keys[0].1[0].2.clone())
+            keys(component, path, text, &facts).map(|keys| match &keys[0].1[0].1 {
+                ValueAction::Set { data, .. } => data.clone(),
+                other => panic!("{other:?}"),
+            })
         };
         let lua = "microsoft-windows-lua-settings";
         assert_eq!(one(lua, "EnableLUA", "false").unwrap(), [0, 0, 0, 0]);
@@ -288,6 +327,17 @@ mod tests {
         ] {
             let refusal = one(component, path, text).unwrap_err();
             assert!(refusal.help.starts_with(help) || refusal.help.contains(help), "{refusal:?}");
+        }
+        let secret = SecretRef::new("OWNER").unwrap();
+        let placeholder = secret.placeholder(&SecretForm::Xml);
+        let owner = keys(SHELL, "RegisteredOwner", &placeholder, &facts).unwrap();
+        assert_eq!(owner[0].1, [("RegisteredOwner", ValueAction::Secret(secret))]);
+        for (path, text) in [
+            ("SignInMode", &placeholder),
+            ("ComputerName", &placeholder),
+            ("RegisteredOwner", &format!("x{placeholder}")),
+        ] {
+            assert!(keys(SHELL, path, text, &facts).is_err(), "{path}");
         }
         let generalized = ImageFacts {
             image_state: Some("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE".into()),
