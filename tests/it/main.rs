@@ -79,6 +79,7 @@ mod support;
 mod unattend_catalogue;
 mod unattend_corpus;
 mod unattend_offline;
+mod unattend_settings;
 mod upcase_oracle;
 mod wim_append;
 mod wim_fidelity;

@@ -1,8 +1,11 @@
 //! Real answer files (`unattend` of the shared data): what is read is written and read again as the same; what is malformed is refused with its place.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use transom::format::unattend::AnswerFile;
+use transom::{
+    format::unattend::AnswerFile,
+    servicing::unattend::{Kind, lint},
+};
 
 use crate::support;
 
@@ -48,6 +51,48 @@ fn malformed_real_answer_files_are_refused_with_line_and_column() {
     }
     assert_eq!(found.len(), 3);
     for error in found {
-        assert!(error.contains("not well-formed XML") || error.contains("root"), "{error}");
+        assert!(error.contains("not well-formed XML") || error.contains("declares"), "{error}");
     }
 }
+
+/// How often each kind is found, errors and warnings apart. The numbers were looked through one by one when they were written down.
+#[test]
+fn what_the_lint_finds_in_real_files_stays_what_it_is() {
+    let Some(folder) = support::shared_data("unattend") else { return };
+    let mut counts: BTreeMap<(bool, Kind), usize> = BTreeMap::new();
+    let mut all = String::new();
+    for path in files(&folder) {
+        let file = AnswerFile::parse(&fs_err::read(&path).unwrap()).unwrap();
+        for finding in lint(&file) {
+            *counts.entry((finding.warning, finding.kind)).or_default() += 1;
+            assert!(!finding.cause.ends_with('.') && finding.place.line > 0, "{finding:?}");
+            let name = path.file_name().unwrap().to_string_lossy();
+            let word = if finding.warning { "" } else { "ERROR " };
+            let kind = finding.kind;
+            all += &format!(
+                "{name}:{}: {word}{kind:?}: {} ({})\n",
+                finding.place, finding.cause, finding.help
+            );
+        }
+    }
+    if let Some(place) = std::env::var_os("TRANSOM_LINT_OUTPUT") {
+        fs_err::write(PathBuf::from(place), all).unwrap();
+    }
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|((warning, kind), count)| {
+            format!("{} {kind:?} {count}", if *warning { "warning" } else { "error" })
+        })
+        .collect();
+    assert_eq!(counts, COUNTS);
+}
+
+const COUNTS: [&str; 7] = [
+    "error ProductKey 2",
+    "warning OldSetting 85",
+    "warning WrongPass 22",
+    "warning WrongType 3",
+    "warning Empty 6",
+    "warning StrayText 4",
+    "warning PlainPassword 113",
+];

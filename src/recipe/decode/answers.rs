@@ -8,7 +8,8 @@ mod short;
 use crate::{
     base::secret::{SecretForm, SecretRef, is_free_of_placeholders},
     format::unattend::{
-        AnswerFile, Attribute, Element, Namespace, PassName, Place, catalogue,
+        AnswerFile, Attribute, Element, Namespace, PassName, Place,
+        catalogue::{self, ValueKind},
         password::HIDDEN_ELEMENTS,
     },
     recipe::{
@@ -102,6 +103,7 @@ impl Decoder<'_> {
     /// The settings of the section; `None` when it gives none.
     pub(super) fn typed_settings(&mut self, table: &Table) -> Option<TypedSettings> {
         let mut answers = Answers::default();
+        let before = self.findings.len();
         self.short_forms(table, &mut answers);
         if let Some(settings) = table.get("settings").and_then(Node::table) {
             self.passes(settings, &mut answers);
@@ -109,12 +111,17 @@ impl Decoder<'_> {
         if answers.file.is_empty() {
             return None;
         }
+        let refused = self.findings.len() > before;
         for finding in lint(&answers.file) {
-            // Older versions are built too.
-            if finding.kind == Kind::OldSetting {
+            // Older versions are built too; what is empty may have held what was refused.
+            if finding.kind == Kind::OldSetting || finding.kind == Kind::Empty && refused {
                 continue;
             }
-            if let Some(origin) = answers.origin(finding.place) {
+            let said = |origin: &Origin| {
+                let mut labels = self.findings.iter().filter_map(|one| one.labels().next());
+                labels.any(|label| label.origin == *origin)
+            };
+            if let Some(origin) = answers.origin(finding.place).filter(|origin| !said(origin)) {
                 let (cause, help) = (finding.cause, finding.help);
                 self.findings.push(Finding::at(origin, "recipe::setting", cause, "", help));
             }
@@ -175,11 +182,19 @@ impl Decoder<'_> {
                 continue;
             }
             let below = inside.below(&entry.key);
-            let Value::List(nodes) = &entry.node.value else {
-                let element = self.element(entry, &entry.node, &below, answers);
-                let listed = ITEMS.contains(&entry.key.as_str());
-                elements.extend(element.map(|one| if listed { one.added() } else { one }));
-                continue;
+            let single = std::slice::from_ref(&entry.node);
+            let nodes = match &entry.node.value {
+                Value::List(_) if below.is_single() => {
+                    let message = format!("{} takes one value, not a list", entry.key);
+                    self.refuse(&entry.node.origin, message, "keep one of them");
+                    continue;
+                }
+                Value::List(nodes) => nodes.as_slice(),
+                _ if ITEMS.contains(&entry.key.as_str()) => single,
+                _ => {
+                    elements.extend(self.element(entry, &entry.node, &below, answers));
+                    continue;
+                }
             };
             for (index, node) in nodes.iter().enumerate() {
                 let Some(element) = self.element(entry, node, &below, answers) else { continue };
@@ -212,7 +227,8 @@ impl Decoder<'_> {
                 return self.secret_element(name, table, &node.origin, inside, answers);
             }
             Value::Table(table) => {
-                let place = answers.place(&entry.origin);
+                let listed = !std::ptr::eq(node, &entry.node);
+                let place = answers.place(if listed { &node.origin } else { &entry.origin });
                 let mut children = self.elements(table, inside, answers);
                 hide_values(name, &mut children);
                 return Some(Element { place, ..Element::with_children(name, children) });
@@ -299,9 +315,18 @@ impl<'a> Inside<'a> {
         catalogue::component(self.component)
     }
 
+    fn kind(&self) -> Option<ValueKind> {
+        Some(self.known()?.setting(&self.path)?.kind)
+    }
+
     fn is_group(&self) -> bool {
-        let setting = self.known().and_then(|known| known.setting(&self.path));
-        setting.is_some_and(|setting| setting.kind == catalogue::ValueKind::Group)
+        self.kind() == Some(ValueKind::Group)
+    }
+
+    /// True for a setting that cannot be a list.
+    fn is_single(&self) -> bool {
+        let kind = self.kind();
+        matches!(kind, Some(ValueKind::Boolean | ValueKind::Integer | ValueKind::Word))
     }
 
     /// True for text that nobody should read.
