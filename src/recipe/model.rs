@@ -119,7 +119,10 @@ impl Entry {
     #[must_use]
     pub fn title(&self) -> String {
         let title = self.operation.title();
-        self.note.as_ref().map_or(title.clone(), |note| format!("{title}; {note}"))
+        match &self.note {
+            Some(note) => format!("{title}; {note}"),
+            None => title,
+        }
     }
 }
 
