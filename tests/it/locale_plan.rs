@@ -70,7 +70,7 @@ fn a_build_sets_the_default_language_in_the_xml() {
     .unwrap();
     let image = wim.xml().image(1).unwrap();
     let default = image.text(&["WINDOWS", "LANGUAGES", "DEFAULT"]);
-    assert_eq!(default.as_deref(), Some("de-DE"));
+    assert_eq!(default, Some("de-DE"));
 }
 
 #[test]
