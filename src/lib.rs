@@ -63,6 +63,7 @@
 //! | the output appears complete or not at all; the base is never written | [`pipeline`]'s commit |
 //! | the same bytes every time | no clock or random number below `cli`; ordered maps wherever order reaches bytes; GUIDs from content |
 //! | the right order, always | the order table in [`plan`], data with a version |
+//! | secrets are in the output and nowhere else | placeholders ([`base::secret`]) until [`image::Image::finish_with`]; what has a secret in it goes past the store |
 //! | honest | what cannot be done natively is refused by name, before anything is touched |
 //!
 //! # Where the code departs from the design, and why
@@ -76,6 +77,9 @@
 //! - **Packages, `dism`**: the commands are printed (`plan --as dism`), not run: there was no Windows host to prove it on.
 //! - **Drivers, the folder in the store** ends in a digest of the INF of our own: nobody outside Microsoft knows theirs.
 //! - **Drivers, times**: the date of import is the driver's own date. An operation has no clock, and the recipe's epoch is the commit's.
+//! - **Secrets** are no text in a changeset but changes of their own, so that nothing a file or a recipe holds can be taken for one.
+//! - **Answer files**: what they say of the offline image becomes entries of the recipe when the inputs are there ([`plan::unattend`]), because decoding a
+//!   recipe looks into no file.
 //! - **Fidelity**: what an ordinary file system cannot hold of an applied image lies in one sidecar, itself a small WIM, and not in extended
 //!   attributes: these have limits (4 KiB on ext4), and copies lose them. On an ntfs-3g mount the real attributes are set ([`image`]'s host room).
 //! - **Split outputs** are cut from a whole image by copying, so that one writer is enough; the parts appear when all are complete, the first last.

@@ -152,6 +152,7 @@ impl Image {
             Change::CreateKey { hive, .. }
             | Change::DeleteKey { hive, .. }
             | Change::SetValue { hive, .. }
+            | Change::SetSecret { hive, .. }
             | Change::SetKeySecurity { hive, .. }
             | Change::DeleteValue { hive, .. } => {
                 if !matches!(hive, HiveId::System | HiveId::Software) {

@@ -24,6 +24,7 @@ use super::{
     facts::{FactSources, ImageFacts},
     hives::Hives,
     metadata,
+    secrets::SecretValue,
     tree::{ATTRIBUTE_DIRECTORY, Inode, Tree},
 };
 
@@ -44,6 +45,8 @@ pub struct Image {
     pub(super) changed: bool,
     record: Option<Vec<Change>>,
     pub(super) hives: Hives,
+    /// Registry values that are placeholders of secrets.
+    pub(super) secrets: Vec<SecretValue>,
     stored: Option<Arc<dyn StoredContent>>,
     /// What the image said of itself before the first change that could alter it.
     pub(super) base_facts: Option<ImageFacts>,
@@ -106,6 +109,7 @@ impl Image {
             changed: false,
             record: None,
             hives: Hives::default(),
+            secrets: Vec::new(),
             stored: None,
             base_facts: None,
             known_facts: None,
@@ -245,6 +249,10 @@ impl Image {
                 None => Err(self.missing(path, blob, "; it lies in a store that was not given")),
             },
             Some(BlobLocation::Memory(bytes)) => sink(&bytes).map_err(fail),
+            Some(BlobLocation::Template(template)) => {
+                sink(template.text().as_bytes()).map_err(fail)
+            }
+            Some(BlobLocation::Secret(bytes)) => sink(&bytes.0).map_err(fail),
             Some(BlobLocation::Host(source)) => {
                 let mut buffer = vec![0; COPY_BUFFER];
                 let mut offset = 0;
@@ -309,6 +317,7 @@ impl Image {
             | Change::SetKeyTime { .. }
             | Change::DeleteKey { .. }
             | Change::SetValue { .. }
+            | Change::SetSecret { .. }
             | Change::DeleteValue { .. } => self.apply_to_hive(&change)?,
             _ => self.apply_to_tree(&change)?,
         }
@@ -351,6 +360,7 @@ fn can_move_windows(change: &Change) -> bool {
         | Change::SetKeyTime { .. }
         | Change::DeleteKey { .. }
         | Change::SetValue { .. }
+        | Change::SetSecret { .. }
         | Change::DeleteValue { .. } => false,
     }
 }

@@ -1,7 +1,7 @@
 //! A build from plan to output.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::PathBuf,
     sync::{
@@ -22,12 +22,13 @@ use super::{
     split,
 };
 use crate::{
-    base::{digest::Blake3, guid::Guid, limits::Limits},
-    image::{FinishedImage, Image, StoredContent},
+    base::{digest::Blake3, guid::Guid, limits::Limits, secret::Secrets},
+    image::{FinishedImage, Image, ImageError, StoredContent},
     plan::{
         Plan, PlannedImage, base_image, key,
         state::{self, BuiltStep, OutputRecord},
     },
+    recipe::{Finding, Findings, Origin},
     store::{Root, Stamp, Store, StoreError},
 };
 
@@ -41,6 +42,8 @@ pub struct Settings<'a> {
     pub no_cache: bool,
     /// What untrusted files may cost.
     pub limits: Limits,
+    /// The values of the recipe's secrets. They go into the output and nowhere else.
+    pub secrets: &'a Secrets,
     /// Asked now and then, from several threads; true ends the build with [`BuildError::Cancelled`].
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
     /// Gets every event, from several threads.
@@ -55,7 +58,9 @@ impl std::fmt::Debug for Settings<'_> {
 
 impl Default for Settings<'_> {
     fn default() -> Self {
-        Self { no_cache: false, limits: Limits::default(), cancelled: &|| false, events: &|_| () }
+        let (cancelled, events) = (&|| false, &|_: Event<'_>| ());
+        let (limits, secrets) = (Limits::default(), Secrets::none());
+        Self { no_cache: false, limits, secrets, cancelled, events }
     }
 }
 
@@ -76,11 +81,11 @@ pub struct Outcome {
     pub version: Option<String>,
     /// Size of the output in bytes.
     pub size: u64,
-    /// The output's GUID, which comes from its content; `None` when it was up to date.
+    /// The output's GUID, which comes from its content; `None` when it was up to date, and with secrets, for it would let a guess be tried.
     pub guid: Option<String>,
     /// The state of the built image; of several a digest of their states.
     pub state: Blake3,
-    /// The key of the commit: equal keys mean equal bytes.
+    /// The key of the commit: equal keys mean equal bytes, but for secrets.
     pub commit: Blake3,
     /// The images that were built.
     pub images: Vec<ImageOutcome>,
@@ -166,12 +171,14 @@ impl Outcome {
 /// Builds the plan's output, or finds that it is there already.
 ///
 /// # Errors
-/// When a step fails, the base or an input cannot be read, or the output cannot be written. Nothing half-written remains.
+/// When a secret has no value, a step fails, the base or an input cannot be read, or the output cannot be written. Nothing half-written remains.
 pub fn build(
     plan: &Plan,
     store: &Arc<Store>,
     settings: &Settings<'_>,
 ) -> Result<Outcome, BuildError> {
+    Findings::check(missing_secrets(&plan.secrets, settings.secrets))
+        .map_err(BuildError::Secret)?;
     (settings.events)(Event::Started { steps: plan.steps().count() });
     if !settings.no_cache
         && let Some(outcome) = already_there(plan, store)?
@@ -320,7 +327,7 @@ fn attempt_build(
     store.put_root(&state::output_key(plan), &root)?;
     Ok(Outcome {
         size,
-        guid: Some(guid_text(&report.guid)),
+        guid: plan.secrets.is_empty().then(|| guid_text(&report.guid)),
         steps,
         copied_bytes: report.copied_bytes,
         encoded_bytes: report.encoded_bytes,
@@ -409,11 +416,39 @@ fn build_image(
     let mut warnings = image.warnings().to_vec();
     let first = key::first_state(&planned.identity, plan.epoch);
     let mut ran = run::run(engine, steps, remembered, prepared, &mut image, first)?;
-    let finished = image.finish().map_err(BuildError::Base)?;
+    let finished =
+        image.finish_with(engine.settings.secrets).map_err(|error| finish_error(plan, error))?;
     warnings.append(&mut ran.warnings);
     warnings.extend(finished.facts.warnings.iter().cloned());
     ran.warnings = warnings;
     Ok((finished, ran))
+}
+
+/// The findings for the secrets that `given` has no value of: `secrets` are their variables, and where the recipe names each.
+#[must_use]
+pub fn missing_secrets(secrets: &BTreeMap<String, Origin>, given: &Secrets) -> Vec<Finding> {
+    let missing = secrets.iter().filter(|(env, _)| !given.has(env));
+    let finding = |(env, origin): (&String, &Origin)| {
+        let message = format!("the environment variable {env} has no value");
+        let label = "not set, empty, or no Unicode text";
+        let help = format!("set {env} for the build; `plan`, `check` and `lock` work without it");
+        Finding::at(origin, "secret::missing", message, label, help)
+    };
+    missing.map(finding).collect()
+}
+
+fn finish_error(plan: &Plan, error: ImageError) -> BuildError {
+    match error {
+        ImageError::Secret(error) => {
+            let message = error.to_string();
+            let finding = match plan.secrets.get(&error.env) {
+                Some(origin) => Finding::at(origin, "secret::value", message, error.what, ""),
+                None => Finding::nowhere("secret::value", message, ""),
+            };
+            BuildError::Secret(finding.into())
+        }
+        error => BuildError::Base(error),
+    }
 }
 
 /// True when the file may change after `now` and keep its stamp: on a file system that counts whole seconds, as FAT and old ones do.

@@ -1,7 +1,8 @@
 //! The last part of a build: a finished image becomes a WIM.
 //!
 //! Content that the base has is copied as it is stored there, undecoded. Content of the store is a resource in the output's own form already;
-//! hives and small files in memory go through the store too, so that one that did not change since the last build is not compressed again.
+//! hives and small files in memory go through the store too, so that one that did not change since the last build is not compressed again: but for
+//! those with secrets in them, which are compressed while they are written.
 //!
 //! Reference counts are counted anew over all images that are written, from their metadata: those of the base's own table are
 //! not always right and would outlive their images. What another image's metadata counts is remembered by its SHA-1.
@@ -311,6 +312,8 @@ fn sources(
         .map(|blob| {
             let source = match blob.location {
                 BlobLocation::Base(wim, blob) => BlobSource::Wim { wim, blob },
+                // Neither as it is nor compressed does it enter the store: it is compressed while it is written.
+                BlobLocation::Secret(bytes) => BlobSource::Bytes { source: Arc::new(bytes) },
                 _ if (settings.cancelled)() => return Err(BuildError::Cancelled),
                 BlobLocation::Stored(stored) if solid => {
                     BlobSource::Bytes { source: store.content(&stored)? }
@@ -322,6 +325,10 @@ fn sources(
                 BlobLocation::Stored(stored) => ready(store.resource(&stored, resources)?),
                 BlobLocation::Memory(bytes) => ready(store.put_resource(&bytes, resources)?),
                 BlobLocation::Host(source) => ready(store.put_resource(&*source, resources)?),
+                // A finished image has none; its text has placeholders only.
+                BlobLocation::Template(template) => {
+                    BlobSource::Bytes { source: Arc::new(template.text().as_bytes().to_vec()) }
+                }
             };
             let FinishedBlob { sha1, size, references, .. } = blob;
             Ok(BlobToWrite { sha1, size, reference_count: references, source })

@@ -21,7 +21,7 @@ mod run;
 mod split;
 mod verify;
 
-pub use build::{ImageOutcome, Outcome, Settings, StepOutcome, build};
+pub use build::{ImageOutcome, Outcome, Settings, StepOutcome, build, missing_secrets};
 pub use error::BuildError;
 pub use event::Event;
 pub use verify::verify_output;

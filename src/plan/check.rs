@@ -134,7 +134,7 @@ pub(super) fn steps(
     rehearsal.findings.end()
 }
 
-fn facts_error(subject: &Subject<'_>, error: FactsError) -> PlanError {
+pub(super) fn facts_error(subject: &Subject<'_>, error: FactsError) -> PlanError {
     match error {
         FactsError::Store(error) => PlanError::Store(error),
         FactsError::Image(error) => subject.damaged(&error),
@@ -322,7 +322,7 @@ pub enum AloneError {
 }
 
 /// The inputs of a plan. As a sink it keeps nothing.
-struct Known<'a>(&'a ResolvedInputs);
+pub(super) struct Known<'a>(pub(super) &'a ResolvedInputs);
 
 impl Inputs for Known<'_> {
     fn input(&self, id: &InputId) -> Result<Arc<InputTree>, ServicingError> {

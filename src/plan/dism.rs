@@ -155,8 +155,13 @@ impl Lines {
             }
             Operation::Driver(spec) => self.driver(&spec.action, plan),
             Operation::Unattend(spec) => {
-                let path = windows_path(&spec.input.0);
-                self.call(&format!(r#"{IMAGE} /Apply-Unattend:"{path}""#));
+                if let Some(input) = &spec.input {
+                    let path = windows_path(&input.0);
+                    self.call(&format!(r#"{IMAGE} /Apply-Unattend:"{path}""#));
+                }
+                if spec.settings.is_some() {
+                    self.add("rem The recipe's own settings are written into an answer file by a build alone.");
+                }
             }
             Operation::Appx(spec) => self.app(spec),
             Operation::Defaults(spec) => self.associations(spec),

@@ -15,7 +15,7 @@ use super::{
     inputs::ResolvedInputs,
     make::Options,
     model::{PlannedBase, PlannedImage, Step, StepReason},
-    nested, order, packages,
+    nested, order, packages, unattend,
 };
 use crate::{
     base::filetime::FileTime,
@@ -27,6 +27,7 @@ use crate::{
 };
 
 /// What is planned for one image, and how it is spoken of.
+#[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     /// The whole recipe.
     pub(super) recipe: &'a Recipe,
@@ -104,7 +105,19 @@ pub(super) fn plan_all(
         let open = || Image::open(Arc::clone(wim), image.index, &options.limits);
         let mut lazy = LazyImage::new(open, image.identity, store, fresh);
         check::expectations(&subject, wim, image.index, &mut lazy)?;
-        plan_one(&subject, wim, &mut lazy, inputs, store, options)
+        let expanded = match options.unchecked {
+            // DISM reads the answer file itself.
+            true => None,
+            false => unattend::expand(&subject, inputs, &mut lazy)?,
+        };
+        let Some(expanded) = expanded else {
+            return plan_one(&subject, wim, &mut lazy, inputs, store, options);
+        };
+        let subject = Subject { entries: &expanded.entries, ..subject };
+        let mut planned = plan_one(&subject, wim, &mut lazy, inputs, store, options)?;
+        expanded.check_identities(&planned.identities)?;
+        planned.warnings.splice(0..0, expanded.warnings.iter().cloned());
+        Ok(planned)
     };
     // The first one alone: what it finds out about the inputs is remembered for the others.
     let mut planned: Vec<_> = empty.iter().take(1).map(plan).collect();
@@ -296,7 +309,7 @@ fn order_steps(
             listed: listed + 1,
             section: entry.section,
             label: entry.label.clone(),
-            title: entry.operation.title(),
+            title: entry.title(),
             origin: entry.origin.clone(),
             parts: packages::key_parts(entry, inputs),
             operation: entry.operation.clone(),

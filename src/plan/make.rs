@@ -110,6 +110,7 @@ fn attempt(
         variant: recipe.variant.clone(),
         version: recipe.image.version.as_ref().map(|version| version.value.clone()),
         inputs,
+        secrets: recipe.secrets.clone(),
         output,
         epoch,
         epoch_source,

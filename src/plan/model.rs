@@ -1,6 +1,7 @@
 //! A plan: everything a build needs to know, and why.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -36,6 +37,8 @@ pub struct Plan {
     pub version: Option<String>,
     /// The host's files that the steps read.
     pub inputs: ResolvedInputs,
+    /// The environment variables that hold the secrets of the recipe, and where it names each first. Planning needs no values.
+    pub secrets: BTreeMap<String, Origin>,
     /// What is written.
     pub output: PlannedOutput,
     /// Time of everything new.

@@ -266,13 +266,15 @@ pub fn last_build(plan: &Plan, store: &Store) -> Result<Option<OutputRecord>, St
     Ok(root.and_then(|root| serde_json::from_str(&root.details).ok()))
 }
 
-/// True when the output at its place is what a commit of `states`, one for each image, would write: by its stamp, nothing is read.
+/// True when the output at its place is what a commit of `states`, one for each image, would write: by its stamp, nothing is read. Never with secrets: their
+/// values are in no key.
 #[must_use]
 pub fn is_current(plan: &Plan, states: &[Blake3], last: &OutputRecord) -> bool {
     let is_there = |path: &Path, stamp: &Stamp| {
         fs_err::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
     };
-    last.commit == commit_key(plan, states)
+    plan.secrets.is_empty()
+        && last.commit == commit_key(plan, states)
         && !last.racy
         && is_there(&plan.output.path, &last.stamp)
         && (2..)
@@ -288,7 +290,7 @@ pub fn output_key(plan: &Plan) -> Blake3 {
     key::key("transom output 1", &[absolute.as_os_str().as_encoded_bytes()])
 }
 
-/// The key of a commit of `states`, one for each image: everything that the output's bytes depend on.
+/// The key of a commit of `states`, one for each image: everything that the output's bytes depend on, but for the values of secrets.
 #[must_use]
 pub fn commit_key(plan: &Plan, states: &[Blake3]) -> Blake3 {
     let output = &plan.output;

@@ -31,6 +31,8 @@ pub struct PlanView<'a> {
     pub lock: &'static str,
     /// How the lock differs.
     pub lock_differences: Vec<String>,
+    /// The environment variables that a build needs for secrets.
+    pub secrets: Vec<&'a str>,
     /// True when nothing would be done.
     pub up_to_date: bool,
     /// The images that are built, in order.
@@ -186,6 +188,7 @@ pub fn view<'a>(plan: &'a Plan, status: &'a Status) -> PlanView<'a> {
         epoch_source: plan.epoch_source,
         lock,
         lock_differences,
+        secrets: plan.secrets.keys().map(String::as_str).collect(),
         up_to_date: status.up_to_date,
         images: images.collect(),
         steps: steps.collect(),
@@ -227,6 +230,11 @@ pub fn text(plan: &Plan, status: &Status, out: &mut dyn fmt::Write) -> fmt::Resu
                 writeln!(out, "         {difference}")?;
             }
         }
+    }
+    if !plan.secrets.is_empty() {
+        let names: Vec<&str> = plan.secrets.keys().map(String::as_str).collect();
+        writeln!(out, "secrets  {}", names.join(", "))?;
+        writeln!(out, "         a build takes them from the environment and is never up to date")?;
     }
     for (image, statuses) in plan.images.iter().zip(&status.images) {
         if let Some(label) = plan.label_of(image) {

@@ -29,6 +29,8 @@ pub struct Recipe {
     pub output: OutputSection,
     /// The files and folders of this machine that the entries read.
     pub inputs: BTreeMap<InputId, InputDecl>,
+    /// The environment variables that hold its secrets, and where the recipe names each first. Their values are no part of it.
+    pub secrets: BTreeMap<String, Origin>,
     /// The texts that the recipe was read from, for diagnostics; the recipe itself follows what it extends.
     pub sources: Sources,
 }
@@ -108,6 +110,20 @@ pub struct Entry {
     pub origin: Origin,
     /// What it means.
     pub operation: Operation,
+    /// More words for its title: what of an input asks for it.
+    pub note: Option<String>,
+}
+
+impl Entry {
+    /// What it does, for a person.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let title = self.operation.title();
+        match &self.note {
+            Some(note) => format!("{title}; {note}"),
+            None => title,
+        }
+    }
 }
 
 /// `[policy]`.

@@ -52,6 +52,7 @@ fn shape(shape: &Shape, partial: bool) -> Map<String, Value> {
             "description": map.about,
             "additionalProperties": self::shape(map.value, partial),
         })),
+        Shape::Tree(about) => object(json!({ "type": "object", "description": about })),
         Shape::OneOf(shapes) => {
             let shapes: Vec<_> = shapes.iter().map(|one| self::shape(one, partial)).collect();
             object(json!({ "anyOf": shapes }))

@@ -3,12 +3,15 @@
 //! Data only. [`super::shape`] checks recipes against it and [`super::schema`] makes the JSON Schema of it, so the descriptions here are
 //! what an editor shows.
 
+mod answers;
 pub(super) mod apps;
 mod base;
 mod locale;
 mod pe;
 mod unattend;
 mod winre;
+
+use crate::base::secret::SecretRef;
 
 use super::shape::{Group, Key, MapShape, Pattern, Shape, TableShape, Word};
 
@@ -40,6 +43,23 @@ static LINE: Shape = Shape::Text(Some(&Pattern {
 const PATH_SHAPE: Shape = Shape::Path;
 static PATH: Shape = PATH_SHAPE;
 static PATHS: Shape = Shape::List { of: &PATH, least: 1, append: false };
+/// What stands for a secret wherever one may stand.
+static SECRET: Shape = SECRET_SHAPE;
+const SECRET_SHAPE: Shape = Shape::Table(&SECRET_TABLE);
+static SECRET_TABLE: TableShape = TableShape {
+    whole: true,
+    ..table(
+        "a secret",
+        "A text that the recipe does not hold: it is put in when the output is written.",
+        &[required("env", &VARIABLE, ENV)],
+    )
+};
+static VARIABLE: Shape = Shape::Text(Some(&Pattern {
+    regex: "^[A-Za-z_][A-Za-z0-9_]*$",
+    matches: |text| SecretRef::new(text).is_some(),
+    what: "the name of an environment variable",
+}));
+const ENV: &str = "the environment variable that holds the text when the image is built";
 static BOOLEAN: Shape = Shape::Boolean;
 static TRUE: Shape = Shape::True;
 
@@ -135,15 +155,14 @@ static REGISTRY_VALUE: Shape = Shape::OneOf(&[
     Shape::Text(None),
     Shape::List { of: &TEXT, least: 0, append: false },
     Shape::Table(&TableShape {
-        later: &[("env", "read secrets from the environment")],
         groups: &[
-            Group { keys: &["type", "absent"], required: true },
-            Group { keys: &["value", "absent"], required: false },
+            Group { keys: &["type", "absent", "env"], required: true },
+            Group { keys: &["value", "absent", "env"], required: false },
         ],
         whole: true,
         ..table(
             "a registry value",
-            "A value with its type, or its absence.",
+            "A value with its type, a secret, or its absence.",
             &[
                 key("type", &REGISTRY_TYPE, "the type"),
                 key(
@@ -153,6 +172,11 @@ static REGISTRY_VALUE: Shape = Shape::OneOf(&[
                     hexadecimal bytes for the rest",
                 ),
                 key("absent", &TRUE, "the value goes"),
+                key(
+                    "env",
+                    &VARIABLE,
+                    "a REG_SZ: the environment variable that holds the text when the image is built",
+                ),
             ],
         )
     }),

@@ -21,7 +21,6 @@
 //! terminal. `prepare` depends on the operation and its inputs alone, may run in parallel and is what is worth caching; `apply` needs the image and
 //! takes milliseconds.
 
-mod answer_file;
 pub mod appx;
 mod archive;
 pub mod cbs;

@@ -179,7 +179,7 @@ impl Operation {
             Self::RegistryFile(spec) => format!("registry from {}", spec.input),
             Self::Service(spec) => spec.title(),
             Self::Files(spec) => spec.title(),
-            Self::Unattend(spec) => format!("unattend from {}", spec.input),
+            Self::Unattend(spec) => spec.title(),
             Self::FirstBoot(spec) => spec.title(),
         }
     }
@@ -208,7 +208,7 @@ impl Operation {
                 files::FilesAction::From { input, .. } => vec![input.clone()],
                 files::FilesAction::Absent | files::FilesAction::Adjust => Vec::new(),
             },
-            Self::Unattend(spec) => vec![spec.input.clone()],
+            Self::Unattend(spec) => spec.input.iter().cloned().collect(),
             Self::FirstBoot(spec) => spec.inputs(),
         }
     }
@@ -381,7 +381,9 @@ impl Operation {
                 spec.check(prepared, image)
             }
             (Self::Files(spec), Prepared::Files(prepared)) => spec.check_prepared(prepared, image),
-            (Self::Unattend(_), Prepared::Unattend(prepared)) => prepared.warnings(facts),
+            (Self::Unattend(spec), Prepared::Unattend(prepared)) => {
+                spec.check(prepared, image, facts)
+            }
             _ => Vec::new(),
         }
     }
@@ -404,7 +406,8 @@ impl Operation {
             Self::RegistryFile(_) => Vec::new(),
             Self::Service(spec) => spec.check(image),
             Self::Files(spec) => spec.check(image),
-            Self::Unattend(_) => unattend::check(image),
+            // Whether a file is placed at all is known once it is prepared: see `check_prepared`.
+            Self::Unattend(_) => Vec::new(),
             Self::FirstBoot(_) => first_boot::check(facts),
         }
     }

@@ -31,6 +31,16 @@ fn real(name: &str) -> Option<Vec<u8>> {
     support::unpack_xz(&support::shared_data(&format!("hives/{name}.xz"))?)
 }
 
+/// A hive whose log files nobody kept, as its last clean state: what is read here was not being written then.
+fn without_logs(mut hive: Vec<u8>) -> Vec<u8> {
+    hive.copy_within(4..8, 8);
+    let words =
+        hive[..508].chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()));
+    let sum = words.fold(0, |sum, word| sum ^ word);
+    hive[508..512].copy_from_slice(&sum.to_le_bytes());
+    hive
+}
+
 fn values(image: &mut Image, key: &str) -> BTreeMap<String, Value> {
     let values = image.registry_values(&RegistryPath::parse(key).unwrap()).unwrap();
     values.into_iter().map(|value| (value.name.to_string(), value)).collect()
@@ -58,6 +68,7 @@ fn list_entry(zone: &BTreeMap<String, Value>) -> Vec<u8> {
 /// The real hive with a list of time zones that has its own one and another.
 fn image(name: &str, logs: &[&str], build: u32) -> Option<Image> {
     let system = real(name)?;
+    let system = if logs.is_empty() { without_logs(system) } else { system };
     let mut hives = vec![(SYSTEM.to_owned(), system)];
     for log in logs {
         let number = log.chars().last()?;
@@ -104,7 +115,7 @@ fn a_zone_is_written_as_windows_wrote_it() {
         let real = values(&mut image, ZONE);
         let own = real["TimeZoneKeyName"].as_text().unwrap();
         assert_eq!(run(&mut image, &zone(&own)).unwrap(), 0, "{name} is set to it already");
-        assert!(run(&mut image, &zone("Other Time")).unwrap() >= 8, "{name}");
+        assert!(run(&mut image, &zone("Other Time")).unwrap() >= 6, "{name}");
         run(&mut image, &zone(&own)).unwrap();
         let mut written = values(&mut image, ZONE);
         // The bias in force is the clock's, which made it daylight time in two of them; without a clock it is standard time.

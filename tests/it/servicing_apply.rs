@@ -383,7 +383,11 @@ fn attributes_and_security_are_set() {
 #[test]
 fn the_answer_file_is_placed_as_it_is() {
     let mut bench = Bench::new();
-    let operation = Operation::Unattend(UnattendSpec { input: InputId("unattend.xml".into()) });
+    let operation = Operation::Unattend(UnattendSpec {
+        input: Some(InputId("unattend.xml".into())),
+        paths: Vec::new(),
+        settings: None,
+    });
     let text = "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><settings pass=\"specialize\" wasPassProcessed=\"true\"/></unattend>";
     let inputs = MemoryInputs::file("unattend.xml", text);
     assert_eq!(bench.run_twice(&operation, &inputs), 2);
@@ -392,15 +396,6 @@ fn the_answer_file_is_placed_as_it_is() {
     let facts = bench.image.facts();
     let warnings = operation.check_prepared(&prepared, &mut bench.image, &facts);
     assert!(warnings[0].warning && warnings[0].item.starts_with("unattend.xml:1:"), "{warnings:?}");
-    let (error, help) = bench.refusal(
-        &operation,
-        &MemoryInputs::file("unattend.xml", text.replace("<settings", "\n <servicing/><settings")),
-    );
-    assert!(
-        error.starts_with("unattend unattend.xml:2:2: `<servicing>` cannot be applied"),
-        "{error}"
-    );
-    assert!(help.contains("DISM"), "{help}");
     let component = r#"><component name="Microsoft-Windows-Shell-Setup" processorArchitecture="x86" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS"/></settings>"#;
     let other = text.replace(" wasPassProcessed=\"true\"/>", component);
     let prepared =

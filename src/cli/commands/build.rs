@@ -6,11 +6,17 @@ use clap::Args;
 
 use super::session::{self, Planning, RecipeArguments};
 use crate::{
-    base::limits::Limits,
-    cli::{app::Context, exit::Failure, failures, progress::BuildView, text},
+    base::{limits::Limits, secret::Secrets},
+    cli::{
+        app::Context,
+        exit::{Exit, Failure},
+        failures,
+        progress::BuildView,
+        settings, text,
+    },
     pipeline::{self, Outcome},
     plan::Plan,
-    recipe::Recipe,
+    recipe::{Findings, Recipe},
     store::Store,
 };
 
@@ -25,6 +31,8 @@ use crate::{
 ///
 /// A recipe with a [matrix] is built in all its variants, one after the other, or in one with --variant; each has a lock file of its own
 /// (NAME.VARIANT.lock). What several have in common is prepared once.
+/// Secrets that the recipe names as { env = "NAME" } are taken from the environment and written into the output alone; an output with secrets is written
+/// anew each time.
 ///
 /// Exit codes: 1 a step failed, 3 recipe invalid, 4 lock file, 5 base or input, 6 no valid plan, 9 output.
 #[derive(Debug, Default, Args)]
@@ -61,6 +69,12 @@ pub(crate) struct BuildArguments {
 /// Runs `transom build`.
 pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), Failure> {
     let recipes = arguments.recipe.load()?;
+    for recipe in &recipes {
+        let secrets = secrets(recipe);
+        // Before the base is hashed, which takes a while; the pipeline asks again.
+        Findings::check(pipeline::missing_secrets(&recipe.secrets, &secrets))
+            .map_err(|found| failures::findings(&found, Exit::BadInput))?;
+    }
     let store = session::store(context)?;
     let environment = context.settings.continuous_integration && !arguments.no_locked;
     let locked = arguments.locked || environment;
@@ -95,6 +109,11 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
     Ok(())
 }
 
+/// The values of the recipe's secrets.
+fn secrets(recipe: &Recipe) -> Secrets {
+    settings::secrets(recipe.secrets.keys(), &|name| std::env::var_os(name))
+}
+
 /// Writes the lock file, where it may be written.
 fn write_lock(
     plan: &Plan,
@@ -122,11 +141,13 @@ fn build(
     arguments: &BuildArguments,
     context: &Context,
 ) -> Result<Outcome, Failure> {
+    let secrets = secrets(recipe);
     let view = BuildView::new(&context.settings);
     let cancelled = || context.interrupt.pressed();
     let settings = pipeline::Settings {
         no_cache: arguments.no_cache,
         limits: Limits::default(),
+        secrets: &secrets,
         cancelled: &cancelled,
         events: &|event| view.event(&event),
     };

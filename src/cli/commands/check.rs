@@ -15,9 +15,13 @@ use crate::{
         exit::{Exit, Failure},
         failures, text,
     },
-    plan::{self, Control, inputs},
+    image::ImageFacts,
+    plan::{
+        self, Control, PlanError,
+        inputs::{self, ResolvedInputs},
+    },
     recipe::{self, Finding, Origin, Recipe},
-    servicing::ServicingError,
+    servicing::{Operation, ServicingError},
     store::Store,
 };
 
@@ -116,6 +120,30 @@ fn check(
     Ok(recipes)
 }
 
+/// What an answer file that is present asks for of the image and cannot be done, whatever image it is.
+fn look_into_answer_file(
+    recipe: &Recipe,
+    present: &ResolvedInputs,
+    context: &Context,
+) -> Vec<Finding> {
+    let is_present = |entry: &recipe::Entry| {
+        matches!(entry.operation, Operation::Unattend(_))
+            && entry.operation.inputs().iter().all(|id| present.contains_key(id))
+    };
+    if !recipe.entries.iter().any(is_present) {
+        return Vec::new();
+    }
+    match plan::unattend::expand_for(recipe, present, &ImageFacts::default(), None) {
+        Ok(expanded) => {
+            expanded.warnings.iter().for_each(|warning| session::warn(warning, context));
+            Vec::new()
+        }
+        // That the file cannot be read was said by its own step.
+        Err(PlanError::Refused(findings)) => findings.iter().cloned().collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
 /// Prepares every entry whose inputs are present, and throws the result away. Returns the inputs that are not.
 fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, Failure> {
     let folder =
@@ -171,6 +199,7 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
             }
         }
     }
+    findings.extend(look_into_answer_file(recipe, &present, context));
     recipe::Findings::check(findings)
         .map_err(|findings| failures::findings(&findings, Exit::BadInput))?;
     Ok(missing)

@@ -250,9 +250,11 @@ const BODY: &str = r##"
 # from = "files/readme.txt"
 # to = 'C:\ProgramData\Example\readme.txt'
 
-# The answer file for Setup.
+# The answer file for Setup: a file, or settings, or both.
 # [unattend]
 # file = "unattend.xml"
+# computer-name = "*"
+# administrator-password = { env = "ADMIN_PASSWORD" }
 
 # Scripts that run once, at the end of Setup.
 # [first-boot]

@@ -3,6 +3,7 @@
 //! The tree has passed [`super::shape`], so here nothing is said of unknown keys and wrong kinds: a value of the wrong kind is skipped. What is
 //! said here is what a value means: paths, names, types with their data, entries that contradict one another.
 
+mod answers;
 mod apps;
 mod drivers;
 mod entries;
@@ -16,6 +17,7 @@ mod winre;
 
 use std::collections::BTreeMap;
 
+use crate::base::secret::SecretRef;
 use crate::servicing::{InputId, Operation, drivers::source::split_inf};
 
 use super::{
@@ -30,6 +32,7 @@ use super::{
 struct Decoder<'a> {
     entries: Vec<Entry>,
     inputs: BTreeMap<InputId, InputDecl>,
+    secrets: BTreeMap<String, Origin>,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -40,7 +43,8 @@ pub(super) fn recipe(
     sources: Sources,
     findings: &mut Vec<Finding>,
 ) -> Option<Recipe> {
-    let mut decoder = Decoder { entries: Vec::new(), inputs: BTreeMap::new(), findings };
+    let (inputs, secrets) = (BTreeMap::new(), BTreeMap::new());
+    let mut decoder = Decoder { entries: Vec::new(), inputs, secrets, findings };
     let empty = Table::default();
     let table = |key: &str| root.get(key).and_then(Node::table).unwrap_or(&empty);
     let policy = settings::policy(table("policy"));
@@ -75,10 +79,10 @@ pub(super) fn recipe(
     if let Some(base) = &base {
         decoder.one_name(&image, base);
     }
-    let Decoder { entries, inputs, .. } = decoder;
+    let Decoder { entries, inputs, secrets, .. } = decoder;
     let variant = variant.map(str::to_owned);
     let (base, output) = (base?, output?);
-    Some(Recipe { variant, image, base, entries, winre, policy, output, inputs, sources })
+    Some(Recipe { variant, image, base, entries, winre, policy, output, inputs, secrets, sources })
 }
 
 impl Decoder<'_> {
@@ -95,7 +99,16 @@ impl Decoder<'_> {
             label: label.into(),
             origin: origin.clone(),
             operation,
+            note: None,
         });
+    }
+
+    /// The secret that `{ env = "NAME" }` names; `None` for any other table.
+    fn secret(&mut self, table: &Table) -> Option<SecretRef> {
+        let node = table.get("env")?;
+        let secret = SecretRef::new(node.text()?)?;
+        self.secrets.entry(secret.env.clone()).or_insert_with(|| node.origin.clone());
+        Some(secret)
     }
 
     /// Declares a source of drivers; an INF comes with the folder it is in, and is returned too.

@@ -19,6 +19,7 @@ impl Decoder<'_> {
     /// Decodes the section, after all others. Gives what shall be in the recovery image; the recipe's own entries get one step for all of it.
     pub(super) fn winre(&mut self, section: &Entry) -> Vec<model::Entry> {
         let outer = std::mem::take(&mut self.entries);
+        let outer_secrets = std::mem::take(&mut self.secrets);
         // A recovery image has no first boot: what is not native is refused unless an entry says otherwise, whatever [policy] says.
         let policy = WhenNotNative::Refuse;
         for inner in section.node.table().map(Table::entries).unwrap_or_default() {
@@ -35,6 +36,17 @@ impl Decoder<'_> {
             }
         }
         let nested = std::mem::replace(&mut self.entries, outer);
+        let secrets = std::mem::replace(&mut self.secrets, outer_secrets);
+        // The serviced file is kept in the store, where no secret may be.
+        for (env, origin) in secrets {
+            self.findings.push(Finding::at(
+                &origin,
+                "recipe::secret",
+                format!("the recovery image cannot hold the secret {env}"),
+                "inside [winre]",
+                "set it in the image itself, or at the first boot",
+            ));
+        }
         let operations: Vec<Operation> =
             nested.iter().map(|entry| entry.operation.clone()).collect();
         if !operations.is_empty() {

@@ -1,0 +1,114 @@
+//! Settings of `[unattend]`: what they become, that it passes the lint, and what lies in the image.
+
+use std::{path::Path, sync::Arc};
+
+use transom::{
+    format::unattend::{AnswerFile, PassName, catalogue},
+    image::RegistryPath,
+    recipe,
+    servicing::{
+        Operation,
+        unattend::{UnattendSpec, lint},
+    },
+};
+
+use crate::{
+    image_fixture::{MemoryInputs, MemoryStore, open, path, windows},
+    support,
+};
+
+/// The answer file part of a sample.
+fn spec(sample: &str) -> UnattendSpec {
+    let path = format!("tests/data/recipes/valid/{sample}.toml");
+    let recipe = recipe::load(Path::new(&path), &[]).unwrap();
+    let found = recipe.entries.into_iter().find_map(|entry| match entry.operation {
+        Operation::Unattend(spec) => Some(spec),
+        _ => None,
+    });
+    found.expect("it has settings")
+}
+
+#[test]
+fn every_short_form_and_setting_becomes_an_answer_file_that_passes_the_lint() {
+    for sample in ["answers", "answers-bios"] {
+        let settings = spec(sample).settings.expect("settings");
+        for architecture in ["amd64", "arm64"] {
+            let file = settings.alone(architecture);
+            assert_eq!(lint(&file), [], "{sample}");
+            let components = file.passes.iter().flat_map(|pass| &pass.components);
+            for component in components {
+                assert_eq!(component.architecture, architecture);
+                assert!(catalogue::component(&component.name).is_some());
+            }
+            let again = AnswerFile::parse(file.to_text().as_bytes()).unwrap();
+            assert_eq!(again.without_places(), file.clone().without_places());
+        }
+        let text = settings.alone("amd64").to_text();
+        let text = text.replace('\u{fdd0}', "{{").replace('\u{fdd1}', "}}").replace('\r', "");
+        let mut settings = insta::Settings::clone_current();
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!(format!("unattend-{sample}"), text));
+    }
+}
+
+#[test]
+fn settings_are_laid_over_a_file_for_the_image_s_architecture() {
+    let settings = spec("answers-bios").settings.unwrap();
+    let text = r#"<unattend xmlns="urn:schemas-microsoft-com:unattend" xmlns:wcm="http://schemas.microsoft.com/WMIConfig/2002/State"><settings pass="oobeSystem">
+        <component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS">
+        <OOBE><HideEULAPage>false</HideEULAPage><HideWirelessSetupInOOBE>true</HideWirelessSetupInOOBE></OOBE></component></settings></unattend>"#;
+    let mut file = AnswerFile::parse(text.as_bytes()).unwrap();
+    let replaced = settings.lay_over(&mut file, "amd64");
+    assert_eq!(replaced, ["oobeSystem Microsoft-Windows-Shell-Setup/OOBE/HideEULAPage"]);
+    let shell = &file.pass(PassName::OobeSystem).unwrap().components[0];
+    let value = |name| shell.setting(&["OOBE", name]).map(|setting| setting.value());
+    assert_eq!(value("HideEULAPage"), Some("true"));
+    assert_eq!(value("HideWirelessSetupInOOBE"), Some("true"));
+    assert_eq!(value("ProtectYourPC"), Some("1"));
+}
+
+#[test]
+fn settings_are_checked_against_the_image_and_written_for_its_architecture() {
+    let folder = support::temporary_folder();
+    let wim = windows(&folder.path().join("base.wim"));
+    let store = Arc::new(MemoryStore::default());
+    let mut image = open(&wim);
+    image.set_stored_content(store.clone());
+    for key in [
+        r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Time Zones\W. Europa Standard Time",
+        r"HKLM\SYSTEM\CurrentControlSet\Control\Keyboard Layouts\00000409",
+    ] {
+        image.create_key(&RegistryPath::parse(key).unwrap()).unwrap();
+    }
+    let facts = image.facts();
+    let operation = Operation::Unattend(spec("answers"));
+    let prepared = operation.prepare(&MemoryInputs::default(), store.as_ref()).unwrap();
+    let problems = operation.check_prepared(&prepared, &mut image, &facts);
+    let found = |text: &str| {
+        let found = problems.iter().find(|problem| problem.cause.contains(text));
+        found.unwrap_or_else(|| panic!("{text}: {problems:?}"))
+    };
+    let zone = found("no time zone `W. Europe Standard Time`");
+    assert!(!zone.warning && zone.help == "did you mean `W. Europa Standard Time`?", "{zone:?}");
+    assert!(found("no keyboard layout `00000407`").warning);
+    assert!(found("the pass windowsPE").warning);
+    // Without secrets the file lies there as it is; what of the file below is replaced is said.
+    let spec = spec("answers-bios");
+    let input = spec.input.clone().unwrap();
+    let below = AnswerFile::parse(
+        br#"<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="oobeSystem"><component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS"><OOBE><ProtectYourPC>3</ProtectYourPC></OOBE></component></settings></unattend>"#,
+    );
+    let inputs = MemoryInputs::file(&input.0, below.unwrap().to_text());
+    let operation = Operation::Unattend(spec);
+    let prepared = operation.prepare(&inputs, store.as_ref()).unwrap();
+    let problems = operation.check_prepared(&prepared, &mut image, &facts);
+    let replaced = problems.iter().any(|problem| problem.cause.contains("OOBE/ProtectYourPC of"));
+    assert!(replaced && problems.iter().all(|problem| problem.warning), "{problems:?}");
+    operation.apply(&prepared, &mut image).unwrap();
+    let bytes = image.read(&path(r"\Windows\Panther\unattend.xml")).unwrap();
+    let file = AnswerFile::parse(&bytes).unwrap();
+    let shell = &file.pass(PassName::OobeSystem).unwrap().components[0];
+    assert_eq!(shell.setting(&["OOBE", "ProtectYourPC"]).unwrap().value(), "1");
+    assert_eq!(Some(shell.architecture.as_str()), facts.architecture.map(|one| one.name()));
+}
