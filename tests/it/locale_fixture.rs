@@ -93,7 +93,7 @@ pub(crate) fn user(build: u32) -> Vec<(String, Vec<Value>)> {
     ];
     if build >= 9200 {
         let profile = format!(r"{international}\User Profile");
-        keys.push((profile.clone(), vec![Value::multi_sz("Languages", &["en-US"])]));
+        keys.push((profile.clone(), vec![Value::multi_sz("Languages", ["en-US"])]));
         keys.push((
             format!(r"{profile}\en-US"),
             vec![

@@ -38,9 +38,9 @@ fn a_language_that_the_recipe_installs_can_be_the_default() {
     assert!(without.contains("does not have this language"), "{without}");
     let place = place(&format!("{settings}{GERMAN}"));
     let plan = place.plan_with(&place.store(), &Options::default()).unwrap();
-    let labels: Vec<&str> = plan.images[0].steps().map(|step| step.label.as_str()).collect();
+    let labels: Vec<&str> = plan.steps().map(|step| step.label.as_str()).collect();
     assert_eq!(labels, ["de-DE", "locale"]);
-    let locale = plan.images[0].steps().nth(1).unwrap();
+    let locale = plan.steps().nth(1).unwrap();
     assert!(locale.reasons.iter().any(|reason| !reason.is_phase()), "{:?}", locale.reasons);
     assert_eq!(locale.title, "locale: defaults de-DE, input de-DE 0409:00000409");
     let script = dism::script(&plan);
@@ -70,7 +70,7 @@ fn a_build_sets_the_default_language_in_the_xml() {
     .unwrap();
     let image = wim.xml().image(1).unwrap();
     let default = image.text(&["WINDOWS", "LANGUAGES", "DEFAULT"]);
-    assert_eq!(default.as_deref(), Some("de-DE"));
+    assert_eq!(default, Some("de-DE"));
 }
 
 #[test]

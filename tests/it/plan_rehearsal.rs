@@ -433,14 +433,14 @@ fn a_driver_that_waits_for_the_first_boot_is_shown_so() {
         }
     }
     let plan = place.plan();
-    assert!(!plan.images[0].steps().next().unwrap().deferred, "it is native");
+    assert!(!plan.steps().next().unwrap().deferred, "it is native");
     let coinstaller = "\r\n[Net_Inst.CoInstallers]\r\nAddReg = Co_AddReg\r\n[Co_AddReg]\r\nHKR,,CoInstallers32,0x00010000,\"x.dll,Entry\"\r\n";
     let text_of_inf = format!("{}{coinstaller}", crate::driver_fixture::NETWORK_INF);
     place.write("drivers/net/testnet.inf", text_of_inf.as_bytes());
     // Looked at, and remembered.
     for _ in 0..2 {
         let plan = place.plan();
-        assert!(plan.images[0].steps().next().unwrap().deferred);
+        assert!(plan.steps().next().unwrap().deferred);
         assert!(text(&plan, &place).contains("left to the first boot"), "{}", text(&plan, &place));
     }
     let (outcome, _) = place.build();
