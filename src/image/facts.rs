@@ -217,6 +217,7 @@ impl Reading<'_> {
         if self.usable(HiveId::System) {
             self.system();
         }
+        self.facts.windows_pe |= self.image.is_windows_pe;
         self.facts
     }
 

@@ -36,6 +36,8 @@ const COPY_BUFFER: usize = 256 << 10;
 pub struct Image {
     pub(super) tree: Tree,
     pub(super) base: Option<Arc<Wim>>,
+    /// True when the WIM says that it is a Windows PE.
+    pub(super) is_windows_pe: bool,
     base_digest: Blake3,
     warnings: Vec<String>,
     /// Content that is not in the base WIM.
@@ -80,7 +82,18 @@ impl Image {
         let tree = metadata::to_tree(metadata, &size_of)?;
         let mut text = b"transom base image ".to_vec();
         text.extend_from_slice(&name.0);
+        // A small Windows PE may say it nowhere else: of its hives only what it needs is left.
+        let said = |path: &str| {
+            let element = wim.xml().image(index)?;
+            Some(element.text(&["WINDOWS", path])?.eq_ignore_ascii_case("WindowsPE"))
+        };
+        let is_windows_pe =
+            ["EDITIONID", "INSTALLATIONTYPE"].iter().any(|path| said(path) == Some(true));
+        if is_windows_pe {
+            text.extend_from_slice(b" Windows PE");
+        }
         let mut image = Self::with_tree(tree, FileTime::default(), *limits);
+        image.is_windows_pe = is_windows_pe;
         image.base = Some(wim);
         image.warnings = warnings;
         image.base_digest = Blake3::of(&text);
@@ -101,6 +114,7 @@ impl Image {
         Self {
             tree,
             base: None,
+            is_windows_pe: false,
             base_digest: Blake3::of(b"transom empty image"),
             warnings: Vec::new(),
             blobs: BTreeMap::new(),

@@ -40,7 +40,7 @@ fn a_language_that_the_recipe_installs_can_be_the_default() {
     let plan = place.plan_with(&place.store(), &Options::default()).unwrap();
     let labels: Vec<&str> = plan.steps().map(|step| step.label.as_str()).collect();
     assert_eq!(labels, ["de-DE", "locale"]);
-    let locale = plan.steps().nth(1).unwrap();
+    let locale = &plan.images[0].steps[1];
     assert!(locale.reasons.iter().any(|reason| !reason.is_phase()), "{:?}", locale.reasons);
     assert_eq!(locale.title, "locale: defaults de-DE, input de-DE 0409:00000409");
     let script = dism::script(&plan);

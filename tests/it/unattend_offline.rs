@@ -137,9 +137,9 @@ fn every_setting_is_a_step_and_is_read_back_by_another_program() {
             let read = hivexsh.run(["-f".into(), place.path("commands"), place.path(of)]);
             let read = String::from_utf8(read).unwrap();
             // hivexsh prints numbers as they are.
-            let number = expected.strip_prefix("dword:").map(|hex| u32::from_str_radix(hex, 16));
-            let expected =
-                number.map_or(String::from(*expected), |found| found.unwrap().to_string());
+            let number = expected.strip_prefix("dword:");
+            let number = number.map(|hex| u32::from_str_radix(hex, 16).unwrap().to_string());
+            let expected = number.unwrap_or_else(|| String::from(*expected));
             assert_eq!(read.trim_end(), expected, "{path}: {key} {name}");
         }
     }
