@@ -54,6 +54,9 @@ struct Found {
     identity: Blake3,
 }
 
+/// What was found, and the WIM when it had to be opened for that.
+type Opened = (Found, Option<Arc<Wim>>);
+
 impl Nested {
     /// The WIM that it is.
     ///
@@ -63,7 +66,7 @@ impl Nested {
         if let Some(wim) = self.wim.get() {
             return Ok(Arc::clone(wim));
         }
-        let blob = self.outer.blob(&self.sha1).ok_or(WimError::MissingBlob {
+        let blob = self.outer.blob(&self.sha1).ok_or_else(|| WimError::MissingBlob {
             sha1: self.sha1,
             needed_by: "the recovery image".to_owned(),
         })?;
@@ -101,7 +104,7 @@ pub(super) fn plan(
         steps: Vec::new(),
         wim: opened.map(OnceLock::from).unwrap_or_default(),
     };
-    let open = || Ok(Image::open(nested.open(&options.limits)?, found.index, &options.limits)?);
+    let open = || Image::open(nested.open(&options.limits)?, found.index, &options.limits);
     let mut lazy = LazyImage::new(open, found.identity, store, fresh);
     // The WIM is that of a recovery image inside; inside of one there is none.
     let planned = plan_one(&subject, wim, &mut lazy, inputs, store, options);
@@ -137,7 +140,7 @@ fn find(
     image: &mut LazyImage<'_>,
     store: &Store,
     options: &Options<'_>,
-) -> Result<Option<(Found, Option<Arc<Wim>>)>, PlanError> {
+) -> Result<Option<Opened>, PlanError> {
     let key = key::key("transom winre place 1", &[&image.identity().0]);
     if !options.no_cache
         && !options.control.rehash
