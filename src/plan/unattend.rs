@@ -58,11 +58,11 @@ pub(super) fn expand(
     expand_for(recipe, inputs, &facts, Some(image)).map(Some)
 }
 
-/// As [`expand`], for an image that says `facts` of itself; with no facts every component counts. Without the image, settings that only its manifests may
+/// The entries of the recipe with what its answer file asks for, for an image that says `facts` of itself; with no facts every component counts. Without the image, settings that only its manifests may
 /// know are passed over.
 ///
 /// # Errors
-/// As [`expand`].
+/// When the file is no answer file ([`PlanError::Inputs`]), or asks for what cannot be done ([`PlanError::Refused`]).
 pub fn expand_for(
     recipe: &Recipe,
     inputs: &ResolvedInputs,

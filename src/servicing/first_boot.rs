@@ -13,7 +13,7 @@
 //! run. When something waits, a task (`Transom first boot`) runs SetupComplete.cmd again when Windows starts the next time, and goes when nothing waits any more; a person or a CI
 //! may run it too. It then runs only what did not end with 0, 3010 or 1641 before. The restart itself is not made here. The task was not tried on a Windows.
 //!
-//! What a recipe lists is an [`entry`]: a script as it is, or a script or command with its limits.
+//! What a recipe lists is an entry: a script as it is, or a script or command with its limits.
 //!
 //! A SetupComplete.cmd that the image has already is kept as `SetupComplete-before-transom.cmd` and runs first. One of ours is written anew, so a
 //! build on an output of ours does not call itself, and one that a file of the recipe brings later is kept in the same way: scripts that are there stay, in their order. A script of the recipe that is there already

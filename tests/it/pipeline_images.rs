@@ -75,14 +75,14 @@ fn assert_sound(path: &Path) {
     assert_eq!(table.into_iter().collect::<BTreeMap<_, _>>(), counts);
     if let Some(tool) = oracle("wimlib-imagex") {
         let path = path.to_str().unwrap();
-        tool.run(&["verify", path]);
+        tool.run(["verify", path]);
         for index in 1..=wim.image_count() {
-            let listed = tool.run(&["dir", path, &index.to_string(), "--detailed"]);
+            let listed = tool.run(["dir", path, &index.to_string(), "--detailed"]);
             assert!(String::from_utf8_lossy(&listed).contains("Reference Count"));
         }
     }
     if let Some(tool) = oracle("7z") {
-        tool.run(&["t", path.to_str().unwrap()]);
+        tool.run(["t", path.to_str().unwrap()]);
     }
 }
 
@@ -217,7 +217,7 @@ fn solid_and_split_outputs_hold_several_images_too() {
     assert_eq!(content(&open(&first, 2), r"Data\one.txt"), b"one");
     if let Some(tool) = oracle("wimlib-imagex") {
         let references = format!("--ref={}", split.path("out/golden*.swm").display());
-        tool.run(&["verify", first.to_str().unwrap(), &references]);
+        tool.run(["verify", first.to_str().unwrap(), &references]);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Real answer files (`unattend` of the shared data): what is read is written and read again as the same; what is malformed is refused with its place.
 
+use std::fmt::Write as _;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use transom::{
@@ -69,10 +70,8 @@ fn what_the_lint_finds_in_real_files_stays_what_it_is() {
             let name = path.file_name().unwrap().to_string_lossy();
             let word = if finding.warning { "" } else { "ERROR " };
             let kind = finding.kind;
-            all += &format!(
-                "{name}:{}: {word}{kind:?}: {} ({})\n",
-                finding.place, finding.cause, finding.help
-            );
+            let (place, cause, help) = (finding.place, finding.cause, finding.help);
+            writeln!(all, "{name}:{place}: {word}{kind:?}: {cause} ({help})").unwrap();
         }
     }
     if let Some(place) = std::env::var_os("TRANSOM_LINT_OUTPUT") {

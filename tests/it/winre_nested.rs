@@ -139,10 +139,10 @@ fn nested(place: &Place, index: u32) -> Image {
     let report = verify_output(&path, &Limits::default(), &|_| ()).unwrap();
     assert!(report.is_good(), "{:#?}", report.problems);
     if let Some(tool) = oracle("wimlib-imagex") {
-        tool.run(&["verify", path.to_str().unwrap()]);
+        tool.run(["verify", path.to_str().unwrap()]);
     }
     if let Some(tool) = oracle("7z") {
-        tool.run(&["t", path.to_str().unwrap()]);
+        tool.run(["t", path.to_str().unwrap()]);
     }
     open(&path, 1)
 }
@@ -410,6 +410,6 @@ fn a_recovery_image_of_real_size() {
     let bytes = content(&place.output_image(1), PLACE);
     fs_err::write(&path, bytes).unwrap();
     if let Some(tool) = oracle("wimlib-imagex") {
-        tool.run(&["verify", path.to_str().unwrap()]);
+        tool.run(["verify", path.to_str().unwrap()]);
     }
 }

@@ -16,7 +16,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 #[must_use]
 pub fn reveal(value: &str, element: &str) -> Option<String> {
     let digits = value.trim_end_matches('=').as_bytes();
-    if value.len() % 4 != 0 || value.len() - digits.len() > 2 {
+    if !value.len().is_multiple_of(4) || value.len() - digits.len() > 2 {
         return None;
     }
     let mut bytes = Vec::with_capacity(digits.len());

@@ -216,8 +216,8 @@ fn any_element() -> impl Strategy<Value = Element> {
 proptest! {
     #[test]
     fn every_model_survives_writing_and_reading(settings in prop::collection::vec(any_element(), 0..4), others in prop::collection::vec(any_element(), 0..2)) {
-        let mut file = AnswerFile::default();
-        file.others = others.into_iter().filter(|one| one.namespace != Namespace::Unattend).collect();
+        let others = others.into_iter().filter(|one| one.namespace != Namespace::Unattend).collect();
+        let mut file = AnswerFile { others, ..AnswerFile::default() };
         file.pass_mut(PassName::Specialize).component_mut("A", "amd64").settings = settings;
         round_trip(file);
     }

@@ -89,7 +89,7 @@ impl Writer {
     fn pass(&mut self, pass: &Pass) {
         self.indent();
         self.text.push_str("<settings");
-        self.plain_attribute("pass", pass.written.as_deref().unwrap_or(pass.name.name()));
+        self.plain_attribute("pass", pass.written.as_deref().unwrap_or_else(|| pass.name.name()));
         self.attributes(&pass.attributes);
         if pass.components.is_empty() && pass.others.is_empty() {
             self.text.push_str("/>\r\n");

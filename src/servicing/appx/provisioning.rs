@@ -151,10 +151,8 @@ fn read(text: &str) -> Result<Vec<Package>, String> {
                     return Err(format!("nested deeper than {DEEPEST} elements"));
                 }
             }
-            Event::Empty(tag) => {
-                if depth == 1 && tag.local_name().as_ref() == "Package" {
-                    packages.extend(package(&tag, start..end, text)?);
-                }
+            Event::Empty(tag) if depth == 1 && tag.local_name().as_ref() == "Package" => {
+                packages.extend(package(&tag, start..end, text)?);
             }
             Event::End(_) => {
                 depth = depth.saturating_sub(1);

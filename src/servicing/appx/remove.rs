@@ -206,7 +206,7 @@ fn needed(name: &str, gone: &[(FullName, Name)], found: &Found, image: &Image) -
         let one = frameworks.iter().find(|framework| {
             manifest.needs.iter().any(|(needed, _)| needed.eq_ignore_ascii_case(&framework.name))
         })?;
-        (!another(&one.name)).then(|| manifest.full)
+        if another(&one.name) { None } else { Some(manifest.full) }
     };
     let users: Vec<String> = found
         .folders

@@ -4,7 +4,7 @@
 //! - [`tables`]: LCIDs, code pages, regions, default keyboards and time zones
 //! - [`keyboard`]: an input profile, and how `Keyboard Layout\Preload` writes it; [`time_zone`]: `TimeZoneInformation`; [`language`]: installed languages
 //! - `resolve`: a recipe's words against one image; `apply`: what is written then
-//! - [`inventory`]: what an image is set to
+//! - [`mod@inventory`]: what an image is set to
 //!
 //! What is written where, and how sure that is (facts/offline-semantics.md, sections 1 and 2):
 //!
