@@ -456,3 +456,113 @@ fn is_element_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.'))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path};
+
+    use super::*;
+    use crate::{recipe, servicing::Operation};
+
+    const SHELL: &str = "[unattend.settings.oobeSystem.\"Microsoft-Windows-Shell-Setup\"]\n";
+
+    /// The settings of a recipe, or the messages of what is wrong with it.
+    fn settings(text: &str) -> Result<TypedSettings, Vec<String>> {
+        let text =
+            format!("[base]\nwim = \"a.wim\"\nindex = 1\n[output]\npath = \"out.wim\"\n{text}");
+        let files = BTreeMap::from([("recipe.toml".to_owned(), text.into_bytes())]);
+        let recipe = recipe::load_from(&files, Path::new("recipe.toml"), &[]).map_err(|found| {
+            found.iter().map(|one| one.message().to_owned()).collect::<Vec<_>>()
+        })?;
+        let found = recipe.entries.into_iter().find_map(|entry| match entry.operation {
+            Operation::Unattend(spec) => spec.settings,
+            _ => None,
+        });
+        Ok(found.expect("it has settings"))
+    }
+
+    /// The forms of the secrets in a group and what its `PlainText` says, below `AutoLogon` of `file`.
+    fn logon(file: &AnswerFile) -> (SecretForm, Vec<&str>) {
+        let shell = &file.pass(PassName::OobeSystem).unwrap().components[0];
+        let password = shell.setting(&["AutoLogon", "Password"]).unwrap();
+        let value = &password.child("Value").unwrap().text;
+        let (_, form) = SecretRef::of_placeholder(value).unwrap();
+        (form, password.named("PlainText").map(Element::value).collect())
+    }
+
+    #[test]
+    fn a_hidden_password_is_always_said_to_be_hidden() {
+        let hidden = SecretForm::HiddenPassword { element: "Password".to_owned() };
+        for (given, form, plain) in [
+            ("{ Value = { env = \"PW\" } }", &hidden, "false"),
+            ("{ Value = { env = \"PW\" }, PlainText = false }", &hidden, "false"),
+            ("{ Value = { env = \"PW\" }, PlainText = \"False\" }", &hidden, "False"),
+            ("{ Value = { env = \"PW\" }, PlainText = true }", &SecretForm::Xml, "true"),
+            ("{ Value = { env = \"PW\" }, PlainText = \"True\" }", &SecretForm::Xml, "True"),
+            ("{ env = \"PW\" }", &hidden, "false"),
+        ] {
+            let text = format!("{SHELL}AutoLogon.Password = {given}\n");
+            let typed = settings(&text).unwrap_or_else(|found| panic!("{given}: {found:?}"));
+            assert_eq!(logon(&typed.alone("amd64")), (form.clone(), vec![plain]), "{given}");
+        }
+        // Over a file whose password is plain.
+        let below = r#"<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="oobeSystem"><component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS"><AutoLogon><Password><Value>old</Value><PlainText>true</PlainText></Password></AutoLogon></component></settings></unattend>"#;
+        let mut file = AnswerFile::parse(below.as_bytes()).unwrap();
+        let typed =
+            settings(&format!("{SHELL}AutoLogon.Password.Value = {{ env = \"PW\" }}\n")).unwrap();
+        assert_eq!(typed.lay_over(&mut file, "amd64").len(), 2);
+        assert_eq!(logon(&file), (hidden, vec!["false"]));
+    }
+
+    #[test]
+    fn what_no_answer_file_should_hold_is_refused() {
+        let disk = |item: &str| {
+            format!(
+                "[unattend.settings.windowsPE.\"Microsoft-Windows-Setup\"]\nDiskConfiguration.Disk = [{item}]\n"
+            )
+        };
+        for (text, message) in [
+            (disk("{ \"wcm:keyValue\" = 1, DiskID = 0 }"), "wcm:keyValue is a text"),
+            (
+                disk("{ \"wcm:keyValue\" = \"\\uFDD0xml:PATH\\uFDD1\", DiskID = 0 }"),
+                "a setting cannot hold control characters",
+            ),
+            (
+                "[unattend.settings.specialize.\"\\uFDD0xml:PATH\\uFDD1\"]\nA = 1\n".to_owned(),
+                "a setting cannot hold control characters",
+            ),
+            ("[unattend.settings.specialize.\"\"]\nA = 1\n".to_owned(), "a component has a name"),
+            (
+                format!("{SHELL}AutoLogon.Password = {{ Value = 12345 }}\n"),
+                "Value stands in the recipe",
+            ),
+            (
+                format!(
+                    "{SHELL}AutoLogon.Password = {{ Value = {{ env = \"PW\" }}, PlainText = {{ env = \"P\" }} }}\n"
+                ),
+                "PlainText is no secret",
+            ),
+        ] {
+            assert_eq!(settings(&text).unwrap_err(), [message], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_newer_than_the_table_is_taken_and_what_is_misspelt_is_not() {
+        let of_image = "[unattend.settings.windowsPE.\"Microsoft-Windows-Setup\".ImageInstall.OSImage.InstallFrom]\nMetaData = [{ Key = \"/IMAGE/EditionID\", Value = \"Professional\" }]\n";
+        for text in [
+            format!("{SHELL}QuantumFlux = 1\n"),
+            "[unattend.settings.specialize.\"Contoso-Gadget\"]\nA = 1\n".to_owned(),
+            of_image.to_owned(),
+        ] {
+            settings(&text).unwrap_or_else(|found| panic!("{text}: {found:?}"));
+        }
+        for text in [
+            format!("{SHELL}RegisteredOwnr = \"x\"\n"),
+            "[unattend.settings.specialize.\"Microsoft-Windows-Shell-Stup\"]\nA = 1\n".to_owned(),
+            of_image.replace("EditionID", "EDITION"),
+        ] {
+            assert!(settings(&text).is_err(), "{text}");
+        }
+    }
+}
