@@ -90,7 +90,7 @@ const COUNTS: [&str; 7] = [
     "error ProductKey 2",
     "warning OldSetting 85",
     "warning WrongPass 22",
-    "warning WrongType 3",
+    "warning Undocumented 3",
     "warning Empty 6",
     "warning StrayText 4",
     "warning PlainPassword 113",

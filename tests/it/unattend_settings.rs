@@ -1,6 +1,6 @@
 //! Settings of `[unattend]`: what they become, that it passes the lint, and what lies in the image.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use transom::{
     format::unattend::{AnswerFile, PassName, catalogue},
@@ -111,4 +111,62 @@ fn settings_are_checked_against_the_image_and_written_for_its_architecture() {
     let shell = &file.pass(PassName::OobeSystem).unwrap().components[0];
     assert_eq!(shell.setting(&["OOBE", "ProtectYourPC"]).unwrap().value(), "1");
     assert_eq!(Some(shell.architecture.as_str()), facts.architecture.map(|one| one.name()));
+}
+
+#[test]
+fn file_and_recipe_are_checked_as_one_file() {
+    let folder = support::temporary_folder();
+    let wim = windows(&folder.path().join("base.wim"));
+    let store = Arc::new(MemoryStore::default());
+    let mut image = open(&wim);
+    image.set_stored_content(store.clone());
+    let facts = image.facts();
+    let text = r#"[base]
+wim = "a.wim"
+index = 1
+[output]
+path = "out.wim"
+[unattend]
+file = "u.xml"
+computer-name = "farm"
+disk = { layout = "uefi" }
+[unattend.settings.specialize."Contoso-Gadget"]
+Speed = 1
+"#;
+    let files = BTreeMap::from([("recipe.toml".to_owned(), text.as_bytes().to_vec())]);
+    let recipe = recipe::load_from(&files, Path::new("recipe.toml"), &[]).unwrap();
+    let operation = recipe.entries.into_iter().map(|entry| entry.operation).next().unwrap();
+    let Operation::Unattend(spec) = &operation else { panic!("{operation:?}") };
+    let component = |pass: &str, name: &str, inside: &str| {
+        format!(
+            r#"<settings pass="{pass}"><component name="{name}" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS">{inside}</component></settings>"#
+        )
+    };
+    let below = format!(
+        r#"<unattend xmlns="urn:schemas-microsoft-com:unattend" xmlns:wcm="http://schemas.microsoft.com/WMIConfig/2002/State">{}{}</unattend>"#,
+        component(
+            "windowsPE",
+            "Microsoft-Windows-Setup",
+            "<ImageInstall><DataImage wcm:action=\"add\"><Order>1</Order><InstallTo><DiskID>0</DiskID><PartitionID>9</PartitionID></InstallTo></DataImage></ImageInstall>",
+        ),
+        component(
+            "oobeSystem",
+            "Microsoft-Windows-Shell-Setup",
+            "<UserAccounts><LocalAccounts><LocalAccount wcm:action=\"add\"><Name>farm</Name></LocalAccount></LocalAccounts></UserAccounts><CopyProfil>true</CopyProfil>",
+        ),
+    );
+    let inputs = MemoryInputs::file(&spec.input.clone().unwrap().0, below);
+    let prepared = operation.prepare(&inputs, store.as_ref()).unwrap();
+    let problems = operation.check_prepared(&prepared, &mut image, &facts);
+    let found = |text: &str| {
+        let found: Vec<_> = problems.iter().filter(|one| one.cause.contains(text)).collect();
+        assert_eq!(found.len(), 1, "{text}: {problems:?}");
+        found[0]
+    };
+    assert!(found("the account `farm` is called as the computer").warning);
+    assert!(!found("there is no partition `9`: 3 are created").warning);
+    let newer = found("Contoso-Gadget is no component that is known");
+    assert!(newer.warning && newer.item == "[unattend]", "{newer:?}");
+    // Said of the file, and not again.
+    assert!(found("has no setting `CopyProfil`").warning);
 }

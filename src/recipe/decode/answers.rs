@@ -1,7 +1,7 @@
 //! `[unattend]`: settings that the recipe gives itself, as an answer file without architecture.
 //!
 //! Short forms and `settings` become the same elements; what is wrong with them the room's lint says, as it does of files, and every element knows
-//! where in the recipe it stands. Here everything it says is an error: a recipe can be put right.
+//! where in the recipe it stands. Here what it says is an error, for a recipe can be put right; what may only be newer than its table is a warning of the plan.
 
 mod short;
 
@@ -101,7 +101,11 @@ const ANY: &str = "amd64";
 
 impl Decoder<'_> {
     /// The settings of the section; `None` when it gives none.
-    pub(super) fn typed_settings(&mut self, table: &Table) -> Option<TypedSettings> {
+    pub(super) fn typed_settings(
+        &mut self,
+        table: &Table,
+        section: &Origin,
+    ) -> Option<TypedSettings> {
         let mut answers = Answers::default();
         let before = self.findings.len();
         self.short_forms(table, &mut answers);
@@ -113,8 +117,11 @@ impl Decoder<'_> {
         }
         let refused = self.findings.len() > before;
         for finding in lint(&answers.file) {
-            // Older versions are built too; what is empty may have held what was refused.
-            if finding.kind == Kind::OldSetting || finding.kind == Kind::Empty && refused {
+            // Older and newer versions are built too; what is empty may have held what was refused.
+            if finding.kind == Kind::OldSetting
+                || finding.may_be_right()
+                || finding.kind == Kind::Empty && refused
+            {
                 continue;
             }
             let said = |origin: &Origin| {
@@ -127,7 +134,14 @@ impl Decoder<'_> {
             }
         }
         answers.file.sort();
-        Some(TypedSettings::new(&answers.file))
+        match TypedSettings::new(&answers.file) {
+            Ok(settings) => Some(settings),
+            Err(error) => {
+                let message = format!("the settings make no answer file: {}", error.cause);
+                self.refuse(section, message, error.help);
+                None
+            }
+        }
     }
 
     fn passes(&mut self, table: &Table, answers: &mut Answers) {
@@ -157,6 +171,13 @@ impl Decoder<'_> {
             self.refuse(&entry.origin, "a component holds settings", COMPONENT_HELP);
             return;
         };
+        // Those that are not known here are taken, but not whatever text.
+        if entry.key.is_empty() || self.setting_text(&entry.key, &entry.origin).is_none() {
+            if entry.key.is_empty() {
+                self.refuse(&entry.origin, "a component has a name", COMPONENT_HELP);
+            }
+            return;
+        }
         let place = answers.place(&entry.origin);
         let elements = self.elements(settings, &Inside::of(&entry.key), answers);
         let component = answers.file.pass_mut(pass).component_mut(&entry.key, ANY);
@@ -174,6 +195,13 @@ impl Decoder<'_> {
         answers: &mut Answers,
     ) -> Vec<Element> {
         let mut elements = Vec::new();
+        if let Some(key) = table.get(KEY_VALUE) {
+            match (key.text(), &key.value) {
+                (Some(text), _) => drop(self.setting_text(text, &key.origin)),
+                (None, Value::Broken) => {}
+                (None, _) => self.refuse(&key.origin, "wcm:keyValue is a text", "put it in quotes"),
+            }
+        }
         for entry in table.entries().iter().filter(|entry| entry.key != KEY_VALUE) {
             if !is_element_name(&entry.key) {
                 let message = format!("`{}` is not the name of a setting", shown(&entry.key));
@@ -213,14 +241,12 @@ impl Decoder<'_> {
     ) -> Option<Element> {
         let name = entry.key.as_str();
         let text = match &node.value {
-            Value::Text(text) => {
-                if inside.is_secret(name) {
-                    let message = format!("{name} stands in the recipe");
-                    self.refuse(&node.origin, message, WAY_OUT);
-                    return None;
-                }
-                self.setting_text(text, &node.origin)?
+            Value::Text(_) | Value::Integer(_) | Value::Boolean(_) if inside.is_secret(name) => {
+                let message = format!("{name} stands in the recipe");
+                self.refuse(&node.origin, message, WAY_OUT);
+                return None;
             }
+            Value::Text(text) => self.setting_text(text, &node.origin)?,
             Value::Integer(Some(number)) => number.to_string(),
             Value::Boolean(value) => value.to_string(),
             Value::Table(table) if table.get("env").is_some() => {
@@ -230,7 +256,7 @@ impl Decoder<'_> {
                 let listed = !std::ptr::eq(node, &entry.node);
                 let place = answers.place(if listed { &node.origin } else { &entry.origin });
                 let mut children = self.elements(table, inside, answers);
-                hide_values(name, &mut children);
+                hide_values(name, &mut children, place);
                 return Some(Element { place, ..Element::with_children(name, children) });
             }
             Value::Broken => return None,
@@ -272,6 +298,11 @@ impl Decoder<'_> {
                 return None;
             }
         };
+        // What is written beside it depends on it, and what a secret says is not known.
+        if name == "PlainText" {
+            self.refuse(origin, "PlainText is no secret", "write `true` or `false`");
+            return None;
+        }
         // `AdministratorPassword = { env = ... }` stands for the whole group.
         if HIDDEN_ELEMENTS.contains(&name) && inside.is_group() {
             return Some(hidden_password(name, &secret, origin, answers));
@@ -358,17 +389,26 @@ fn hidden_password(
     Element { place, ..Element::with_children(name, vec![value, plain]) }
 }
 
-/// A secret as `Value` beside `PlainText = false` is written in the hidden form.
-fn hide_values(name: &str, children: &mut [Element]) {
-    let plain = children.iter().any(|child| child.is("PlainText") && child.value() == "true");
-    if plain || !HIDDEN_ELEMENTS.contains(&name) {
+/// A secret as `Value` is written in the hidden form, and `PlainText` says so, unless the recipe says that it is plain. Without the word Windows, or
+/// a file below the recipe's settings, could take the hidden form for the password.
+fn hide_values(name: &str, children: &mut Vec<Element>, place: Place) {
+    let plain = children.iter().find(|child| child.is("PlainText"));
+    let said = plain.is_some();
+    if plain.is_some_and(|plain| plain.value().eq_ignore_ascii_case("true"))
+        || !HIDDEN_ELEMENTS.contains(&name)
+    {
         return;
     }
+    let mut hidden = false;
     for child in children.iter_mut().filter(|child| child.is("Value")) {
         if let Some((secret, _)) = SecretRef::of_placeholder(&child.text) {
             let element = name.to_owned();
             child.text = secret.placeholder(&SecretForm::HiddenPassword { element });
+            hidden = true;
         }
+    }
+    if hidden && !said {
+        children.push(Element { place, ..Element::with_text("PlainText", "false") });
     }
 }
 
@@ -415,4 +455,114 @@ fn join(list: &mut Vec<Element>, element: Element) {
 fn is_element_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path};
+
+    use super::*;
+    use crate::{recipe, servicing::Operation};
+
+    const SHELL: &str = "[unattend.settings.oobeSystem.\"Microsoft-Windows-Shell-Setup\"]\n";
+
+    /// The settings of a recipe, or the messages of what is wrong with it.
+    fn settings(text: &str) -> Result<TypedSettings, Vec<String>> {
+        let text =
+            format!("[base]\nwim = \"a.wim\"\nindex = 1\n[output]\npath = \"out.wim\"\n{text}");
+        let files = BTreeMap::from([("recipe.toml".to_owned(), text.into_bytes())]);
+        let recipe = recipe::load_from(&files, Path::new("recipe.toml"), &[]).map_err(|found| {
+            found.iter().map(|one| one.message().to_owned()).collect::<Vec<_>>()
+        })?;
+        let found = recipe.entries.into_iter().find_map(|entry| match entry.operation {
+            Operation::Unattend(spec) => spec.settings,
+            _ => None,
+        });
+        Ok(found.expect("it has settings"))
+    }
+
+    /// The forms of the secrets in a group and what its `PlainText` says, below `AutoLogon` of `file`.
+    fn logon(file: &AnswerFile) -> (SecretForm, Vec<&str>) {
+        let shell = &file.pass(PassName::OobeSystem).unwrap().components[0];
+        let password = shell.setting(&["AutoLogon", "Password"]).unwrap();
+        let value = &password.child("Value").unwrap().text;
+        let (_, form) = SecretRef::of_placeholder(value).unwrap();
+        (form, password.named("PlainText").map(Element::value).collect())
+    }
+
+    #[test]
+    fn a_hidden_password_is_always_said_to_be_hidden() {
+        let hidden = SecretForm::HiddenPassword { element: "Password".to_owned() };
+        for (given, form, plain) in [
+            ("{ Value = { env = \"PW\" } }", &hidden, "false"),
+            ("{ Value = { env = \"PW\" }, PlainText = false }", &hidden, "false"),
+            ("{ Value = { env = \"PW\" }, PlainText = \"False\" }", &hidden, "False"),
+            ("{ Value = { env = \"PW\" }, PlainText = true }", &SecretForm::Xml, "true"),
+            ("{ Value = { env = \"PW\" }, PlainText = \"True\" }", &SecretForm::Xml, "True"),
+            ("{ env = \"PW\" }", &hidden, "false"),
+        ] {
+            let text = format!("{SHELL}AutoLogon.Password = {given}\n");
+            let typed = settings(&text).unwrap_or_else(|found| panic!("{given}: {found:?}"));
+            assert_eq!(logon(&typed.alone("amd64")), (form.clone(), vec![plain]), "{given}");
+        }
+        // Over a file whose password is plain.
+        let below = r#"<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="oobeSystem"><component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS"><AutoLogon><Password><Value>old</Value><PlainText>true</PlainText></Password></AutoLogon></component></settings></unattend>"#;
+        let mut file = AnswerFile::parse(below.as_bytes()).unwrap();
+        let typed =
+            settings(&format!("{SHELL}AutoLogon.Password.Value = {{ env = \"PW\" }}\n")).unwrap();
+        assert_eq!(typed.lay_over(&mut file, "amd64").len(), 2);
+        assert_eq!(logon(&file), (hidden, vec!["false"]));
+    }
+
+    #[test]
+    fn what_no_answer_file_should_hold_is_refused() {
+        let disk = |item: &str| {
+            format!(
+                "[unattend.settings.windowsPE.\"Microsoft-Windows-Setup\"]\nDiskConfiguration.Disk = [{item}]\n"
+            )
+        };
+        for (text, message) in [
+            (disk("{ \"wcm:keyValue\" = 1, DiskID = 0 }"), "wcm:keyValue is a text"),
+            (
+                disk("{ \"wcm:keyValue\" = \"\\uFDD0xml:PATH\\uFDD1\", DiskID = 0 }"),
+                "a setting cannot hold control characters",
+            ),
+            (
+                "[unattend.settings.specialize.\"\\uFDD0xml:PATH\\uFDD1\"]\nA = 1\n".to_owned(),
+                "a setting cannot hold control characters",
+            ),
+            ("[unattend.settings.specialize.\"\"]\nA = 1\n".to_owned(), "a component has a name"),
+            (
+                format!("{SHELL}AutoLogon.Password = {{ Value = 12345 }}\n"),
+                "Value stands in the recipe",
+            ),
+            (
+                format!(
+                    "{SHELL}AutoLogon.Password = {{ Value = {{ env = \"PW\" }}, PlainText = {{ env = \"P\" }} }}\n"
+                ),
+                "PlainText is no secret",
+            ),
+        ] {
+            assert_eq!(settings(&text).unwrap_err(), [message], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_newer_than_the_table_is_taken_and_what_is_misspelt_is_not() {
+        let of_image = "[unattend.settings.windowsPE.\"Microsoft-Windows-Setup\".ImageInstall.OSImage.InstallFrom]\nMetaData = [{ Key = \"/IMAGE/EditionID\", Value = \"Professional\" }]\n";
+        for text in [
+            format!("{SHELL}QuantumFlux = 1\n"),
+            "[unattend.settings.specialize.\"Contoso-Gadget\"]\nA = 1\n".to_owned(),
+            of_image.to_owned(),
+        ] {
+            settings(&text).unwrap_or_else(|found| panic!("{text}: {found:?}"));
+        }
+        for text in [
+            format!("{SHELL}RegisteredOwnr = \"x\"\n"),
+            "[unattend.settings.specialize.\"Microsoft-Windows-Shell-Stup\"]\nA = 1\n".to_owned(),
+            of_image.replace("EditionID", "EDITION"),
+        ] {
+            assert!(settings(&text).is_err(), "{text}");
+        }
+    }
 }

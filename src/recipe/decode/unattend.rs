@@ -22,7 +22,7 @@ impl Decoder<'_> {
         let input = table.get("file").and_then(|file| self.input(file));
         let paths = self.mapped_paths(table);
         let before = self.findings.len();
-        let settings = self.typed_settings(table);
+        let settings = self.typed_settings(table, &section.origin);
         if table.get("file").is_none() && settings.is_none() {
             if self.findings.len() == before {
                 self.findings.push(Finding::at(

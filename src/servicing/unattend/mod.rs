@@ -161,6 +161,12 @@ impl UnattendSpec {
         }
     }
 
+    fn problem(&self, finding: Finding) -> Problem {
+        let item = self.item(Some(finding.place));
+        let Finding { cause, help, warning, .. } = finding;
+        Problem { item, cause, help, warning }
+    }
+
     pub(super) fn apply(
         &self,
         prepared: &PreparedUnattend,
@@ -204,6 +210,7 @@ impl UnattendSpec {
                 problems.push(unknown_architecture());
                 return problems;
             };
+            let before = lint(&file);
             let replaced = settings.lay_over(&mut file, architecture.name());
             for what in replaced.iter().filter(|_| self.input.is_some()) {
                 let cause = format!("{what} of {} is replaced", self.name());
@@ -214,12 +221,13 @@ impl UnattendSpec {
                 let help = "the file is placed with it all the same; for Setup put it beside the image as autounattend.xml, at the root of the media";
                 problems.push(Problem::warning(SECTION, cause, help));
             }
+            // What only both together are; of each alone it was said before, and older settings are no fault of a recipe.
+            let merged = lint(&file).into_iter();
+            let new = merged.filter(|one| one.kind != Kind::OldSetting && !before.contains(one));
+            problems.extend(new.map(|finding| self.problem(finding)));
         }
-        for finding in lint::lint_with_image(&file, image, facts) {
-            let item = self.item(Some(finding.place));
-            let Finding { cause, help, warning, .. } = finding;
-            problems.push(Problem { item, cause, help, warning });
-        }
+        let with_image = lint::lint_with_image(&file, image, facts).into_iter();
+        problems.extend(with_image.map(|finding| self.problem(finding)));
         let rest = without_offline(&file).unwrap_or(file);
         if prepared.content.is_some() || self.settings.is_some() && !rest.is_empty() {
             problems.extend(check(image));

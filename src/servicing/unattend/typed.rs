@@ -4,7 +4,7 @@
 
 use crate::{
     base::secret::is_free_of_placeholders,
-    format::unattend::{AnswerFile, Element, PassName},
+    format::unattend::{AnswerFile, AnswerFileError, Element, Pass, PassName},
 };
 
 /// Settings of a recipe.
@@ -14,18 +14,27 @@ pub struct TypedSettings(String);
 
 impl TypedSettings {
     /// The settings of `file`, whatever architecture its components say.
-    #[must_use]
-    pub fn new(file: &AnswerFile) -> Self {
-        Self(file.to_text())
+    ///
+    /// # Errors
+    /// When there is more in it than an answer file can have.
+    pub fn new(file: &AnswerFile) -> Result<Self, AnswerFileError> {
+        let text = file.to_text();
+        AnswerFile::parse(text.as_bytes())?;
+        Ok(Self(text))
     }
 
     /// Lays the settings over `file`, as components for `architecture`: single settings replace, lists replace whole lists, the rest of the file stays.
+    /// What cannot stand beside a setting of the recipe goes, and so does a whole pass that is marked as processed: Setup would skip what is laid into it.
     /// Gives what of the file was replaced: `specialize Microsoft-Windows-Shell-Setup/ComputerName`.
     pub fn lay_over(&self, file: &mut AnswerFile, architecture: &str) -> Vec<String> {
         let mut replaced = Vec::new();
         let own = self.file();
         for pass in own.passes {
             let below = file.pass_mut(pass.name);
+            if below.was_processed() {
+                *below = Pass::new(pass.name);
+                replaced.push(format!("{} (marked as processed)", pass.name));
+            }
             for component in pass.components {
                 let place = format!("{} {}", pass.name, component.name);
                 let target = below.component_mut(&component.name, architecture);
@@ -57,7 +66,7 @@ impl TypedSettings {
     }
 
     fn file(&self) -> AnswerFile {
-        // What was serialised can be read; a fault of the program would show as an empty file.
+        // It was read when the settings were made.
         AnswerFile::parse(self.0.as_bytes()).unwrap_or_default().without_places()
     }
 }
@@ -79,6 +88,15 @@ fn merge(under: &mut Vec<Element>, over: Vec<Element>, path: &str, replaced: &mu
             replaced.push(format!("{path}/{name}"));
         }
     }
+    for given in &over {
+        for name in excluded(given, &over, path) {
+            let count = under.len();
+            under.retain(|element| !element.is(name));
+            if under.len() < count {
+                replaced.push(format!("{path}/{name}"));
+            }
+        }
+    }
     for element in over {
         let path = format!("{path}/{}", element.name);
         let same = under.iter_mut().find(|other| other.is(&element.name) && !is_item(&element));
@@ -97,8 +115,31 @@ fn merge(under: &mut Vec<Element>, over: Vec<Element>, path: &str, replaced: &mu
     }
 }
 
+/// Settings that Setup does not take beside one another.
+const EXCLUSIVE: [(&str, &str); 2] =
+    [("JoinDomain", "JoinWorkgroup"), ("InstallTo", "InstallToAvailablePartition")];
+
+/// What of a file cannot stay beside the setting `given`, which stands with others (`over`) at `path`.
+fn excluded<'a>(
+    given: &'a Element,
+    over: &'a [Element],
+    path: &'a str,
+) -> impl Iterator<Item = &'static str> + 'a {
+    let has = |name: &str| over.iter().any(|element| element.is(name));
+    let other = EXCLUSIVE
+        .into_iter()
+        .flat_map(|(one, other)| [(one, other), (other, one)])
+        .filter(|(one, _)| given.is(one))
+        .map(|(_, other)| other);
+    // Another account's domain; without one, the account is of the computer.
+    let of_account = given.is("Username") && path.ends_with("/AutoLogon");
+    other.chain(of_account.then_some("Domain")).filter(move |name| !has(name))
+}
+
 #[cfg(test)]
 mod tests {
+    use crate::format::unattend::{Attribute, Namespace};
+
     use super::*;
 
     fn settings(inside: &str) -> AnswerFile {
@@ -114,7 +155,8 @@ mod tests {
     fn settings_replace_lists_replace_whole_lists() {
         let typed = TypedSettings::new(&settings(
             "<G><A>1</A></G><L><I wcm:action=\"add\"><Order>1</Order></I></L><S>same</S>",
-        ));
+        ))
+        .unwrap();
         let mut file = settings(
             "<G><A>0</A><B>stays</B></G><L><I wcm:action=\"add\"><Order>7</Order></I><I wcm:action=\"add\"><Order>8</Order></I></L><S>same</S>",
         );
@@ -130,5 +172,73 @@ mod tests {
         assert_eq!(file.passes[0].components.len(), 2);
         assert_eq!(typed.passes(), [PassName::OobeSystem]);
         assert!(!typed.has_secrets());
+    }
+    fn laid(over: &str, file: &mut AnswerFile) -> Vec<String> {
+        TypedSettings::new(&settings(over)).unwrap().lay_over(file, "amd64")
+    }
+
+    #[test]
+    fn a_pass_that_setup_would_skip_is_replaced() {
+        let mut file = settings("<A>old</A><B>goes</B>");
+        file.passes[0].attributes.push(Attribute {
+            namespace: Namespace::None,
+            name: "wasPassProcessed".to_owned(),
+            value: "true".to_owned(),
+        });
+        assert!(file.passes[0].was_processed());
+        assert_eq!(laid("<A>new</A>", &mut file), ["oobeSystem (marked as processed)"]);
+        assert!(!file.passes[0].was_processed());
+        assert_eq!(file.without_places(), settings("<A>new</A>").without_places());
+    }
+
+    #[test]
+    fn what_cannot_stand_beside_a_setting_goes() {
+        for (over, under, replaced, left) in [
+            (
+                "<I><JoinDomain>d</JoinDomain></I>",
+                "<I><JoinWorkgroup>w</JoinWorkgroup></I>",
+                "I/JoinWorkgroup",
+                "<I><JoinDomain>d</JoinDomain></I>",
+            ),
+            (
+                "<I><JoinWorkgroup>w</JoinWorkgroup></I>",
+                "<I><JoinDomain>d</JoinDomain></I>",
+                "I/JoinDomain",
+                "<I><JoinWorkgroup>w</JoinWorkgroup></I>",
+            ),
+            (
+                "<O><InstallTo><DiskID>0</DiskID></InstallTo></O>",
+                "<O><InstallToAvailablePartition>true</InstallToAvailablePartition></O>",
+                "O/InstallToAvailablePartition",
+                "<O><InstallTo><DiskID>0</DiskID></InstallTo></O>",
+            ),
+            (
+                "<AutoLogon><Username>u</Username></AutoLogon>",
+                "<AutoLogon><Domain>corp</Domain><Username>u</Username></AutoLogon>",
+                "AutoLogon/Domain",
+                "<AutoLogon><Username>u</Username></AutoLogon>",
+            ),
+        ] {
+            let mut file = settings(under);
+            assert_eq!(laid(over, &mut file), [format!("oobeSystem C/{replaced}")]);
+            assert_eq!(file.without_places(), settings(left).without_places());
+        }
+        // A logon that the recipe only counts keeps its domain, and so does a domain user of another group.
+        let mut file = settings(
+            "<AutoLogon><Domain>corp</Domain></AutoLogon><Credentials><Domain>d</Domain></Credentials>",
+        );
+        let over = "<AutoLogon><LogonCount>2</LogonCount></AutoLogon><Credentials><Username>u</Username></Credentials>";
+        assert!(laid(over, &mut file).is_empty());
+    }
+
+    #[test]
+    fn settings_that_nobody_can_read_again_are_refused() {
+        let mut deep = Element::with_text("E", "x");
+        for _ in 0..300 {
+            deep = Element::with_children("E", vec![deep]);
+        }
+        let mut file = settings("");
+        file.passes[0].components[0].settings.push(deep);
+        assert!(TypedSettings::new(&file).unwrap_err().cause.contains("deeper"));
     }
 }

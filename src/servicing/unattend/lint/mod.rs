@@ -36,6 +36,21 @@ pub struct Finding {
     pub warning: bool,
 }
 
+impl Finding {
+    /// True when the file may well be right and the catalogue not know it: a name that is like none in it, a word that works and is not documented.
+    #[must_use]
+    pub fn may_be_right(&self) -> bool {
+        match self.kind {
+            Kind::UnknownComponent | Kind::UnknownSetting => !self.help.starts_with(DID_YOU_MEAN),
+            Kind::Undocumented => true,
+            _ => false,
+        }
+    }
+}
+
+/// Begins the help for a name that is like a known one.
+const DID_YOU_MEAN: &str = "did you mean ";
+
 /// Kinds of findings, for those who count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -57,6 +72,8 @@ pub enum Kind {
     WrongPass,
     /// A value of another type, or none of the words.
     WrongType,
+    /// A word that works, but that the reference does not name.
+    Undocumented,
     /// A value that is too long.
     TooLong,
     /// An element without content.

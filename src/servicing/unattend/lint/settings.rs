@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{Findings, Kind, nearest, shown};
+use super::{DID_YOU_MEAN, Findings, Kind, nearest, shown};
 
 pub(super) fn lint(file: &AnswerFile, findings: &mut Findings) {
     for pass in &file.passes {
@@ -26,7 +26,7 @@ pub(super) fn lint(file: &AnswerFile, findings: &mut Findings) {
 
 fn unknown_component(component: &Component, findings: &mut Findings) {
     let help = match nearest(&component.name, catalogue::components()) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => format!("{DID_YOU_MEAN}`{near}`?"),
         None => "Setup skips a component that the image does not have".to_owned(),
     };
     let cause = format!("{} is no component that is known", shown(&component.name));
@@ -105,8 +105,8 @@ impl Walk<'_> {
                 path.rsplit('/').next() == Some(&element.name) && *path != element.name
             });
         let help = match (nearest(&element.name, siblings), elsewhere) {
-            (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, Some(path)) => format!("did you mean `{path}`?"),
+            (Some(near), _) => format!("{DID_YOU_MEAN}`{near}`?"),
+            (None, Some(path)) => format!("{DID_YOU_MEAN}`{path}`?"),
             (None, None) => "it may be newer than what is known here".to_owned(),
         };
         let place = if above.is_empty() { self.known.name } else { above };
@@ -171,7 +171,7 @@ impl Walk<'_> {
         if value.eq_ignore_ascii_case("/IMAGE/EditionID") {
             let cause = format!("{path} is /IMAGE/EditionID, which the reference does not name");
             let help = "it is known to work; /IMAGE/NAME and /IMAGE/INDEX are documented";
-            self.findings.warn(Kind::WrongType, element.place, cause, help);
+            self.findings.warn(Kind::Undocumented, element.place, cause, help);
             return;
         }
         let cause = format!("{path} is `{}`", shown(value));
