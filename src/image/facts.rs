@@ -86,6 +86,9 @@ const VERSION: &str = r"Microsoft\Windows NT\CurrentVersion";
 const HAL_CLASS: &str = r"Control\Class\{4D36E966-E325-11CE-BFC1-08002BE10318}\0000";
 
 impl Architecture {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::X86, Self::Arm, Self::Ia64, Self::Amd64, Self::Arm64];
+
     /// The number in the WIM's XML.
     #[must_use]
     pub fn wim_number(self) -> u32 {

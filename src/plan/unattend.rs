@@ -4,7 +4,7 @@
 //! components count depends on the image's architecture. The entries stand right before that of the file itself, so that of two that write the same value
 //! the recipe's order decides as it does everywhere. They point at the recipe's line; their titles name the line of the answer file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     base_image::LazyImage,
@@ -14,7 +14,8 @@ use super::{
     inputs::ResolvedInputs,
 };
 use crate::{
-    image::{Image, ImageFacts},
+    format::unattend::PassName,
+    image::{Architecture, Image, ImageFacts},
     recipe::{Entry, Finding, Findings, Origin, Recipe},
     servicing::{
         InputId, Operation,
@@ -95,6 +96,21 @@ pub fn expand_for(
     Findings::check(refused).map_err(PlanError::Refused)?;
     expanded.entries = entries;
     Ok(expanded)
+}
+
+/// The architectures that the recipe's answer files name in `offlineServicing`, in a fixed order.
+#[must_use]
+pub fn architectures(recipe: &Recipe, inputs: &ResolvedInputs) -> Vec<Architecture> {
+    let files = recipe.entries.iter().filter_map(|entry| match &entry.operation {
+        Operation::Unattend(spec) => spec.read(&Known(inputs)).ok(),
+        _ => None,
+    });
+    let named: BTreeSet<String> = files
+        .flat_map(|(mut file, _)| file.take_pass(PassName::OfflineServicing))
+        .flat_map(|pass| pass.components)
+        .map(|component| component.architecture)
+        .collect();
+    Architecture::ALL.into_iter().filter(|one| named.contains(one.name())).collect()
 }
 
 impl Expanded {

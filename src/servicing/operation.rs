@@ -110,7 +110,8 @@ impl Operation {
             | Self::WinRe(_) => 1,
             // Raise it too when other authorities are known: what a catalog is worth is part of what was prepared.
             // Packages and features, 2: what needs something that waits for the first boot waits behind it.
-            Self::Unattend(_) => 2,
+            // 3: the file is prepared as it was given.
+            Self::Unattend(_) => 3,
             // 3: the first boot leaves a status, which a driver or a file over its command file may change.
             // Packages and features, 3: keys and folders that others name stay; a catalog that cannot be read is none.
             // All of them, 4: what waits for a restart is told from what failed, and a task goes on with it. Packages and features too: keys and folders of the base stay.

@@ -50,6 +50,9 @@ pub struct AnswerFile {
     pub size: Option<u64>,
     /// Why Setup looks there.
     pub place: &'static str,
+    /// True when the registry names it.
+    #[serde(skip)]
+    pub in_registry: bool,
 }
 
 /// How far the image is with Windows Setup.
@@ -63,21 +66,19 @@ pub fn inventory(image: &mut Image) -> Result<SetupState, ImageError> {
         state.image_state = text(image, &format!(r"{setup}\State"), "ImageState")?;
         state.servicing_state = text(image, &format!(r"{setup}\ImageServicingData"), "ImageState")?;
     }
-    let mut named = None;
     if image.has_hive(HiveId::System) {
         let setup = r"HKLM\SYSTEM\Setup";
         state.setup_in_progress = number(image, setup, "SystemSetupInProgress")?;
         state.oobe_in_progress = number(image, setup, "OOBEInProgress")?;
         state.setup_type = number(image, setup, "SetupType")?;
         state.command_line = text(image, setup, "CmdLine")?;
-        named = text(image, setup, "UnattendFile")?;
         let sysprep = r"HKLM\SYSTEM\Setup\Status\SysprepStatus";
         state.generalization_state = number(image, sysprep, "GeneralizationState")?;
     }
     let root = image.system_root().to_string();
     let file = NtPath::parse(&format!(r"\{root}\Setup\State\State.ini")).ok();
     state.state_file = file.and_then(|path| state_of(&image.read(&path).ok()?));
-    state.answer_files = answer_files(image, &root, named.as_deref());
+    state.answer_files = answer_files(image, None)?;
     for name in ["SetupComplete.cmd", "ErrorHandler.cmd"] {
         let path = format!(r"\{root}\Setup\Scripts\{name}");
         if size_of(image, &path).is_some() {
@@ -89,12 +90,40 @@ pub fn inventory(image: &mut Image) -> Result<SetupState, ImageError> {
     Ok(state)
 }
 
-fn answer_files(image: &Image, root: &str, named: Option<&str>) -> Vec<AnswerFile> {
+/// The answer files of the image that Setup would take before one at `path`.
+///
+/// # Errors
+/// When the SYSTEM hive is damaged.
+pub(super) fn answer_files_before(
+    image: &mut Image,
+    path: &NtPath,
+) -> Result<Vec<AnswerFile>, ImageError> {
+    answer_files(image, Some(path))
+}
+
+/// The answer files of the image, in the order in which Setup looks for them, as far as `end`.
+fn answer_files(image: &mut Image, end: Option<&NtPath>) -> Result<Vec<AnswerFile>, ImageError> {
+    let is_end = |path: &str| {
+        let path = NtPath::parse(path).ok();
+        end.zip(path.as_ref()).is_some_and(|(end, path)| {
+            let mut names = end.names().iter().zip(path.names());
+            end.names().len() == path.names().len()
+                && names.all(|(one, other)| one.eq_ignore_case(other))
+        })
+    };
     let mut found = Vec::new();
+    let named = match image.has_hive(HiveId::System) {
+        true => text(image, r"HKLM\SYSTEM\Setup", "UnattendFile")?,
+        false => None,
+    };
     if let Some(path) = named {
-        let size = size_of(image, path);
-        found.push(AnswerFile { path: path.to_owned(), size, place: "SYSTEM\\Setup names it" });
+        if is_end(&path) {
+            return Ok(found);
+        }
+        let (size, place) = (size_of(image, &path), "SYSTEM\\Setup names it");
+        found.push(AnswerFile { path, size, place, in_registry: true });
     }
+    let root = image.system_root().to_string();
     let places = [
         (format!(r"\{root}\Panther\Unattend"), "looked for first of all folders"),
         (format!(r"\{root}\Panther"), "where Setup keeps its copy"),
@@ -105,12 +134,15 @@ fn answer_files(image: &Image, root: &str, named: Option<&str>) -> Vec<AnswerFil
     for (folder, place) in places {
         for name in ["unattend.xml", "autounattend.xml"] {
             let path = format!(r"{folder}\{name}");
+            if is_end(&path) {
+                return Ok(found);
+            }
             if let Some(size) = size_of(image, &path) {
-                found.push(AnswerFile { path, size: Some(size), place });
+                found.push(AnswerFile { path, size: Some(size), place, in_registry: false });
             }
         }
     }
-    found
+    Ok(found)
 }
 
 /// The size of a file; `None` for a folder, and when nothing is there.

@@ -9,8 +9,8 @@ use transom::{
     image::{Architecture, ImageFacts},
     plan::{Options, Plan, PlanError},
     servicing::{
-        Operation, WhenNotNative,
-        unattend::{Offline, offline, without_offline},
+        InputId, Operation, WhenNotNative,
+        unattend::{MappedPath, Offline, offline, without_offline},
     },
 };
 
@@ -230,6 +230,30 @@ fn what_cannot_be_done_is_refused_by_name_with_the_way_out() {
             "use UserAccounts in the pass `oobeSystem`",
         ),
         (
+            offline(
+                "Microsoft-Windows-LUA-Settings",
+                "<EnableLUA wcm:action=\"remove\">true</EnableLUA>",
+            ),
+            "Microsoft-Windows-LUA-Settings/EnableLUA: wcm:action=\"remove\" is not done",
+            "a value is removed with [registry]",
+        ),
+        (
+            offline(
+                SHELL,
+                "<OEMInformation wcm:action=\"Remove\"><Model>One</Model></OEMInformation>",
+            ),
+            "Microsoft-Windows-Shell-Setup/OEMInformation: wcm:action=\"remove\" is not done",
+            "take it out",
+        ),
+        (
+            offline(
+                "Microsoft-Windows-PnpCustomizationsNonWinPE",
+                &drivers.replace("action=\"add\"", "action=\"remove\""),
+            ),
+            "DriverPaths/PathAndCredentials: wcm:action=\"remove\" is not done",
+            "take it out",
+        ),
+        (
             pass(
                 "offlineServicing",
                 &component(
@@ -395,6 +419,55 @@ fn real_answer_files_are_applied_without_a_refusal() {
         );
     }
     assert!(counts.0 >= 55 && counts.1 >= 50 && counts.2 >= 40, "{counts:?}");
+}
+
+#[test]
+fn check_takes_a_file_that_an_image_of_one_of_its_architectures_takes() {
+    let lua = |architecture: &str, value: &str| {
+        let setting = format!("<EnableLUA>{value}</EnableLUA>");
+        component("Microsoft-Windows-LUA-Settings", architecture, &setting)
+    };
+    let drivers = |architecture: &str| {
+        component(
+            "Microsoft-Windows-PnpCustomizationsNonWinPE",
+            architecture,
+            "<DriverPaths><PathAndCredentials wcm:action=\"add\" wcm:keyValue=\"1\"><Path>D:\\drivers</Path></PathAndCredentials></DriverPaths>",
+        )
+    };
+    let check = |components: String| {
+        let place = place(&answer_file(&pass("offlineServicing", &components)), "");
+        let mut command = support::transom(&place.path("."));
+        let output = command.args(["check", "recipe.toml"]).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let one = check(format!("{}{}", lua("amd64", "false"), drivers("x86")));
+    assert_eq!(one.0, 0, "{}", one.1);
+    let neither = check(format!("{}{}{}", drivers("amd64"), lua("amd64", "false"), drivers("x86")));
+    assert_eq!(neither.0, 5, "{}", neither.1);
+    assert_eq!(neither.1.matches("is a path of another machine").count(), 1, "{}", neither.1);
+}
+
+#[test]
+fn a_path_that_a_component_for_another_machine_names_is_named() {
+    let drivers = component(
+        "Microsoft-Windows-PnpCustomizationsNonWinPE",
+        "arm64",
+        "<DriverPaths><PathAndCredentials><Path>D:\\drivers\\</Path></PathAndCredentials></DriverPaths>",
+    );
+    let file = answer_file(&pass("offlineServicing", &drivers));
+    let file = AnswerFile::parse(file.as_bytes()).unwrap();
+    let mapped = |path: &str| MappedPath {
+        path: path.to_owned(),
+        input: InputId("drivers".to_owned()),
+        inf: None,
+        allow_unsigned: false,
+        when_not_native: None,
+    };
+    let paths = [mapped("d:/drivers"), mapped("e:/drivers")];
+    let facts = ImageFacts { architecture: Some(Architecture::Amd64), ..ImageFacts::default() };
+    let found = offline(&file, &paths, WhenNotNative::Refuse, &facts, None);
+    assert_eq!(found.unused, ["e:/drivers"]);
+    assert!(found.wanted.is_empty() && found.problems.is_empty());
 }
 
 /// The manifest of a component with a setting of its own.

@@ -3,11 +3,14 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use transom::{
-    format::unattend::{AnswerFile, PassName, catalogue},
-    image::RegistryPath,
+    format::{
+        hive::Value,
+        unattend::{AnswerFile, PassName, catalogue},
+    },
+    image::{ImageFacts, NewNode, RegistryPath},
     recipe,
     servicing::{
-        Operation,
+        InputId, Operation,
         unattend::{UnattendSpec, lint},
     },
 };
@@ -111,6 +114,100 @@ fn settings_are_checked_against_the_image_and_written_for_its_architecture() {
     let shell = &file.pass(PassName::OobeSystem).unwrap().components[0];
     assert_eq!(shell.setting(&["OOBE", "ProtectYourPC"]).unwrap().value(), "1");
     assert_eq!(Some(shell.architecture.as_str()), facts.architecture.map(|one| one.name()));
+}
+
+/// A file of the recipe's that nothing is laid over.
+fn alone() -> UnattendSpec {
+    UnattendSpec { input: Some(InputId("answers.xml".to_owned())), paths: vec![], settings: None }
+}
+
+/// An answer file with settings of the shell and `more` below the root.
+fn answer_file(settings: &str, more: &str) -> String {
+    format!(
+        "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\">\n\n\n<settings pass=\"specialize\"><component name=\"Microsoft-Windows-Shell-Setup\" \
+         processorArchitecture=\"amd64\" publicKeyToken=\"31bf3856ad364e35\" language=\"neutral\" versionScope=\"nonSxS\">\n\n{settings}</component></settings>{more}</unattend>"
+    )
+}
+
+#[test]
+fn an_answer_file_is_prepared_as_it_was_given() {
+    let folder = support::temporary_folder();
+    let wim = windows(&folder.path().join("base.wim"));
+    let store = Arc::new(MemoryStore::default());
+    let mut image = open(&wim);
+    image.set_stored_content(store.clone());
+    let zone = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Time Zones\UTC";
+    image.create_key(&RegistryPath::parse(zone).unwrap()).unwrap();
+    let facts = image.facts();
+    let zone = "<TimeZone>W. Europe Standard Time</TimeZone>";
+    // Lines are the file's own.
+    let operation = Operation::Unattend(alone());
+    let inputs = MemoryInputs::file("answers.xml", answer_file(zone, ""));
+    let prepared = operation.prepare(&inputs, store.as_ref()).unwrap();
+    let problems = operation.check_prepared(&prepared, &mut image, &facts);
+    let found = problems.iter().find(|problem| problem.cause.contains("no time zone")).unwrap();
+    assert_eq!(found.item, "answers.xml:6:1");
+    // A file that has more namespaces than one element can declare is not lost.
+    let many: String = (0..150).map(|number| format!("<n:a xmlns:n=\"urn:{number}\"/>")).collect();
+    let spec = UnattendSpec { input: alone().input, ..spec("answers-bios") };
+    let operation = Operation::Unattend(spec);
+    let owner = "<RegisteredOwner>Me</RegisteredOwner>";
+    let inputs = MemoryInputs::file("answers.xml", answer_file(owner, &many));
+    let prepared = operation.prepare(&inputs, store.as_ref()).unwrap();
+    operation.apply(&prepared, &mut image).unwrap();
+    let bytes = image.read(&path(r"\Windows\Panther\unattend.xml")).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains(owner) && text.contains("urn:149"), "{text}");
+}
+
+#[test]
+fn a_file_that_asks_for_nothing_is_not_placed() {
+    let folder = support::temporary_folder();
+    let wim = windows(&folder.path().join("base.wim"));
+    let store = Arc::new(MemoryStore::default());
+    let mut image = open(&wim);
+    image.set_stored_content(store.clone());
+    let operation = Operation::Unattend(alone());
+    let empty = "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><settings pass=\"specialize\"/></unattend>";
+    let inputs = MemoryInputs::file("answers.xml", empty);
+    let prepared = operation.prepare(&inputs, store.as_ref()).unwrap();
+    operation.apply(&prepared, &mut image).unwrap();
+    assert!(image.tree().lookup(&path(r"\Windows\Panther\unattend.xml")).is_none());
+}
+
+#[test]
+fn every_answer_file_that_setup_would_take_first_is_named() {
+    let folder = support::temporary_folder();
+    let wim = windows(&folder.path().join("base.wim"));
+    let store = Arc::new(MemoryStore::default());
+    let mut image = open(&wim);
+    image.set_stored_content(store.clone());
+    let facts = image.facts();
+    let operation = Operation::Unattend(alone());
+    let owner = answer_file("<RegisteredOwner>Me</RegisteredOwner>", "");
+    let inputs = MemoryInputs::file("answers.xml", owner);
+    let prepared = operation.prepare(&inputs, store.as_ref()).unwrap();
+    assert_eq!(operation.check_prepared(&prepared, &mut image, &facts), []);
+    let before = r"\Windows\Panther\Unattend\autounattend.xml";
+    for file in [before, r"\Windows\Panther\autounattend.xml", r"\unattend.xml"] {
+        image.put_bytes(&path(file), b"<unattend/>".to_vec(), &NewNode::default()).unwrap();
+    }
+    let setup = RegistryPath::parse(r"HKLM\SYSTEM\Setup").unwrap();
+    image.set_value(&setup, &Value::sz("UnattendFile", r"D:\answers.xml")).unwrap();
+    let problems = operation.check_prepared(&prepared, &mut image, &facts);
+    let items: Vec<&str> = problems.iter().map(|problem| problem.item.as_str()).collect();
+    assert_eq!(items, [r"D:\answers.xml", before]);
+    assert!(problems[0].warning && problems[0].help.contains("UnattendFile"), "{problems:?}");
+    assert!(problems[1].warning && problems[1].help.contains("[[files]]"), "{problems:?}");
+    // That it names the file that is placed is as it should be.
+    let own = Value::sz("UnattendFile", r"C:\windows\panther\Unattend.xml");
+    image.set_value(&setup, &own).unwrap();
+    assert_eq!(operation.check_prepared(&prepared, &mut image, &facts), []);
+    // A Windows PE looks nowhere.
+    let facts = ImageFacts { windows_pe: true, ..facts };
+    let problems = operation.check_prepared(&prepared, &mut image, &facts);
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert!(!problem.warning && problem.help.contains("wpeinit -unattend"), "{problem:?}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::{
     plan::{
         self, Control, PlanError,
         inputs::{self, ResolvedInputs},
+        unattend::Expanded,
     },
     recipe::{self, Finding, Origin, Recipe},
     servicing::{Operation, ServicingError},
@@ -133,7 +134,7 @@ fn look_into_answer_file(
     if !recipe.entries.iter().any(is_present) {
         return Vec::new();
     }
-    match plan::unattend::expand_for(recipe, present, &ImageFacts::default(), None) {
+    match for_any_architecture(recipe, present) {
         Ok(expanded) => {
             expanded.warnings.iter().for_each(|warning| session::warn(warning, context));
             Vec::new()
@@ -142,6 +143,26 @@ fn look_into_answer_file(
         Err(PlanError::Refused(findings)) => findings.iter().cloned().collect(),
         Err(_) => Vec::new(),
     }
+}
+
+/// What the answer file asks for. An image takes of it what is for its own architecture, so a file is good when one of those that it names can take it.
+fn for_any_architecture(recipe: &Recipe, present: &ResolvedInputs) -> Result<Expanded, PlanError> {
+    let expand = |architecture| {
+        let facts = ImageFacts { architecture, ..ImageFacts::default() };
+        plan::unattend::expand_for(recipe, present, &facts, None)
+    };
+    let count = |result: &Result<Expanded, PlanError>| match result {
+        Err(PlanError::Refused(findings)) => findings.iter().count(),
+        _ => 0,
+    };
+    // Every component together: when none is refused there is nothing to tell apart.
+    let all = expand(None);
+    if count(&all) == 0 {
+        return all;
+    }
+    let architectures = plan::unattend::architectures(recipe, present);
+    let each = architectures.into_iter().map(|architecture| expand(Some(architecture)));
+    each.min_by_key(count).unwrap_or(all)
 }
 
 /// Prepares every entry whose inputs are present, and throws the result away. Returns the inputs that are not.

@@ -1,6 +1,6 @@
 //! What an answer file says, with the place of everything in it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Public key token of everything that is part of Windows.
 pub const WINDOWS_TOKEN: &str = "31bf3856ad364e35";
@@ -146,7 +146,7 @@ pub enum Namespace {
     /// XML's own, with the prefix `xml`.
     Xml,
     /// Another, by its name.
-    Other(String),
+    Other(Arc<str>),
 }
 
 /// An attribute.

@@ -3,7 +3,7 @@
 //! There is no document type, so there are no entities but the five of XML and characters by number, and nothing that grows by itself. Depth, elements,
 //! attributes and declarations of namespaces are bounded.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use quick_xml::{
     XmlVersion,
@@ -36,6 +36,8 @@ const MAX_ELEMENTS: usize = 1 << 18;
 const MAX_ATTRIBUTES: usize = 100;
 /// Most declarations of namespaces in a file.
 const MAX_DECLARATIONS: usize = 1000;
+/// Longest name of a namespace, in bytes.
+const MAX_NAMESPACE: usize = 256;
 
 /// Why a file is no answer file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +67,7 @@ impl AnswerFile {
             closed: false,
             elements: 0,
             declarations: 0,
+            namespaces: BTreeSet::new(),
             cursor: Cursor::default(),
         };
         parser.run()?;
@@ -141,6 +144,8 @@ struct Parser<'a> {
     closed: bool,
     elements: usize,
     declarations: usize,
+    /// Names of namespaces of others, each kept once.
+    namespaces: BTreeSet<Arc<str>>,
     cursor: Cursor,
 }
 
@@ -157,9 +162,9 @@ impl Parser<'_> {
             let start = reader.buffer_position();
             let (namespace, event) = match reader.read_resolved_event() {
                 Ok((ResolveResult::Bound(namespace), event)) => {
-                    (Some(namespace.0.to_owned()), event)
+                    (self.namespace(start, Some(namespace.0))?, event)
                 }
-                Ok((ResolveResult::Unbound, event)) => (None, event),
+                Ok((ResolveResult::Unbound, event)) => (Namespace::None, event),
                 Ok((ResolveResult::Unknown(prefix), _)) => {
                     let cause = format!("the prefix `{prefix}` is not declared");
                     return Err(self.fail(start, cause, "declare it with xmlns"));
@@ -231,7 +236,7 @@ impl Parser<'_> {
     fn start(
         &mut self,
         offset: u64,
-        namespace: Option<String>,
+        namespace: Namespace,
         element: &BytesStart<'_>,
         attributes: Vec<Attribute>,
     ) -> Result<(), AnswerFileError> {
@@ -251,7 +256,6 @@ impl Parser<'_> {
             let cause = format!("more than {MAX_ELEMENTS} elements");
             return Err(self.fail(offset, cause, ""));
         }
-        let namespace = self.namespace(offset, namespace.as_deref())?;
         let own = namespace == Namespace::Unattend;
         let kind = match self.open.last().map(|open| &open.kind) {
             None => {
@@ -513,6 +517,10 @@ impl Parser<'_> {
 
     fn namespace(&mut self, offset: u64, name: Option<&str>) -> Result<Namespace, AnswerFileError> {
         let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(Namespace::None) };
+        if name.len() > MAX_NAMESPACE {
+            let cause = format!("the name of a namespace has more than {MAX_NAMESPACE} bytes");
+            return Err(self.fail(offset, cause, ""));
+        }
         let name = quick_xml::escape::unescape(name)
             .map_err(|error| self.fail(offset, format!("not well-formed XML: {error}"), ""))?;
         if !name.chars().all(is_allowed) {
@@ -523,8 +531,18 @@ impl Parser<'_> {
             name if NAMESPACES.contains(&name) => Namespace::Unattend,
             CONFIGURATION => Namespace::Configuration,
             XML => Namespace::Xml,
-            other => Namespace::Other(other.to_owned()),
+            other => Namespace::Other(self.kept(other)),
         })
+    }
+
+    /// The name of a namespace; one text for all elements that are in it.
+    fn kept(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.namespaces.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.namespaces.insert(Arc::clone(&name));
+        name
     }
 
     /// A name with at most one prefix, of characters that can be in names.

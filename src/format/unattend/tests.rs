@@ -76,6 +76,25 @@ fn a_sound_file_is_read_in_every_encoding() {
 }
 
 #[test]
+fn the_name_of_a_namespace_is_kept_once_and_has_a_limit() {
+    let elements = |length: usize| {
+        let name = "n".repeat(length);
+        file(&format!("<n:a xmlns:n=\"{name}\"><n:b/><n:b n:c=\"\"/></n:a>"))
+    };
+    let read = parse(&elements(256)).unwrap();
+    let [first, second] = &read.others[0].children[..] else { panic!("{read:?}") };
+    let (Namespace::Other(one), Namespace::Other(other)) =
+        (&first.namespace, &second.attributes[0].namespace)
+    else {
+        panic!("{read:?}")
+    };
+    assert!(std::sync::Arc::ptr_eq(one, other));
+    let error = parse(&elements(257)).unwrap_err();
+    assert_eq!(error.cause, "the name of a namespace has more than 256 bytes");
+    assert_eq!(error.place.unwrap().line, 3);
+}
+
+#[test]
 fn what_xml_readers_of_windows_refuse_is_refused() {
     let settings = format!("<settings pass=\"specialize\">{COMPONENT}</settings>");
     let sound = file(&settings);
@@ -162,7 +181,7 @@ fn everything_odd_but_readable_survives_writing() {
     assert_eq!((settings[1].text.as_str(), settings[2].text.as_str()), (" ", ""));
     assert_eq!(settings[3].text, "\r x\n y ");
     assert_eq!(settings[4].children[0].namespace, Namespace::None);
-    assert_eq!(settings[5].namespace, Namespace::Other("urn:a&b".to_owned()));
+    assert_eq!(settings[5].namespace, Namespace::Other("urn:a&b".into()));
     round_trip(read);
 }
 
@@ -182,8 +201,8 @@ fn any_element() -> impl Strategy<Value = Element> {
         Namespace::Unattend,
         Namespace::None,
         Namespace::Configuration,
-        Namespace::Other("urn:x".to_owned()),
-        Namespace::Other("urn:schemas-microsoft-com:cpi".to_owned()),
+        Namespace::Other("urn:x".into()),
+        Namespace::Other("urn:schemas-microsoft-com:cpi".into()),
     ]);
     let attribute = (namespace.clone(), "[a-c]{1,2}", "[ -~\n\t\ré]{0,6}");
     let leaf = (

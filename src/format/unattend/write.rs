@@ -1,5 +1,7 @@
 //! The serialiser: UTF-8 without mark, CRLF, two blanks for each level, the same bytes for the same model.
 
+use std::sync::Arc;
+
 use super::{
     model::{AnswerFile, Attribute, Component, Element, Namespace, Pass},
     read::{CONFIGURATION, NAMESPACES},
@@ -33,7 +35,7 @@ impl AnswerFile {
 struct Writer {
     text: String,
     /// Namespaces of others, in the order in which they are met; the position makes the prefix.
-    others: Vec<String>,
+    others: Vec<Arc<str>>,
     depth: usize,
 }
 
@@ -213,7 +215,7 @@ impl Writer {
         if let Some((prefix, _)) = PREFIXES.iter().find(|(_, known)| *known == namespace) {
             return (*prefix).to_owned();
         }
-        let position = self.others.iter().position(|other| other == namespace);
+        let position = self.others.iter().position(|other| **other == *namespace);
         format!("ns{}", position.map_or(0, |position| position + 1))
     }
 

@@ -18,13 +18,14 @@ use crate::{
         secret::{Template, is_free_of_placeholders},
     },
     format::unattend::{AnswerFile, PassName, Place},
-    image::{Architecture, Image, ImageFacts, NewNode},
+    image::{Architecture, Image, ImageFacts, NewNode, changeset::hex},
     store::StoredBlob,
 };
 
 use super::{
     error::{Problem, ServicingError},
     inputs::{BlobSink, InputId, Inputs, read_file},
+    setup_state::answer_files_before,
 };
 
 pub use lint::{Finding, Kind, lint};
@@ -50,10 +51,11 @@ pub struct UnattendSpec {
 /// A checked answer file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PreparedUnattend {
-    /// What is left for Setup of a file over which nothing is laid; `None`: nothing, or see `text`.
+    /// What is left for Setup of a file over which nothing is laid; `None`: nothing, or see `whole`.
     content: Option<StoredBlob>,
-    /// The whole file, serialised; empty when there is none.
-    text: String,
+    /// The whole file as it was given, which every line and column is of; empty when there is none.
+    #[serde(with = "hex")]
+    whole: Vec<u8>,
     /// What is odd about it: item, cause, help.
     warnings: Vec<(String, String, String)>,
     /// Components with the architecture each is for, and where they stand.
@@ -78,7 +80,7 @@ impl UnattendSpec {
         inputs: &dyn Inputs,
         blobs: &dyn BlobSink,
     ) -> Result<PreparedUnattend, ServicingError> {
-        let (file, bytes) = self.read(inputs)?;
+        let (file, whole) = self.read(inputs)?;
         let mut warnings = Vec::new();
         for finding in lint(&file) {
             let item = self.item(Some(finding.place));
@@ -97,22 +99,24 @@ impl UnattendSpec {
                 (component.name.clone(), component.architecture.clone(), place)
             })
             .collect();
-        let text = file.to_text();
-        if !is_free_of_placeholders(&text) {
+        if !is_free_of_placeholders(&file.to_text()) {
             let cause = "it holds the characters U+FDD0 or U+FDD1, which no text has";
             let problem = Problem::error(self.item(None), cause, "take them out");
             return Err(ServicingError::refused(NAME, problem));
         }
         if self.settings.is_some() {
-            return Ok(PreparedUnattend { content: None, text, warnings, components });
+            return Ok(PreparedUnattend { content: None, whole, warnings, components });
         }
         let rest = without_offline(&file);
-        let bytes = rest.as_ref().map_or(bytes, |rest| rest.to_text().into_bytes());
         let content = match rest {
-            Some(rest) if rest.is_empty() => None,
-            _ => Some(blobs.put(&self.name(), &bytes, &Blake3::of(&bytes))?),
+            _ if rest.as_ref().unwrap_or(&file).is_empty() => None,
+            None => Some(blobs.put(&self.name(), &whole, &Blake3::of(&whole))?),
+            Some(rest) => {
+                let bytes = rest.to_text().into_bytes();
+                Some(blobs.put(&self.name(), &bytes, &Blake3::of(&bytes))?)
+            }
         };
-        Ok(PreparedUnattend { content, text, warnings, components })
+        Ok(PreparedUnattend { content, whole, warnings, components })
     }
 
     /// The file, and its bytes; an empty one when the recipe names none.
@@ -122,11 +126,21 @@ impl UnattendSpec {
     pub fn read(&self, inputs: &dyn Inputs) -> Result<(AnswerFile, Vec<u8>), ServicingError> {
         let Some(input) = &self.input else { return Ok(Default::default()) };
         let bytes = read_file(NAME, inputs, input)?;
-        let file = AnswerFile::parse(&bytes).map_err(|error| {
-            let item = self.item(error.place);
-            ServicingError::refused(NAME, Problem::error(item, error.cause, error.help))
-        })?;
+        let file = self.parse(&bytes).map_err(|problem| ServicingError::refused(NAME, problem))?;
         Ok((file, bytes))
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<AnswerFile, Problem> {
+        AnswerFile::parse(bytes)
+            .map_err(|error| Problem::error(self.item(error.place), error.cause, error.help))
+    }
+
+    /// The file that was prepared, with its places; an empty one when the recipe names none.
+    fn prepared_file(&self, prepared: &PreparedUnattend) -> Result<AnswerFile, Problem> {
+        match &self.input {
+            Some(_) => self.parse(&prepared.whole),
+            None => Ok(AnswerFile::default()),
+        }
     }
 
     /// The file with the recipe's settings, for an image of this architecture; with none known, for the most frequent one.
@@ -182,7 +196,9 @@ impl UnattendSpec {
             let problem = unknown_architecture();
             return Err(ServicingError::refused(NAME, problem));
         };
-        let mut file = prepared.file();
+        let mut file = self
+            .prepared_file(prepared)
+            .map_err(|problem| ServicingError::refused(NAME, problem))?;
         settings.lay_over(&mut file, architecture.name());
         let file = without_offline(&file).unwrap_or(file);
         if file.is_empty() {
@@ -204,7 +220,10 @@ impl UnattendSpec {
         facts: &ImageFacts,
     ) -> Vec<Problem> {
         let mut problems = prepared.warnings(facts);
-        let mut file = prepared.file();
+        let mut file = match self.prepared_file(prepared) {
+            Ok(file) => file,
+            Err(problem) => return vec![problem],
+        };
         if let Some(settings) = &self.settings {
             let Some(architecture) = facts.architecture else {
                 problems.push(unknown_architecture());
@@ -230,7 +249,7 @@ impl UnattendSpec {
         problems.extend(with_image.map(|finding| self.problem(finding)));
         let rest = without_offline(&file).unwrap_or(file);
         if prepared.content.is_some() || self.settings.is_some() && !rest.is_empty() {
-            problems.extend(check(image));
+            problems.extend(check(image, facts));
         }
         problems
     }
@@ -243,12 +262,6 @@ fn unknown_architecture() -> Problem {
 }
 
 impl PreparedUnattend {
-    /// The file, with its places.
-    fn file(&self) -> AnswerFile {
-        // What was serialised can be read.
-        AnswerFile::parse(self.text.as_bytes()).unwrap_or_default()
-    }
-
     /// What is odd about it, also for an image of this architecture. Answer files often hold one component for several architectures, so
     /// only a component that no block serves is worth a word.
     pub(super) fn warnings(&self, facts: &ImageFacts) -> Vec<Problem> {
@@ -277,24 +290,40 @@ impl PreparedUnattend {
     }
 }
 
-/// What is odd about the image for a file that is placed.
-fn check(image: &Image) -> Vec<Problem> {
+/// What is wrong and odd about the image for a file that is placed.
+fn check(image: &mut Image, facts: &ImageFacts) -> Vec<Problem> {
+    if facts.windows_pe {
+        let cause = "Windows PE does not look for an answer file there";
+        let help =
+            "put it in place with [[files]] and start `wpeinit -unattend=...` in [winpe] startnet";
+        return vec![Problem::error(NAME, cause, help)];
+    }
     let path = place(image);
     let mut problems = Vec::new();
     if image.tree().lookup(&path).is_some() {
         let cause = "the image has an answer file already; it is replaced";
         problems.push(Problem::warning(path.to_string(), cause, ""));
     }
-    let earlier =
-        path.parent().map(|panther| panther.join("Unattend".into()).join("unattend.xml".into()));
-    if let Some(earlier) = earlier
-        && image.tree().lookup(&earlier).is_some()
-    {
-        problems.push(Problem::warning(
-            earlier.to_string(),
-            "Windows Setup looks here first, so it would use this answer file and not the recipe's",
-            "remove it with `[[files]]` and `absent = true`",
-        ));
+    let earlier = match answer_files_before(image, &path) {
+        Ok(earlier) => earlier,
+        Err(error) => {
+            let cause = format!("which answer file the image names cannot be read: {error}");
+            problems.push(Problem::warning(NAME, cause, ""));
+            return problems;
+        }
+    };
+    for file in earlier {
+        let (cause, help) = match file.in_registry {
+            true => (
+                "HKLM\\SYSTEM\\Setup names this answer file, so Windows Setup would use it and not the recipe's",
+                "remove the value `UnattendFile` of that key with [registry]",
+            ),
+            false => (
+                "Windows Setup looks here first, so it would use this answer file and not the recipe's",
+                "remove it with `[[files]]` and `absent = true`",
+            ),
+        };
+        problems.push(Problem::warning(file.path, cause, help));
     }
     problems
 }

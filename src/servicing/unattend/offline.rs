@@ -111,8 +111,9 @@ pub fn offline(
             reader.found.problems.push((pass.place, Problem::warning("", cause, help)));
         } else {
             for component in &pass.components {
-                if reader.is_for_image(component) {
-                    reader.component(component);
+                match reader.is_for_image(component) {
+                    true => reader.component(component),
+                    false => reader.skip(component),
                 }
             }
         }
@@ -333,6 +334,20 @@ impl Reader<'_> {
         }
     }
 
+    /// The paths of a component for another architecture are named by the file all the same.
+    fn skip(&mut self, component: &Component) {
+        if !component.name.eq_ignore_ascii_case(DRIVERS) {
+            return;
+        }
+        let items = component.setting(&["DriverPaths"]).into_iter();
+        for item in items.flat_map(|paths| paths.named("PathAndCredentials")) {
+            let wanted = item.child("Path").map(|path| folded(path.value()));
+            for (mapped, used) in self.paths.iter().zip(&mut self.used) {
+                *used |= wanted.as_ref().is_some_and(|wanted| folded(&mapped.path) == *wanted);
+            }
+        }
+    }
+
     /// A setting, or those below it. The depth is bounded by the reader's.
     fn setting<'a>(
         &mut self,
@@ -340,6 +355,11 @@ impl Reader<'_> {
         element: &'a Element,
         above: &mut Vec<&'a str>,
     ) {
+        if is_removed(element) {
+            let path = above.iter().copied().chain([element.name.as_str()]);
+            let what = format!("{}/{}", component.name, path.collect::<Vec<_>>().join("/"));
+            return self.refuse_removal(element.place, what);
+        }
         let drivers = component.name.eq_ignore_ascii_case(DRIVERS);
         if drivers && above[..] == ["DriverPaths"] && element.is("PathAndCredentials") {
             return self.driver(element);
@@ -413,7 +433,17 @@ impl Reader<'_> {
         }
     }
 
+    /// To write a value, or to install a driver, that shall go would be the opposite of what the file asks for.
+    fn refuse_removal(&mut self, place: Place, what: String) {
+        let cause = "wcm:action=\"remove\" is not done to an image";
+        let help = "take it out; a value is removed with [registry]";
+        self.refuse(place, what, cause, help);
+    }
+
     fn driver(&mut self, item: &Element) {
+        if let Some(removed) = item.children.iter().find(|child| is_removed(child)) {
+            return self.refuse_removal(removed.place, format!("DriverPaths/{}", removed.name));
+        }
         let path = item.child("Path").map(Element::value).unwrap_or_default();
         if path.is_empty() {
             let cause = "an item of DriverPaths has no <Path>";
@@ -431,6 +461,10 @@ impl Reader<'_> {
         let spec = DriverSpec { name: path.to_owned(), action };
         self.want(format!("DriverPaths/{path}"), place, Operation::Driver(spec));
     }
+}
+
+fn is_removed(element: &Element) -> bool {
+    element.configuration("action").is_some_and(|action| action.eq_ignore_ascii_case("remove"))
 }
 
 /// A path of Windows as it is compared.
