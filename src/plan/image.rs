@@ -212,7 +212,7 @@ pub(super) fn plan_one(
     let entries = subject.entries;
     let packages = packages::look(subject, inputs, image, store, options)?;
     let mut contradictions = packages.contradictions(entries);
-    contradictions.extend(nested::contradictions(subject));
+    contradictions.extend(nested::contradictions(subject, inputs));
     Findings::check(contradictions).map_err(PlanError::Refused)?;
     let mut warnings = packages.warnings(entries);
     let vertices = packages.vertices(entries);

@@ -9,7 +9,7 @@ use super::{
     base_image::{self, LazyImage},
     error::PlanError,
     image::{Planned, Subject, plan_one},
-    inputs::ResolvedInputs,
+    inputs::{ResolvedEntry, ResolvedInputs},
     key,
     make::Options,
     model::Step,
@@ -19,12 +19,17 @@ use crate::{
     base::{
         digest::{Blake3, Sha1},
         limits::Limits,
+        name::Name,
     },
     codec::Codec,
     format::wim::{Wim, WimError},
     image::{BlobLocation, Image},
     recipe::{Finding, Findings, Origin},
-    servicing::{InputId, Operation, winre},
+    servicing::{
+        InputId, Operation,
+        files::{FilesAction, FilesSpec},
+        winre,
+    },
     store::{RecordKind, Store},
 };
 
@@ -208,32 +213,52 @@ fn about(error: PlanError) -> PlanError {
     }
 }
 
-/// Steps of the image itself that put another file where the recovery image is.
-pub(super) fn contradictions(subject: &Subject<'_>) -> Vec<Finding> {
+/// Steps of the image itself that put another file where the recovery image is, or take it away.
+pub(super) fn contradictions(subject: &Subject<'_>, inputs: &ResolvedInputs) -> Vec<Finding> {
     let Some(winre) =
         subject.entries.iter().find(|entry| matches!(entry.operation, Operation::WinRe(_)))
     else {
         return Vec::new();
     };
-    let is_in_the_way = |path: &str| {
-        let path = path.to_ascii_lowercase();
-        let place = r"\windows\system32\recovery\winre.wim";
-        place.ends_with(&path) && place.len() - path.len() <= 1
-    };
-    let replaced = subject.entries.iter().filter(|entry| match &entry.operation {
-        Operation::Files(spec) => is_in_the_way(&spec.to.to_string()),
-        _ => false,
+    let in_the_way = subject.entries.iter().filter_map(|entry| match &entry.operation {
+        Operation::Files(spec) => Some((entry, in_the_way(spec, inputs)?)),
+        _ => None,
     });
-    replaced
-        .map(|entry| {
+    in_the_way
+        .map(|(entry, label)| {
             Finding::at(
                 &entry.origin,
                 "plan::contradiction",
                 "the recovery image is both serviced and replaced",
-                "would replace it",
+                label,
                 "take one of them away; a file that is put there can be serviced by a recipe of its own",
             )
             .and(&winre.origin, "serviced here")
         })
         .collect()
+}
+
+/// What `spec` does to the file of the recovery image; `None` when it leaves its content alone.
+fn in_the_way(spec: &FilesSpec, inputs: &ResolvedInputs) -> Option<&'static str> {
+    let same = |(one, other): (&Name, &Name)| one.eq_ignore_case(other);
+    let place = ["Windows", "System32", "Recovery", "winre.wim"].map(Name::from);
+    // What is left of the place below `to`, when that is the place or above it.
+    let to = spec.to.names();
+    let is_above = to.len() <= place.len() && to.iter().zip(&place).all(same);
+    let below = is_above.then(|| &place[to.len()..])?;
+    match &spec.action {
+        FilesAction::Adjust => None,
+        FilesAction::Absent => Some("would remove it"),
+        FilesAction::From { .. } if below.is_empty() => Some("would replace it"),
+        FilesAction::From { replace: true, .. } => Some("would remove it with what is there"),
+        FilesAction::From { input, replace: false } => {
+            let is_it = |entry: &ResolvedEntry| {
+                let names: Vec<Name> =
+                    entry.path.iter().map(|name| Name::from(name.as_str())).collect();
+                names.len() == below.len() && names.iter().zip(below).all(same)
+            };
+            let found = inputs.get(input)?.entries.iter().any(is_it);
+            found.then_some("would replace it: there is such a file in this folder")
+        }
+    }
 }

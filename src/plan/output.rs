@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::{error::PlanError, inputs::ResolvedInputs, model::PlannedOutput};
+use super::{
+    base_image,
+    error::PlanError,
+    inputs::ResolvedInputs,
+    model::{Plan, PlannedOutput},
+};
 use crate::{
     codec::Codec,
     format::wim::{Solid, Volume, Wim, WriteSettings},
@@ -121,6 +126,59 @@ pub fn refuse_own_files(
     if is_one_place(&output.value, lock_path) {
         let label = format!("{shown} is the lock file of this recipe");
         return Err(refuse("output::is-lock", "the output is the lock file", label, help));
+    }
+    Ok(())
+}
+
+/// Refuses an output that would replace, or get into, what the plan of another variant reads or writes. Here links are followed, and all files of a base
+/// are known; what the texts tell was refused with the recipe.
+///
+/// # Errors
+/// One finding that says which.
+pub fn refuse_files_of(
+    recipe: &Recipe,
+    output: &PlannedOutput,
+    other: &Plan,
+) -> Result<(), PlanError> {
+    let name = other.variant.as_deref().unwrap_or_default();
+    let shown = output.path.display();
+    let refuse = |code: &'static str, message: String, label: String| {
+        let help = "give the output another path";
+        let origin = &recipe.output.path.origin;
+        Err(PlanError::Output(Finding::at(origin, code, message, label, help).into()))
+    };
+    let is_one = |file: &Path| is_one_place(&output.path, file) || is_same_file(&output.path, file);
+    if let Some(file) = base_image::files(&other.base.wim).into_iter().find(|file| is_one(file)) {
+        let message = format!("the output is the base image of the variant `{name}`");
+        return refuse("output::is-base", message, format!("{shown} is {}", file.display()));
+    }
+    let place = real_place(&output.path);
+    for input in other.inputs.values() {
+        if input.is_folder && place.starts_with(&input.path) {
+            let label = format!("{shown} lies in the input folder {}", input.path.display());
+            let message = format!("the output lies in a folder that the variant `{name}` reads");
+            return refuse("output::in-input", message, label);
+        }
+        if input.has_file(&output.path) || input.has_file(&place) {
+            let message = format!("the output is an input of the variant `{name}`");
+            return refuse(
+                "output::is-input",
+                message,
+                format!("{shown} is the input {}", input.id),
+            );
+        }
+    }
+    if is_one_place(&output.path, &other.output.path) {
+        let message = format!("the output is that of the variant `{name}`");
+        return refuse(
+            "output::same",
+            message,
+            format!("{shown} is {}", other.output.path.display()),
+        );
+    }
+    if is_one_place(&output.path, &other.lock_path) {
+        let message = format!("the output is the lock file of the variant `{name}`");
+        return refuse("output::is-lock", message, format!("{shown} is that file"));
     }
     Ok(())
 }

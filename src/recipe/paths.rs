@@ -40,8 +40,12 @@ pub(crate) fn folder(path: &str) -> &str {
 
 /// True when both name the same file, as far as their texts tell.
 pub(crate) fn same(left: &Path, right: &Path) -> bool {
-    let text = |path: &Path| normalize(&path.to_string_lossy().replace('\\', "/"));
-    text(left) == text(right)
+    normal(left) == normal(right)
+}
+
+/// The path with `/` and without what its text says twice.
+pub(crate) fn normal(path: &Path) -> PathBuf {
+    PathBuf::from(normalize(&path.to_string_lossy().replace('\\', "/")))
 }
 
 fn is_absolute(text: &str) -> bool {

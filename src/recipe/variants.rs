@@ -3,14 +3,17 @@
 //! A variant is one more layer, between the files and the command line: `[matrix.core.image]` is laid over `[image]`, and `drop` in it removes what the
 //! recipe has. Each variant is a recipe of its own from there on, with a name, an output and a lock file.
 
+use std::path::{Path, PathBuf};
+
 use super::{
     finding::{Finding, Findings, list, nearest, shown},
     load::Layer,
-    model::Recipe,
+    model::{InputDecl, Recipe},
     node::Entry,
     paths,
     sections::MATRIX,
     shape,
+    source::Origin,
 };
 
 /// Longest name of a variant: it becomes part of a file name.
@@ -122,7 +125,7 @@ pub(super) fn layer(variant: &Entry, findings: &mut Vec<Finding>) -> Layer {
 /// The variants that were loaded: all, or the one called `only`.
 ///
 /// # Errors
-/// What is wrong with them, each once; that two of them write one file.
+/// What is wrong with them, each once; that one of them writes what another writes or reads.
 pub(super) fn gather(
     loaded: Vec<Result<Recipe, Findings>>,
     variants: &[Entry],
@@ -156,37 +159,112 @@ pub(super) fn gather(
             names => finding.about(&format!("variants {}", list(names.iter().copied(), "and"))),
         })
         .collect();
-    findings.extend(same_outputs(&recipes));
+    findings.extend(clashes(&recipes));
     Findings::check(findings)?;
     recipes.retain(|recipe| only.is_none() || recipe.variant.as_deref() == only);
     Ok(recipes)
 }
 
-/// Each variant that writes what an earlier one writes.
-fn same_outputs(recipes: &[Recipe]) -> Vec<Finding> {
-    let name = |recipe: &Recipe| recipe.variant.clone().unwrap_or_default();
+/// What a variant writes and reads, as texts that can be compared.
+struct Paths<'a> {
+    recipe: &'a Recipe,
+    output: PathBuf,
+    base: PathBuf,
+    inputs: Vec<(PathBuf, &'a InputDecl)>,
+}
+
+impl<'a> Paths<'a> {
+    fn of(recipe: &'a Recipe) -> Self {
+        let inputs = recipe.inputs.values();
+        Self {
+            recipe,
+            output: paths::normal(&recipe.output.path.value),
+            base: paths::normal(&recipe.base.wim.value),
+            inputs: inputs.map(|input| (paths::normal(&input.path), input)).collect(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.recipe.variant.as_deref().unwrap_or_default()
+    }
+
+    fn finding(&self, message: String, label: &str, help: &'static str) -> Finding {
+        Finding::at(&self.recipe.output.path.origin, "recipe::same-output", message, label, help)
+    }
+
+    /// True when `path` is the output, or may be a later part of it: `out2.swm` of `out.swm`.
+    fn writes(&self, path: &Path) -> bool {
+        self.output == path || self.recipe.output.split.is_some() && is_part(&self.output, path)
+    }
+
+    /// Where `other` reads what this one writes, and what that is.
+    fn read_by(&self, other: &'a Paths<'_>) -> Option<(&'a Origin, &'static str)> {
+        if self.writes(&other.base) {
+            return Some((&other.recipe.base.wim.origin, "its base image"));
+        }
+        let read = |path: &Path| self.output.starts_with(path) || self.writes(path);
+        let (path, input) = other.inputs.iter().find(|(path, _)| read(path))?;
+        let what = if self.writes(path) { "its input" } else { "a folder that it reads" };
+        Some((&input.origin, what))
+    }
+}
+
+/// True when `path` has the name of a part of the split set that begins with `first`.
+fn is_part(first: &Path, path: &Path) -> bool {
+    let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let (Some(first_stem), Some(stem)) = (stem(first), stem(path)) else { return false };
+    let is_number = |end: &str| !end.is_empty() && end.bytes().all(|digit| digit.is_ascii_digit());
+    first.parent() == path.parent()
+        && first.extension() == path.extension()
+        && stem.strip_prefix(&first_stem).is_some_and(is_number)
+}
+
+/// Each variant that writes what another one writes or reads: what is built of it would depend on which of them comes first, or be lost.
+fn clashes(recipes: &[Recipe]) -> Vec<Finding> {
+    let recipes: Vec<Paths<'_>> = recipes.iter().map(Paths::of).collect();
     let mut findings = Vec::new();
-    for (place, recipe) in recipes.iter().enumerate() {
-        let output = &recipe.output.path;
-        let first = recipes[..place]
-            .iter()
-            .find(|other| paths::same(&other.output.path.value, &output.value));
-        if let Some(first) = first {
-            let message = format!(
-                "the variants `{}` and `{}` write the same file",
-                name(first),
-                name(recipe)
-            );
+    for (place, one) in recipes.iter().enumerate() {
+        let same = |other: &&Paths<'_>| one.writes(&other.output) || other.writes(&one.output);
+        if let Some(first) = recipes[..place].iter().find(same) {
+            let (name, other) = (one.name(), first.name());
+            let (message, label) = match one.output == first.output {
+                true => (
+                    format!("the variants `{other}` and `{name}` write the same file"),
+                    "this file",
+                ),
+                false => (
+                    format!("the variants `{other}` and `{name}` may write the same file"),
+                    "one is split, and a part of it may have the other's name",
+                ),
+            };
             let help =
                 "give each its own: `path = \"out/${matrix.name}.wim\"`, or [matrix.NAME.output]";
-            findings.push(Finding::at(
-                &output.origin,
-                "recipe::same-output",
-                message,
-                "this file",
-                help,
-            ));
+            findings.push(one.finding(message, label, help));
+        }
+        let others = recipes.iter().enumerate().filter(|(other, _)| *other != place);
+        for (_, other) in others {
+            let Some((origin, what)) = one.read_by(other) else { continue };
+            let (name, other) = (one.name(), other.name());
+            let message = format!("the variant `{name}` writes what the variant `{other}` reads");
+            let help = "give the output a path that no variant reads";
+            let label = format!("`{other}` reads this: {what}");
+            findings.push(one.finding(message, &label, help).and(origin, "read here"));
+            break;
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_the_first_name_with_a_number() {
+        let first = Path::new("out/s.swm");
+        let parts = ["out/s2.swm", "out/s12.swm"];
+        assert!(parts.iter().all(|part| is_part(first, Path::new(part))));
+        let others = ["out/s.swm", "out/s2.wim", "s2.swm", "out/s2a.swm", "out/t2.swm", "out/s"];
+        assert!(!others.iter().any(|other| is_part(first, Path::new(other))));
+    }
 }

@@ -117,6 +117,54 @@ fn mistakes_of_variants_are_named_once() {
 }
 
 #[test]
+fn no_variant_writes_what_another_reads_or_writes() {
+    let place = place();
+    let codes = |from: &str, to: &str| {
+        place.write("recipe.toml", RECIPE.as_bytes());
+        place.edit(from, to);
+        messages(load(&place, &[], None))
+    };
+    let reads = "recipe::same-output the variant `kiosk` writes what the variant `lab` reads";
+    // A part of a split set, whichever comes first.
+    let split = "[matrix.lab.output]\npath = \"out/s.swm\"\nsplit-mib = 1\n[matrix.lab.services]";
+    let other = "[matrix.kiosk.output]\npath = \"out/s2.swm\"\n[matrix.kiosk.vars]";
+    place.write("recipe.toml", RECIPE.replace("[matrix.kiosk.vars]", other).as_bytes());
+    place.edit("[matrix.lab.services]", split);
+    let may = "recipe::same-output the variants `lab` and `kiosk` may write the same file";
+    assert_eq!(messages(load(&place, &[], None)), [may]);
+    place.edit("split-mib = 1\n", "");
+    assert!(load(&place, &[], None).is_ok());
+    let output = |path: &str| {
+        let kiosk = format!("[matrix.kiosk.output]\npath = \"{path}\"\n[matrix.kiosk.vars]");
+        codes("[matrix.kiosk.vars]", &kiosk)
+    };
+    assert_eq!(output("files/tree/x.wim"), [reads]);
+    assert_eq!(
+        codes(
+            "[matrix.lab.services]",
+            "[matrix.lab.base]\nwim = \"out/kiosk.wim\"\n[matrix.lab.services]"
+        ),
+        [reads]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn no_variant_writes_through_a_link_what_another_reads() {
+    let place = place();
+    let home = place.folder.path();
+    std::os::unix::fs::symlink("files", place.path("link")).unwrap();
+    let kiosk =
+        "[matrix.kiosk.output]\npath = \"link/tree/x.wim\"\n[matrix.kiosk]\ndrop = [\"files\"]";
+    place.edit("[matrix.kiosk]\ndrop = [\"services.RemoteRegistry\"]", "");
+    let text = format!("{}\n{kiosk}\n", String::from_utf8(place.read("recipe.toml")).unwrap());
+    place.write("recipe.toml", text.as_bytes());
+    let (_, talk) = ends_with(home, 9, &["build", "recipe.toml"]);
+    assert!(talk.contains("lies in a folder that the variant `lab` reads"), "{talk}");
+    assert!(!place.path("files/tree/x.wim").exists() && !place.path("out/lab.wim").exists());
+}
+
+#[test]
 fn variants_may_come_from_what_a_recipe_extends() {
     let place = place();
     place.write("common.toml", RECIPE.as_bytes());

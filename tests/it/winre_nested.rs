@@ -334,6 +334,32 @@ fn what_cannot_be_done_inside_is_refused_by_name() {
 }
 
 #[test]
+fn what_would_take_it_away_is_seen_from_above_too() {
+    let place = place_of_two();
+    place.write("above/System32/Recovery/WINRE.wim", b"another");
+    place.write("beside/System32/Recovery/other.wim", b"another");
+    let refused = |files: &str| {
+        place.write("recipe.toml", RECIPE.as_bytes());
+        place.edit("[output]", &format!("[[files]]\n{files}\n[output]"));
+        match place.plan_with(&place.store(), &transom::plan::Options::default()) {
+            Ok(_) => false,
+            Err(error) => {
+                let error = format!("{error:?}");
+                assert!(error.contains("both serviced and replaced"), "{files}: {error}");
+                true
+            }
+        }
+    };
+    assert!(refused("from = \"above\"\nto = 'C:\\windows'"));
+    assert!(!refused("from = \"beside\"\nto = 'C:\\Windows'"));
+    let folder = r"to = 'C:\Windows\System32\Recovery'";
+    assert!(refused(&format!("{folder}\nabsent = true")));
+    assert!(refused(&format!("from = \"tools\"\nreplace = true\n{folder}")));
+    assert!(!refused(&format!("from = \"tools\"\n{folder}")));
+    assert!(!refused(&format!("attributes = [\"hidden\"]\nto = 'C:\\{PLACE}'")));
+}
+
+#[test]
 fn a_driver_may_be_the_recipes_or_its_own() {
     let place = place_of_two();
     place.edit("drivers = true", "drivers = [\"netwrk\"]");

@@ -15,7 +15,7 @@ use crate::{
         settings, text,
     },
     pipeline::{self, Outcome},
-    plan::Plan,
+    plan::{Plan, output},
     recipe::{Findings, Recipe},
     store::Store,
 };
@@ -90,6 +90,7 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
         let plan = session::plan(recipe, &arguments.recipe.recipe, &store, planning, context)?;
         plans.push(plan);
     }
+    refuse_shared_files(&recipes, &plans)?;
     let mut outcomes = Vec::new();
     for (recipe, plan) in recipes.iter().zip(&plans) {
         if let Some(variant) = &plan.variant {
@@ -105,6 +106,17 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
     }
     if arguments.json {
         return session::json(outcomes, context);
+    }
+    Ok(())
+}
+
+/// Refuses a variant whose output is what another one reads or writes.
+fn refuse_shared_files(recipes: &[Recipe], plans: &[Plan]) -> Result<(), Failure> {
+    for (place, (recipe, plan)) in recipes.iter().zip(plans).enumerate() {
+        let others = plans.iter().enumerate().filter(|(other, _)| *other != place);
+        for (_, other) in others {
+            output::refuse_files_of(recipe, &plan.output, other).map_err(failures::plan)?;
+        }
     }
     Ok(())
 }
