@@ -182,11 +182,11 @@ impl Lines {
 
     fn app(&mut self, spec: &AppxSpec) {
         match &spec.action {
-            AppxAction::Absent if FullName::parse(&spec.name).is_some() => {
+            AppxAction::Absent { .. } if FullName::parse(&spec.name).is_some() => {
                 let name = escaped(&spec.name);
                 self.call(&format!("{IMAGE} /Remove-ProvisionedAppxPackage /PackageName:{name}"));
             }
-            AppxAction::Absent => self.add("rem DISM removes an app by its full name: see /Get-ProvisionedAppxPackages, then /Remove-ProvisionedAppxPackage /PackageName:NAME."),
+            AppxAction::Absent { .. } => self.add("rem DISM removes an app by its full name: see /Get-ProvisionedAppxPackages, then /Remove-ProvisionedAppxPackage /PackageName:NAME."),
             AppxAction::Present { source, license, dependencies, region, .. } => {
                 let path = |id: &InputId| windows_path(&id.0);
                 let dependencies: Vec<String> = dependencies.iter().map(path).collect();

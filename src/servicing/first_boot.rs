@@ -225,6 +225,12 @@ pub(super) fn chained(image: &Image) -> Result<Vec<String>, ImageError> {
     Ok(scripts_there(image, &places.folder))
 }
 
+/// The text of the script `name` ([`chained`]).
+pub(super) fn text(image: &Image, name: &str) -> Result<String, ImageError> {
+    let bytes = image.read(&Places::of(image).folder.join(Name::from(name)))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Puts our command file back over one that a file of the recipe brought: `names` are the scripts that it ran. The other one is kept and runs first.
 pub(super) fn keep(image: &mut Image, names: &[String]) -> Result<(), ImageError> {
     let places = Places::of(image);

@@ -33,6 +33,7 @@ mod inputs;
 pub mod locale;
 mod not_native;
 mod operation;
+mod own_file;
 pub mod registry;
 pub mod services;
 pub mod setup_state;

@@ -100,14 +100,11 @@ impl Operation {
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {
-            Self::RegistryKey(_)
-            | Self::RegistryFile(_)
-            | Self::Service(_)
-            | Self::Locale(_)
-            | Self::Appx(_)
-            | Self::Defaults(_)
-            | Self::WinPe(_)
-            | Self::WinRe(_) => 1,
+            Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
+            // 2: the bias of another zone does not stay in force.
+            Self::Locale(_) => 2,
+            // 2: a file of the component store loses the name that is written over, and is not changed itself.
+            Self::Appx(_) | Self::Defaults(_) | Self::WinPe(_) | Self::WinRe(_) => 2,
             // Raise it too when other authorities are known: what a catalog is worth is part of what was prepared.
             // Packages and features, 2: what needs something that waits for the first boot waits behind it.
             // 3: the file is prepared as it was given.

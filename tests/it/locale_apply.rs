@@ -2,7 +2,7 @@
 
 use transom::{
     format::hive::Value,
-    image::NewNode,
+    image::{Image, NewNode, RegistryPath},
     servicing::{
         Operation,
         locale::{self, LocaleSpec},
@@ -322,6 +322,31 @@ fn a_zone_may_go_without_daylight_saving_time_and_may_be_ones_own() {
     assert!(berlin.contains("the image has no such time zone"), "{berlin}");
     assert!(refused(&mut image, &zone("Broken")).contains("without its rules"));
     assert!(refused(&mut image, &zone("")).contains("no such time zone"));
+}
+
+#[test]
+fn the_bias_of_another_zone_does_not_stay_in_force() {
+    let zone = |name: &str| LocaleSpec { timezone: text(name), ..LocaleSpec::default() };
+    let key = format!(
+        r"{}\TimeZoneInformation",
+        CONTROL.replace("ControlSet001", r"HKLM\SYSTEM\CurrentControlSet")
+    );
+    let key = RegistryPath::parse(&key).unwrap();
+    let mut image = english(26100);
+    let bias = |image: &mut Image| {
+        let value = image.registry_value(&key, &"ActiveTimeBias".into()).unwrap().unwrap();
+        value.as_dword().unwrap().cast_signed()
+    };
+    done(&mut image, &zone("W. Europe Standard Time"));
+    assert_eq!(bias(&mut image), -60);
+    // That is British summer time, and no summer is known here.
+    done(&mut image, &zone("GMT Standard Time"));
+    assert_eq!(bias(&mut image), 0);
+    // The clock set it to summer; the zone is the same.
+    let summer = Value::dword("ActiveTimeBias", (-60_i32).cast_unsigned());
+    image.set_value(&key, &summer).unwrap();
+    done(&mut image, &zone("GMT Standard Time"));
+    assert_eq!(bias(&mut image), -60);
 }
 
 #[test]

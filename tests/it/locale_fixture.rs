@@ -52,6 +52,7 @@ pub(crate) fn zones() -> Vec<(String, Vec<Value>)> {
             210,
             tzi(480, [0, 11, 0, 1, 2, 0, 0, 0], [0, 3, 0, 2, 2, 0, 0, 0]),
         ),
+        zone("GMT Standard Time", 260, tzi(0, autumn, spring)),
         zone("Tokyo Standard Time", 630, tzi(-540, never, never)),
         zone("UTC", 930, tzi(0, never, never)),
         (

@@ -12,7 +12,10 @@ use transom::{
     },
 };
 
-use crate::{image_fixture::MemoryInputs, settings_bench::SettingsBench};
+use crate::{
+    image_fixture::{MemoryInputs, path},
+    settings_bench::SettingsBench,
+};
 
 const ID: &str = "8wekyb3d8bbwe";
 const PUBLISHER: &str =
@@ -136,7 +139,13 @@ pub(crate) fn with_apps() -> SettingsBench {
 }
 
 fn absent(name: &str) -> Operation {
-    Operation::Appx(AppxSpec { name: name.to_owned(), action: AppxAction::Absent })
+    absent_with(name, &[])
+}
+
+/// `name` goes, and so do the others.
+fn absent_with(name: &str, with: &[&str]) -> Operation {
+    let with = with.iter().map(ToString::to_string).collect();
+    Operation::Appx(AppxSpec { name: name.to_owned(), action: AppxAction::Absent { with } })
 }
 
 fn none() -> MemoryInputs {
@@ -203,6 +212,55 @@ fn a_framework_that_others_need_is_not_removed() {
     assert!(told.contains("other apps need it: Contoso.News_4.2.0.0_x64__"), "{told}");
     bench.run_twice(&absent("Contoso.News"), &none());
     bench.run_twice(&absent("Contoso.Runtime"), &none());
+}
+
+#[test]
+fn a_framework_goes_with_all_the_apps_that_need_it() {
+    let whole = full("Contoso.News", "2026.1.0.0", "neutral_~");
+    let family = format!("Contoso.News_{ID}");
+    for news in ["contoso.news", &whole, &family] {
+        let steps = [
+            absent_with("Contoso.Runtime", &["Contoso.Maps", news]),
+            absent_with(news, &["Contoso.Maps", "Contoso.Runtime"]),
+        ];
+        for order in [[0, 1], [1, 0]] {
+            let mut bench = with_apps();
+            for step in order {
+                assert!(bench.problems(&steps[step], &none()).is_empty(), "{news}");
+            }
+            order.iter().for_each(|step| drop(bench.run_twice(&steps[*step], &none())));
+            let state = inventory(&mut bench.image).unwrap();
+            assert!(state.apps.iter().all(|app| app.name == "Contoso.Maps"), "{state:?}");
+        }
+    }
+    let mut bench = with_apps();
+    let maps = absent_with("Contoso.Runtime", &["Contoso.Maps"]);
+    assert!(bench.refusal(&maps, &none()).contains("other apps need it: Contoso.News"));
+    // A user has the app: it stays, whatever the recipe says.
+    let package = full("Contoso.News", "4.2.0.0", "x64_");
+    let key = RegistryPath::parse(&format!(r"{STORE}\S-1-5-21-1\{package}")).unwrap();
+    bench.image.create_key(&key).unwrap();
+    let news = absent_with("Contoso.Runtime", &["Contoso.News"]);
+    assert!(bench.refusal(&news, &none()).contains("other apps need it: Contoso.News"));
+}
+
+#[test]
+fn an_app_that_waits_for_the_first_boot_is_not_just_absent() {
+    let mut bench = with_apps();
+    bench.run_twice(&present(WhenNotNative::FirstBoot), &sources("x64", ""));
+    let whole = full("Contoso.Paint", "3.0.0.0", "x64_");
+    for name in ["contoso.paint", &whole, &format!("Contoso.Paint_{ID}")] {
+        let told = bench.refusal(&absent(name), &none());
+        assert!(told.contains("the image installs it at its first boot"), "{told}");
+    }
+    let other = full("Contoso.Paint", "2.0.0.0", "x64_");
+    for name in ["Contoso.News", &other] {
+        bench.run_twice(&absent(name), &none());
+    }
+    // Its files are gone: it was installed.
+    let folder = r"\Windows\Setup\Scripts\transom-apps";
+    bench.image.remove(&path(folder)).unwrap();
+    bench.run_twice(&absent("Contoso.Paint"), &none());
 }
 
 #[test]
@@ -405,4 +463,13 @@ fn windows_pe_has_no_apps() {
     let told = bench.refusal(&absent("Contoso.News"), &none());
     assert!(told.contains("Windows PE has no apps"), "{told}");
     assert_eq!(publisher_id(PUBLISHER), ID);
+}
+
+#[test]
+fn files_of_the_component_store_stay_as_they_are() {
+    let mut bench = with_apps();
+    let list = bench.text(LIST).unwrap();
+    bench.link_to_store(LIST);
+    bench.run_twice(&absent("Contoso.News"), &none());
+    bench.assert_store_kept(LIST, &list);
 }

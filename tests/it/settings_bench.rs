@@ -13,6 +13,9 @@ use crate::{
     support,
 };
 
+/// A file of the component store.
+const IN_STORE: &str = r"\Windows\WinSxS\amd64_demo\linked.bin";
+
 /// An image, and a store for what steps put into it.
 pub(crate) struct SettingsBench {
     pub(crate) image: Image,
@@ -100,6 +103,17 @@ impl SettingsBench {
             .unwrap_or_else(|| panic!("not foretold: {error}; {problems:?}"));
         assert!(error.to_string().contains(&problem.cause), "{error} {problems:?}");
         format!("{}: {}; {}", problem.item, problem.cause, problem.help)
+    }
+
+    /// Gives the file at `file` a second name in the component store.
+    pub(crate) fn link_to_store(&mut self, file: &str) {
+        self.image.link(&path(file), &path(IN_STORE)).unwrap();
+    }
+
+    /// Asserts that `file` was written and that the store's file still has `content`.
+    pub(crate) fn assert_store_kept(&self, file: &str, content: &str) {
+        assert_eq!(self.text(IN_STORE).as_deref(), Some(content), "{file}");
+        assert_ne!(self.image.read(&path(file)).unwrap(), content.as_bytes(), "{file}");
     }
 
     pub(crate) fn text(&self, file: &str) -> Option<String> {

@@ -173,3 +173,31 @@ fn windows_pe_takes_none_of_it() {
     let told = bench.refusal(&operation(AssociationsAction::Absent), &MemoryInputs::default());
     assert!(told.starts_with("[defaults]: Windows PE has no users"), "{told}");
 }
+
+#[test]
+fn files_of_the_component_store_stay_as_they_are() {
+    let logo =
+        OemInformation { logo: Some(InputId("logo.bmp".to_owned())), ..OemInformation::default() };
+    let own = associations(&entry(".a", "A"));
+    let merge = AssociationsAction::Merge(InputId("new.xml".to_owned()));
+    for (file, content, operation, inputs) in [
+        (
+            r"\Windows\System32\oemlogo.bmp",
+            "old",
+            Operation::Defaults(DefaultsSpec { oem: Some(logo), ..DefaultsSpec::default() }),
+            MemoryInputs::file("logo.bmp", bitmap(120)),
+        ),
+        (
+            FILE,
+            own.as_str(),
+            operation(merge),
+            MemoryInputs::file("new.xml", associations(&entry(".b", "B"))),
+        ),
+    ] {
+        let mut bench = SettingsBench::new();
+        bench.put(file, content);
+        bench.link_to_store(file);
+        bench.run_twice(&operation, &inputs);
+        bench.assert_store_kept(file, content);
+    }
+}

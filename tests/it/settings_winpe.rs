@@ -140,3 +140,22 @@ fn another_image_is_refused() {
     let odd = without.problems(&both(), &none());
     assert!(odd.len() == 1 && odd[0].warning && odd[0].cause.contains("FBWF"), "{odd:?}");
 }
+
+#[test]
+fn files_of_the_component_store_stay_as_they_are() {
+    let shell =
+        |winpeshl| operation(WinPeSpec { winpeshl: Some(winpeshl), ..WinPeSpec::default() });
+    let given = MemoryInputs::file("shell.ini", "[LaunchApp]\r\nAppPath=a.exe\r\n");
+    for (file, operation) in [
+        ("startnet.cmd", both()),
+        ("winpeshl.ini", shell(Winpeshl::App("X:\\a.exe".to_owned()))),
+        ("winpeshl.ini", shell(Winpeshl::File(InputId("shell.ini".to_owned())))),
+    ] {
+        let file = format!(r"\Windows\System32\{file}");
+        let mut bench = pe();
+        bench.put(&file, "old");
+        bench.link_to_store(&file);
+        bench.run_twice(&operation, &given);
+        bench.assert_store_kept(&file, "old");
+    }
+}

@@ -1,6 +1,6 @@
 //! `[appx]`, `[defaults]` and `[first-boot]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::name::Name,
@@ -24,7 +24,13 @@ impl Decoder<'_> {
     /// `policy`: what `[policy]` says, for entries that do not say it themselves.
     pub(super) fn appx(&mut self, section: &Entry, policy: WhenNotNative) {
         let mut seen: BTreeMap<Name, &Entry> = BTreeMap::new();
-        for entry in section.node.table().map(Table::entries).unwrap_or_default() {
+        let entries = section.node.table().map(Table::entries).unwrap_or_default();
+        let absents: BTreeSet<String> = entries
+            .iter()
+            .filter(|entry| is_absent(entry))
+            .map(|entry| entry.key.clone())
+            .collect();
+        for entry in entries {
             let name = &entry.key;
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-~".contains(c);
             if name.is_empty() || !name.chars().all(plain) {
@@ -42,8 +48,8 @@ impl Decoder<'_> {
                 continue;
             }
             let action = match &entry.node.value {
-                Value::Text(_) => Some(AppxAction::Absent),
-                Value::Table(table) => self.app(entry, table, policy),
+                Value::Text(_) => Some(absent(name, &absents)),
+                Value::Table(table) => self.app(entry, table, &absents, policy),
                 _ => None,
             };
             if let Some(action) = action {
@@ -53,11 +59,17 @@ impl Decoder<'_> {
         }
     }
 
-    fn app(&mut self, entry: &Entry, table: &Table, policy: WhenNotNative) -> Option<AppxAction> {
+    fn app(
+        &mut self,
+        entry: &Entry,
+        table: &Table,
+        absents: &BTreeSet<String>,
+        policy: WhenNotNative,
+    ) -> Option<AppxAction> {
         if text(table, "state").is_some() {
             let others = ["license", "dependencies", "region", "when-not-native"];
             self.without(table, &others, "of what is absent");
-            return Some(AppxAction::Absent);
+            return Some(absent(&entry.key, absents));
         }
         let Some(source) = table.get("source") else {
             self.findings.push(Finding::at(
@@ -217,6 +229,20 @@ impl Decoder<'_> {
             reboot,
         })
     }
+}
+
+/// True for an app that shall be absent.
+fn is_absent(entry: &Entry) -> bool {
+    match &entry.node.value {
+        Value::Text(_) => true,
+        Value::Table(table) => text(table, "state").is_some(),
+        _ => false,
+    }
+}
+
+/// The app `name` goes, with the others of `all`.
+fn absent(name: &str, all: &BTreeSet<String>) -> AppxAction {
+    AppxAction::Absent { with: all.iter().filter(|other| *other != name).cloned().collect() }
 }
 
 /// The file name of an entry that is a script without options: it keeps that name in the image.

@@ -10,13 +10,65 @@ use crate::{
     servicing::{error::Problem, first_boot as scripts},
 };
 
-use super::package::{PreparedAppx, PreparedFile};
+use super::{
+    name::{AppName, FullName},
+    package::{PreparedAppx, PreparedFile},
+};
 
 /// The folder of all apps that wait, in `Windows\Setup\Scripts`.
 const FOLDER: &str = "transom-apps";
+/// What names of what waits begin with.
+const APP: &str = "app-";
 /// How often a call is tried while servicing is busy, and the seconds between two tries.
 const TRIES: u32 = 3;
 const PAUSE: u32 = 60;
+/// What a command file says of itself, around the full name.
+const INSTALLS: &str = "rem Installs ";
+const FOR_ALL: &str = " for every user.";
+
+/// An app that waits for the first boot.
+pub(super) struct Waiting {
+    /// What its folder is called.
+    name: String,
+    /// What is installed, as far as the command file says so.
+    full: Option<FullName>,
+}
+
+impl Waiting {
+    /// True when a recipe that says `name`, which means `wanted`, means this one.
+    pub(super) fn is_meant_by(&self, name: &str, wanted: &AppName) -> bool {
+        self.full.as_ref().is_some_and(|full| wanted.means(full))
+            || self.name.eq_ignore_ascii_case(&waiting_name(name))
+    }
+}
+
+/// The apps that an earlier build left to the first boot of the image, and that it has not installed yet.
+pub(super) fn waiting(image: &Image) -> Result<Vec<Waiting>, ImageError> {
+    let mut found = Vec::new();
+    for file in scripts::chained(image)? {
+        let plain = file.split_once('-').and_then(|(_, plain)| plain.strip_suffix(".cmd"));
+        let Some(name) = plain.filter(|plain| plain.starts_with(APP)) else { continue };
+        // The files go when the app is installed.
+        if image.tree().lookup(&folder(name, image)).is_none() {
+            continue;
+        }
+        let text = scripts::text(image, &file)?;
+        let full = text
+            .lines()
+            .find_map(|line| line.trim_end().strip_prefix(INSTALLS)?.strip_suffix(FOR_ALL))
+            .and_then(FullName::parse);
+        found.push(Waiting { name: name.to_owned(), full });
+    }
+    Ok(found)
+}
+
+/// Where the files of an app wait.
+fn folder(waiting: &str, image: &Image) -> NtPath {
+    let parts = ["Setup", "Scripts", FOLDER, waiting];
+    let names =
+        std::iter::once(image.system_root()).chain(parts.iter().map(|part| Name::from(*part)));
+    NtPath::from_names(names.collect())
+}
 
 /// Stages the files and has the first boot install the app.
 pub(super) fn defer(
@@ -26,10 +78,7 @@ pub(super) fn defer(
     image: &mut Image,
 ) -> Result<(), ImageError> {
     let waiting = waiting_name(name);
-    let parts = ["Setup", "Scripts", FOLDER, &waiting];
-    let names =
-        std::iter::once(image.system_root()).chain(parts.iter().map(|part| Name::from(*part)));
-    let folder = NtPath::from_names(names.collect());
+    let folder = folder(&waiting, image);
     let wanted: Vec<String> = prepared.files().map(file_name).collect();
     // What an earlier build left there is not what is installed now.
     if let Some(id) = image.tree().lookup(&folder) {
@@ -103,7 +152,7 @@ fn script(waiting: &str, prepared: &PreparedAppx, region: Option<&str>) -> Strin
     let options = options(&place(&prepared.package), &dependencies, license.as_deref(), region);
     let lines = [
         "@echo off".to_owned(),
-        format!("rem Installs {} for every user.", prepared.manifest.full),
+        format!("{INSTALLS}{}{FOR_ALL}", prepared.manifest.full),
         "setlocal DisableDelayedExpansion".to_owned(),
         format!(r#"for %%i in ("%~dp0..\{FOLDER}\{waiting}") do set "PAYLOAD=%%~fi""#),
         "rem An earlier run installed it.".to_owned(),
@@ -141,8 +190,8 @@ fn file_name(file: &PreparedFile) -> String {
 fn waiting_name(name: &str) -> String {
     let safe = scripts::safe_name(name);
     match safe == name {
-        true => format!("app-{safe}"),
-        false => format!("app-{safe}-{}", &Blake3::of(name.as_bytes()).to_hex()[..8]),
+        true => format!("{APP}{safe}"),
+        false => format!("{APP}{safe}-{}", &Blake3::of(name.as_bytes()).to_hex()[..8]),
     }
 }
 

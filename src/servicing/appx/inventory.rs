@@ -1,6 +1,6 @@
 //! The provisioned apps of an image: what `dism /Get-ProvisionedAppxPackages` lists, and what lies beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::{name::Name, ntpath::NtPath},
@@ -11,7 +11,7 @@ use crate::{
 use super::{
     NAME,
     manifest::{BUNDLE, Manifest, PACKAGE},
-    name::FullName,
+    name::{AppName, FullName},
     provisioning::Provisioning,
 };
 
@@ -64,11 +64,15 @@ pub struct App {
 pub fn inventory(image: &mut Image) -> Result<AppState, ServicingError> {
     let found = Found::read(image)?;
     let mut apps: BTreeMap<String, App> = BTreeMap::new();
+    let folded = |all: &[(FullName, Name)]| -> BTreeSet<String> {
+        all.iter().map(|(full, _)| full.folded()).collect()
+    };
+    let (registered, folders) = (folded(&found.registered), folded(&found.folders));
     let provisioned = found.provisioned().map(|full| (full, true));
     for (full, provisioned) in
         provisioned.chain(found.registered.iter().map(|(full, _)| (full, false)))
     {
-        let app = apps.entry(full.to_string().to_lowercase()).or_insert_with(|| App {
+        let app = apps.entry(full.folded()).or_insert_with(|| App {
             name: full.name.clone(),
             full_name: full.to_string(),
             family: full.family(),
@@ -76,13 +80,13 @@ pub fn inventory(image: &mut Image) -> Result<AppState, ServicingError> {
             architecture: full.architecture.clone(),
             kind: None,
             provisioned: false,
-            registered: found.registered.iter().any(|(other, _)| other.is(full)),
-            folder: found.folders.iter().any(|(other, _)| other.is(full)),
+            registered: registered.contains(&full.folded()),
+            folder: folders.contains(&full.folded()),
         });
         app.provisioned |= provisioned;
     }
     for package in found.provisioning.iter().flat_map(|file| &file.packages) {
-        if let Some(app) = apps.get_mut(&package.full.to_string().to_lowercase()) {
+        if let Some(app) = apps.get_mut(&package.full.folded()) {
             app.kind.clone_from(&package.kind);
         }
     }
@@ -164,6 +168,12 @@ impl Found {
     /// What is listed or registered; a package may come twice.
     pub(super) fn all(&self) -> impl Iterator<Item = &FullName> {
         self.provisioned().chain(self.registered.iter().map(|(full, _)| full))
+    }
+
+    /// The full names of what is listed or registered and is meant by one of these names, in lower case.
+    pub(super) fn meant_by(&self, names: &[AppName]) -> BTreeSet<String> {
+        let meant = |full: &&FullName| names.iter().any(|name| name.means(full));
+        self.all().filter(meant).map(FullName::folded).collect()
     }
 
     /// What the package in the folder `name` says of itself; `None` when it says nothing that can be read.

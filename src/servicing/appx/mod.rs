@@ -44,7 +44,10 @@ pub struct AppxSpec {
 #[serde(rename_all = "kebab-case")]
 pub enum AppxAction {
     /// New users do not get it, and its files are gone.
-    Absent,
+    Absent {
+        /// The other apps that shall be absent: what only they need may go before them.
+        with: Vec<String>,
+    },
     /// New users get it.
     Present {
         /// The package or bundle.
@@ -67,7 +70,7 @@ const FIRST_BUILD: u32 = 9200;
 impl AppxSpec {
     pub(super) fn title(&self) -> String {
         match &self.action {
-            AppxAction::Absent => format!("app {}: absent", self.name),
+            AppxAction::Absent { .. } => format!("app {}: absent", self.name),
             AppxAction::Present { source, .. } => format!("app {} from {source}", self.name),
         }
     }
@@ -83,7 +86,7 @@ impl AppxSpec {
 
     pub(super) fn inputs(&self) -> Vec<InputId> {
         match &self.action {
-            AppxAction::Absent => Vec::new(),
+            AppxAction::Absent { .. } => Vec::new(),
             AppxAction::Present { source, license, dependencies, .. } => {
                 std::iter::once(source).chain(license).chain(dependencies).cloned().collect()
             }
@@ -97,7 +100,7 @@ impl AppxSpec {
         blobs: &dyn BlobSink,
     ) -> Result<Option<PreparedAppx>, ServicingError> {
         match &self.action {
-            AppxAction::Absent => Ok(None),
+            AppxAction::Absent { .. } => Ok(None),
             AppxAction::Present { source, license, dependencies, .. } => {
                 package::prepare(source, license.as_ref(), dependencies, inputs, blobs).map(Some)
             }
@@ -115,8 +118,8 @@ impl AppxSpec {
             return Err(refused(problem));
         }
         match (&self.action, prepared) {
-            (AppxAction::Absent, _) => {
-                let removal = remove::plan(&self.name, image)?.map_err(refused)?;
+            (AppxAction::Absent { with }, _) => {
+                let removal = remove::plan(&self.name, with, image)?.map_err(refused)?;
                 removal.apply(image).map_err(|error| remove::failed(&self.name, error))
             }
             (AppxAction::Present { .. }, None) => Ok(()),
@@ -147,7 +150,7 @@ impl AppxSpec {
             return if prepared.is_none() { vec![problem] } else { Vec::new() };
         }
         match (&self.action, prepared) {
-            (AppxAction::Absent, _) => match remove::plan(&self.name, image) {
+            (AppxAction::Absent { with }, _) => match remove::plan(&self.name, with, image) {
                 Ok(Ok(removal)) => removal.warnings,
                 Ok(Err(problem)) => vec![problem],
                 Err(error) => vec![error.into_problem()],

@@ -62,7 +62,13 @@ impl FullName {
     /// True for the same package; Windows does not tell letter cases apart.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
-        self.to_string().eq_ignore_ascii_case(&other.to_string())
+        self.folded() == other.folded()
+    }
+
+    /// The full name with which Windows tells packages apart: in lower case.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.to_string().to_ascii_lowercase()
     }
 }
 

@@ -2,20 +2,23 @@
 //! `Program Files\WindowsApps` that nothing else uses; and marks the family as deprovisioned, so that an update of Windows does not bring it back.
 //!
 //! A folder stays while another package of the family is provisioned and its bundle names it, and while a user of the image has the package. A framework stays,
-//! and its removal is refused, while a package that stays needs it. That Windows needs no more than these four places is inferred: it was not
+//! and its removal is refused, while a package that stays needs it; packages that the recipe takes away too do not stay. That Windows needs no more than these four places is inferred: it was not
 //! proven on a running Windows.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::{name::Name, ntpath::NtPath},
-    image::{Image, ImageError, NewNode, RegistryPath},
+    image::{Image, ImageError, RegistryPath},
     servicing::{
         error::{Problem, ServicingError},
+        own_file,
         services::near_names,
     },
 };
 
 use super::{
-    NAME,
+    NAME, first_boot,
     inventory::{Found, folder_path, list_path, store_key},
     name::{AppName, FullName},
 };
@@ -38,29 +41,37 @@ pub(super) struct Removal {
     pub(super) warnings: Vec<Problem>,
 }
 
-/// Finds what the removal of `name` does to the image. `Err` in the result is why it cannot be done.
+/// Finds what the removal of `name` does to the image, from which the apps `with` go too, before it or behind it. `Err` in the result is why it cannot be done.
 pub(super) fn plan(
     name: &str,
+    with: &[String],
     image: &mut Image,
 ) -> Result<Result<Removal, Problem>, ServicingError> {
     let wanted = AppName::of(name);
     let found = Found::read(image)?;
-    let mut targets: Vec<FullName> = Vec::new();
-    for full in found.all().filter(|full| wanted.means(full)) {
-        if !targets.iter().any(|known| known.is(full)) {
-            targets.push(full.clone());
-        }
+    if let Some(problem) = waits(name, &wanted, image)? {
+        return Ok(Err(problem));
     }
+    let targets = found.meant_by(std::slice::from_ref(&wanted));
     if targets.is_empty() {
         return Ok(absent(name, &wanted, &found));
     }
-    let is_target = |full: &FullName| targets.iter().any(|target| target.is(full));
+    let is_target = |full: &FullName| targets.contains(&full.folded());
     let mut folders = folders(&targets, &found, image);
-    if let Some(problem) = needed(name, &folders, &found, image) {
+    let of_users: BTreeSet<String> = found.of_users.iter().map(FullName::folded).collect();
+    let used = |full: &FullName| of_users.contains(&full.folded());
+    // Those of the other apps that go, which may be there still.
+    let all: Vec<AppName> =
+        with.iter().map(|name| AppName::of(name)).chain([wanted.clone()]).collect();
+    let leaving: BTreeSet<String> = self::folders(&found.meant_by(&all), &found, image)
+        .iter()
+        .filter(|(full, _)| !used(full))
+        .map(|(full, _)| full.folded())
+        .collect();
+    if let Some(problem) = needed(name, &folders, &leaving, &found, image) {
         return Ok(Err(problem));
     }
     let mut removal = Removal::default();
-    let used = |full: &FullName| found.of_users.iter().any(|other| other.is(full));
     for (full, _) in folders.iter().filter(|(full, _)| used(full)) {
         let cause = "a user of the image has this app: its folder stays, new users do not get it";
         removal.warnings.push(Problem::warning(full.to_string(), cause, ""));
@@ -79,15 +90,16 @@ pub(super) fn plan(
         is_target(full).then(|| store_key(below).join(name))
     };
     removal.keys.extend(found.registered.iter().filter_map(|entry| key("Applications", entry)));
-    let goes = |full: &FullName| folders.iter().any(|(folder, _)| folder.is(full));
+    let gone: BTreeSet<String> = folders.iter().map(|(full, _)| full.folded()).collect();
+    let goes = |full: &FullName| gone.contains(&full.folded());
     let staged = found.staged.iter().filter(|(full, _)| is_target(full) || goes(full));
     removal.keys.extend(staged.map(|(_, name)| store_key("Staged").join(name)));
-    for target in &targets {
-        let family = target.family();
-        let stays =
-            found.all().any(|full| !is_target(full) && full.family().eq_ignore_ascii_case(&family));
-        if !stays && !removal.families.contains(&family) {
-            removal.families.push(family);
+    let folded_family = |full: &FullName| full.family().to_ascii_lowercase();
+    let mut kept: BTreeSet<String> =
+        found.all().filter(|full| !is_target(full)).map(folded_family).collect();
+    for target in found.all().filter(|full| is_target(full)) {
+        if kept.insert(folded_family(target)) {
+            removal.families.push(target.family());
         }
     }
     removal.folders = folders.iter().map(|(_, name)| folder_path(name)).collect();
@@ -97,7 +109,7 @@ pub(super) fn plan(
 impl Removal {
     pub(super) fn apply(&self, image: &mut Image) -> Result<(), ImageError> {
         if let Some(list) = &self.list {
-            image.put_bytes(&list_path(), list.clone(), &NewNode::default())?;
+            own_file::put_bytes(image, &list_path(), list.clone())?;
         }
         for key in &self.keys {
             image.delete_key(key)?;
@@ -150,23 +162,44 @@ fn absent(name: &str, wanted: &AppName, found: &Found) -> Result<Removal, Proble
     Ok(removal)
 }
 
+/// True when the first boot installs it, as an earlier build had it.
+fn waits(name: &str, wanted: &AppName, image: &Image) -> Result<Option<Problem>, ServicingError> {
+    let there = first_boot::waiting(image).map_err(|error| failed(name, error))?;
+    if !there.iter().any(|one| one.is_meant_by(name, wanted)) {
+        return Ok(None);
+    }
+    let cause = "the image installs it at its first boot";
+    let help = "begin with a base image on which it does not wait";
+    Ok(Some(Problem::error(name, cause, help)))
+}
+
 /// The folders of `targets` that no other provisioned package of their family uses.
-fn folders(targets: &[FullName], found: &Found, image: &Image) -> Vec<(FullName, Name)> {
+fn folders(targets: &BTreeSet<String>, found: &Found, image: &Image) -> Vec<(FullName, Name)> {
+    // By family: its packages that go, and those that stay.
+    let mut families: BTreeMap<String, (Vec<&FullName>, Vec<&FullName>)> = BTreeMap::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for full in found.all() {
+        let folded = full.folded();
+        let goes = targets.contains(&folded);
+        if seen.insert(folded) {
+            let (gone, rest) = families.entry(full.family().to_ascii_lowercase()).or_default();
+            if goes { gone.push(full) } else { rest.push(full) }
+        }
+    }
+    let by_name: BTreeMap<String, &Name> =
+        found.folders.iter().map(|(full, name)| (full.folded(), name)).collect();
+    let mut bundles: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
     let mut gone: Vec<(FullName, Name)> = Vec::new();
     for (full, name) in &found.folders {
-        let family = |other: &FullName| other.family().eq_ignore_ascii_case(&full.family());
-        if !targets.iter().any(family) {
+        let Some((targets, rest)) = families.get(&full.family().to_ascii_lowercase()) else {
             continue;
-        }
-        let rest: Vec<&FullName> = found
-            .all()
-            .filter(|other| family(other) && !targets.iter().any(|target| target.is(other)))
-            .collect();
-        let uses = |package: &FullName| uses(package, full, found, image);
+        };
+        let mut uses = |package: &FullName| uses(package, full, &by_name, &mut bundles, image);
         // The last of its family takes along whatever lies there of it.
-        let goes = rest.is_empty()
-            || targets.iter().any(|target| uses(target) == Some(true))
-                && rest.iter().all(|other| uses(other) == Some(false));
+        let goes = !targets.is_empty()
+            && (rest.is_empty()
+                || targets.iter().any(|target| uses(target) == Some(true))
+                    && rest.iter().all(|other| uses(other) == Some(false)));
         if goes {
             gone.push((full.clone(), name.clone()));
         }
@@ -174,21 +207,38 @@ fn folders(targets: &[FullName], found: &Found, image: &Image) -> Vec<(FullName,
     gone
 }
 
-/// True when the folder of `folder` belongs to the package: its own, or one that its bundle names. `None` when nobody can tell.
-fn uses(package: &FullName, folder: &FullName, found: &Found, image: &Image) -> Option<bool> {
+/// True when the folder of `folder` belongs to the package: its own, or one that its bundle names. `None` when nobody can tell. `bundles` keeps what
+/// the bundles that were read name.
+fn uses(
+    package: &FullName,
+    folder: &FullName,
+    by_name: &BTreeMap<String, &Name>,
+    bundles: &mut BTreeMap<String, Option<BTreeSet<String>>>,
+    image: &Image,
+) -> Option<bool> {
     if package.is(folder) {
         return Some(true);
     }
     if !package.is_bundle() {
         return Some(false);
     }
-    let (_, name) = found.folders.iter().find(|(full, _)| full.is(package))?;
-    let members = Found::manifest(image, name)?.members?;
-    Some(members.iter().any(|member| member.full.eq_ignore_ascii_case(&folder.to_string())))
+    let key = package.folded();
+    let read = |key: &String| {
+        let members = Found::manifest(image, by_name.get(key)?)?.members?;
+        Some(members.iter().map(|member| member.full.to_ascii_lowercase()).collect())
+    };
+    let members = bundles.entry(key.clone()).or_insert_with(|| read(&key));
+    members.as_ref().map(|members| members.contains(&folder.folded()))
 }
 
-/// Why it cannot go: a package that stays needs it.
-fn needed(name: &str, gone: &[(FullName, Name)], found: &Found, image: &Image) -> Option<Problem> {
+/// Why it cannot go: a package that stays needs it. `leaving` are the folders that go with it and with the other apps of the recipe.
+fn needed(
+    name: &str,
+    gone: &[(FullName, Name)],
+    leaving: &BTreeSet<String>,
+    found: &Found,
+    image: &Image,
+) -> Option<Problem> {
     let frameworks: Vec<&FullName> = gone
         .iter()
         .filter(|(_, folder)| Found::manifest(image, folder).is_some_and(|one| one.framework))
@@ -197,23 +247,30 @@ fn needed(name: &str, gone: &[(FullName, Name)], found: &Found, image: &Image) -
     if frameworks.is_empty() {
         return None;
     }
-    let stays = |full: &FullName| !gone.iter().any(|(other, _)| other.is(full));
-    let another = |name: &str| {
-        found.folders.iter().any(|(full, _)| stays(full) && full.name.eq_ignore_ascii_case(name))
-    };
-    let needs = |folder: &Name| {
-        let manifest = Found::manifest(image, folder)?;
-        let one = frameworks.iter().find(|framework| {
-            manifest.needs.iter().any(|(needed, _)| needed.eq_ignore_ascii_case(&framework.name))
-        })?;
-        if another(&one.name) { None } else { Some(manifest.full) }
-    };
-    let users: Vec<String> = found
+    let own: BTreeSet<String> = gone.iter().map(|(full, _)| full.folded()).collect();
+    let staying: Vec<&(FullName, Name)> = found
         .folders
         .iter()
-        .filter(|(full, _)| stays(full))
-        .filter_map(|(_, folder)| needs(folder))
+        .filter(|(full, _)| {
+            let folded = full.folded();
+            !own.contains(&folded) && !leaving.contains(&folded)
+        })
         .collect();
+    // Frameworks of which no other version stays.
+    let mut lost: BTreeSet<String> =
+        frameworks.iter().map(|framework| framework.name.to_ascii_lowercase()).collect();
+    for (full, _) in &staying {
+        lost.remove(&full.name.to_ascii_lowercase());
+    }
+    if lost.is_empty() {
+        return None;
+    }
+    let needs = |folder: &Name| {
+        let manifest = Found::manifest(image, folder)?;
+        let needed = |(needed, _): &(String, String)| lost.contains(&needed.to_ascii_lowercase());
+        manifest.needs.iter().any(needed).then_some(manifest.full)
+    };
+    let users: Vec<String> = staying.iter().filter_map(|(_, folder)| needs(folder)).collect();
     let first = users.first()?;
     let more = match users.len() {
         1 => String::new(),

@@ -19,6 +19,7 @@ use crate::{
 use super::{
     error::{Problem, ServicingError},
     inputs::{BlobSink, InputId, Inputs, read_file, single_file},
+    own_file,
 };
 
 use associations::{Associations, Defect};
@@ -213,7 +214,7 @@ impl DefaultsSpec {
                     AssociationsAction::Merge(_) => self.there(image)?.merged(new),
                     _ => Associations::default().merged(new),
                 };
-                image.put_bytes(&file, merged.to_bytes(), &NewNode::default()).map_err(failed)?;
+                own_file::put_bytes(image, &file, merged.to_bytes()).map_err(failed)?;
             }
             _ => {}
         }
@@ -232,7 +233,7 @@ impl DefaultsSpec {
         if let Some(logo) = prepared.and_then(|prepared| prepared.logo) {
             let root = image.system_root();
             let path = NtPath::from_names(vec![root.clone(), "System32".into(), LOGO.into()]);
-            image.put_file(&path, logo, &NewNode::default())?;
+            own_file::put_file(image, &path, logo, &NewNode::default())?;
             set_text(image, OEM, "Logo", &format!(r"C:\{root}\System32\{LOGO}"))?;
         }
         if let Some(owner) = &self.registered_owner {

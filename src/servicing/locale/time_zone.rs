@@ -147,7 +147,7 @@ fn unknown(wanted: &str, base: &str, names: &[String]) -> Problem {
 }
 
 impl TimeZoneSetting {
-    /// Writes it. What the clock makes of a zone (the bias in force now) stays when the zone is set already.
+    /// Writes it. What the clock makes of a zone (the bias in force now) stays when this zone is set already.
     pub(super) fn apply(&self, registry: &mut Registry<'_>) -> Result<(), ServicingError> {
         let key = format!(r"{CONTROL}\TimeZoneInformation");
         let zone = &self.zone;
@@ -160,7 +160,10 @@ impl TimeZoneSetting {
         let in_force = [standard, zone.bias.wrapping_add(daylight_bias)];
         let number = |name: &str, number: i32| Value::dword(name, number.cast_unsigned());
         let now = registry.dword(&key, "ActiveTimeBias")?.map(u32::cast_signed);
-        if !now.is_some_and(|now| in_force.contains(&now)) {
+        // Another zone may have the same bias in its summer.
+        let there = registry.text(&key, "TimeZoneKeyName")?;
+        let stays = there.is_some_and(|there| there.eq_ignore_ascii_case(&zone.name));
+        if !(stays && now.is_some_and(|now| in_force.contains(&now))) {
             registry.set(&key, &number("ActiveTimeBias", standard))?;
         }
         registry.set(&key, &number("Bias", zone.bias))?;

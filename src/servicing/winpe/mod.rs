@@ -18,6 +18,7 @@ use crate::{
 use super::{
     error::{Problem, ServicingError},
     inputs::{BlobSink, InputId, Inputs, read_file},
+    own_file,
 };
 
 /// What a recipe says of it. What it does not say stays.
@@ -177,11 +178,11 @@ impl WinPeSpec {
         let startnet = system_file(image, STARTNET);
         match &self.startnet {
             Some(Startnet::Commands(commands)) => {
-                image.put_bytes(&startnet, text::startnet(commands), &plain)?;
+                own_file::put_bytes(image, &startnet, text::startnet(commands))?;
             }
             Some(Startnet::File(_)) => {
                 if let Some(stored) = prepared.and_then(|prepared| prepared.startnet) {
-                    image.put_file(&startnet, stored, &plain)?;
+                    own_file::put_file(image, &startnet, stored, &plain)?;
                 }
             }
             None => {}
@@ -189,14 +190,14 @@ impl WinPeSpec {
         let winpeshl = system_file(image, WINPESHL);
         match &self.winpeshl {
             Some(Winpeshl::App(app)) => {
-                image.put_bytes(&winpeshl, text::winpeshl_app(app), &plain)?;
+                own_file::put_bytes(image, &winpeshl, text::winpeshl_app(app))?;
             }
             Some(Winpeshl::Apps(apps)) => {
-                image.put_bytes(&winpeshl, text::winpeshl_apps(apps), &plain)?;
+                own_file::put_bytes(image, &winpeshl, text::winpeshl_apps(apps))?;
             }
             Some(Winpeshl::File(_)) => {
                 if let Some(stored) = prepared.and_then(|prepared| prepared.winpeshl) {
-                    image.put_file(&winpeshl, stored, &plain)?;
+                    own_file::put_file(image, &winpeshl, stored, &plain)?;
                 }
             }
             None => {}

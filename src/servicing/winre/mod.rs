@@ -27,6 +27,7 @@ use super::{
     error::{Problem, ServicingError},
     inputs::InputId,
     operation::Operation,
+    own_file,
 };
 
 pub use inventory::{WinReInventory, inventory};
@@ -134,8 +135,7 @@ impl WinReSpec {
         let Some(wim) = prepared.wim else { return Ok(()) };
         let last_write = Some(image.tree().inode(node).last_write_time);
         let options = NewNode { last_write, ..NewNode::default() };
-        image
-            .put_file(&path, wim, &options)
+        own_file::put_file(image, &path, wim, &options)
             .map_err(|error| ServicingError::image(OPERATION, &path.to_string(), error))
     }
 
