@@ -75,6 +75,8 @@
 //! - **Packages, times**: a file's last write time is the one its container tells; all other times are the epoch.
 //! - **Packages, unknown flags**: numbers whose meaning nobody has published are chosen in `servicing/cbs/flags.rs`.
 //! - **Packages, `dism`**: the commands are printed (`plan --as dism`), not run: there was no Windows host to prove it on.
+//! - **Packages, 8.3 names** of what is projected are not made: they are the volume's, which makes them when the image is applied, or does not.
+//! - **User formats of a locale** are taken away, not written: Windows then uses those of the locale that it knows itself, which is never an old table of ours.
 //! - **Drivers, the folder in the store** ends in a digest of the INF of our own: nobody outside Microsoft knows theirs.
 //! - **Drivers, times**: the date of import is the driver's own date. An operation has no clock, and the recipe's epoch is the commit's.
 //! - **Secrets** are no text in a changeset but changes of their own, so that nothing a file or a recipe holds can be taken for one.
