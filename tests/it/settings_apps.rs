@@ -229,7 +229,7 @@ fn a_framework_goes_with_all_the_apps_that_need_it() {
                 assert!(bench.problems(&steps[step], &none()).is_empty(), "{news}");
             }
             for step in order {
-                bench.run_twice(&steps[*step], &none());
+                bench.run_twice(&steps[step], &none());
             }
             let state = inventory(&mut bench.image).unwrap();
             assert!(state.apps.iter().all(|app| app.name == "Contoso.Maps"), "{state:?}");
