@@ -228,9 +228,7 @@ fn a_system_locale_brings_its_code_pages_and_the_font_that_is_there() {
 #[test]
 fn utf8_for_all_programs_stays_with_its_locale() {
     let mut image = english(26100);
-    let key =
-        transom::image::RegistryPath::parse(r"HKLM\SYSTEM\CurrentControlSet\Control\Nls\CodePage")
-            .unwrap();
+    let key = RegistryPath::parse(r"HKLM\SYSTEM\CurrentControlSet\Control\Nls\CodePage").unwrap();
     image.set_value(&key, &Value::sz("ACP", "65001")).unwrap();
     let spec = |tag: &str| LocaleSpec { system: text(tag), ..LocaleSpec::default() };
     assert_eq!(run(&mut image, &spec("en-US")).unwrap(), 0);
