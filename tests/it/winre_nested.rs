@@ -20,10 +20,12 @@ use transom::{
 use crate::{
     driver_fixture,
     pipeline_place::{Place, content, number, open},
-    support::oracle,
+    support::{oracle, transom},
 };
 
 const PLACE: &str = r"Windows\System32\Recovery\winre.wim";
+/// Another name of the same file.
+const IN_STORE: &str = r"Windows\WinSxS\amd64_winre\winre.wim";
 const RECIPE: &str = r#"
 [base]
 wim = "base.wim"
@@ -110,6 +112,7 @@ fn place(inner: [Option<Vec<u8>>; 2], codec: Codec) -> Place {
         image.set_epoch(FileTime::from_unix(1_600_000_000, 0));
         image.put_bytes(&nt(PLACE), inner, &NewNode::default()).unwrap();
         image.set_attributes(&nt(PLACE), 0x2006, 0).unwrap();
+        image.link(&nt(PLACE), &nt(IN_STORE)).unwrap();
         assembly
             .replace(index, image.finish().unwrap(), FileTime::from_unix(1_700_000_000, 0))
             .unwrap();
@@ -187,6 +190,8 @@ fn it_is_serviced_once_for_all_images_that_hold_the_same_file() {
         let image = place.output_image(index);
         let node = image.tree().lookup(&nt(PLACE)).unwrap();
         let inode = image.tree().inode(node);
+        let stored = content(&image, IN_STORE);
+        assert_eq!(stored, content(&open(&place.path("base.wim"), index), IN_STORE));
         assert_eq!(inode.attributes & 0x2006, 0x2006, "attributes stay");
         assert_eq!(inode.last_write_time, FileTime::from_unix(1_600_000_000, 0), "times stay");
         let mut inside = nested(&place, index);
@@ -383,6 +388,22 @@ fn the_inventory_tells_what_it_is() {
     assert_eq!((found.images, found.name.as_deref(), found.problem), (1, Some("Recovery"), None));
     assert!(found.version.is_some() && found.architecture == Some("amd64"), "{:?}", found.version);
     assert!(winre::inventory(&open(&place.path("demo.wim"), 1)).is_none());
+    let folder = place.path("base.wim").parent().unwrap().to_owned();
+    let inspect = |wim: &str, more: &[&str]| {
+        let output = transom(&folder)
+            .args(["inspect", "image", wim, "--index", "1"])
+            .args(more)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = inspect("base.wim", &[]);
+    assert!(text.contains("\nRecovery image\nFile ") && text.contains("Recovery\n"), "{text}");
+    assert!(!inspect("demo.wim", &[]).contains("Recovery image"));
+    let json: serde_json::Value = serde_json::from_str(&inspect("base.wim", &["--json"])).unwrap();
+    assert_eq!(json["winre"]["sha1"], found.sha1.to_string());
+    assert_eq!(json["winre"]["architecture"], "amd64");
 }
 
 /// As large as a real one: about 400 MB of content that hardly compresses. `cargo test --release -- --ignored real_size --nocapture`

@@ -21,6 +21,7 @@ use crate::{
         services::{self, InstalledService, StartMode},
         setup_state::{self, SetupState},
         winpe::{self, WinPeState},
+        winre::{self, WinReInventory},
     },
 };
 
@@ -65,6 +66,8 @@ pub(super) struct Settings {
     apps: Option<AppState>,
     /// Settings of a Windows PE; absent for any other image.
     winpe: Option<WinPeState>,
+    /// The recovery image; absent when there is none.
+    winre: Option<WinReInventory>,
 }
 
 impl SettingViews {
@@ -156,6 +159,7 @@ impl Settings {
                 .map_err(|error| warn("the settings of Windows PE are", &error))
                 .ok()
                 .flatten(),
+            winre: winre::inventory(image),
         }
     }
 
@@ -173,6 +177,10 @@ impl Settings {
         if let Some(state) = self.setup.as_ref().filter(|state| **state != SetupState::default()) {
             out.line("\nWindows Setup")?;
             print_setup(state, out)?;
+        }
+        if let Some(state) = &self.winre {
+            out.line("\nRecovery image")?;
+            out.text(text::facts(&recovery_rows(state)))?;
         }
         let defaults = self.defaults.as_ref().map(default_rows).unwrap_or_default();
         if !defaults.is_empty() {
@@ -316,6 +324,19 @@ fn print_pe(state: &WinPeState, out: &mut Out) -> Result<(), Failure> {
     let rows: Vec<(&str, String)> =
         rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     out.text(text::facts(&rows))
+}
+
+fn recovery_rows(state: &WinReInventory) -> Vec<(&'static str, String)> {
+    let rows = [
+        ("File", Some(format!("{} ({})", state.path, text::size(state.size)))),
+        ("SHA-1", Some(state.sha1.to_string())),
+        ("Name", state.name.clone()),
+        ("Version", state.version.clone()),
+        ("Architecture", state.architecture.map(str::to_owned)),
+        ("Images", (state.images > 1).then(|| state.images.to_string())),
+        ("Unknown", state.problem.clone()),
+    ];
+    rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// What is known of languages, formats, keyboards and the time zone.
