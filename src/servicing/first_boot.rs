@@ -66,6 +66,8 @@ const FOLDER: &str = "transom";
 const FOLDER_OF_RUNS: &str = "transom-run";
 /// The scheduled task that goes on after a restart.
 const TASK: &str = "Transom first boot";
+/// What the names of scripts begin with that other kinds of steps leave.
+const OF_ROOMS: [&str; 6] = ["package-", "language-", "capability-", "feature-", "driver-", "app-"];
 /// The key that says what came of the first boot.
 const KEY: &str = r"HKLM\SOFTWARE\Transom\FirstBoot";
 
@@ -169,6 +171,35 @@ impl FirstBootSpec {
 /// What stands against it in this image.
 pub(super) fn check(facts: &ImageFacts) -> Vec<Problem> {
     wrong_image(facts).into_iter().collect()
+}
+
+/// Says that scripts which an earlier build left run too: those of another recipe, and those of this one that are others now.
+pub(super) fn check_prepared(prepared: &PreparedFirstBoot, image: &Image) -> Vec<Problem> {
+    // A command file that cannot be read stops the step itself.
+    let there = chained(image).unwrap_or_default();
+    let folder = Places::of(image).folder;
+    let is_wanted = |script: &String| {
+        let path = folder.join(Name::from(script.as_str()));
+        prepared.run.iter().any(|entry| {
+            let content = match (&entry.around, entry.content) {
+                (Some(around), _) => Content::Text(&around.text),
+                (None, Some(content)) => Content::Stored(content),
+                (None, None) => return false,
+            };
+            plain_name(script).eq_ignore_ascii_case(&entry.name) && holds(image, &path, &content)
+        })
+    };
+    // Packages, drivers and apps replace what is theirs.
+    let is_listed = |script: &&String| {
+        !OF_ROOMS.iter().any(|start| plain_name(script).starts_with(start)) && !is_wanted(script)
+    };
+    let others: Vec<&str> = there.iter().filter(is_listed).map(String::as_str).collect();
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let cause = format!("these already wait on the base image, and run too: {}", others.join(", "));
+    let help = "begin with a base image on which nothing waits, unless both shall run";
+    vec![Problem::warning("[first-boot]", cause, help)]
 }
 
 fn wrong_image(facts: &ImageFacts) -> Option<Problem> {

@@ -382,6 +382,9 @@ impl Operation {
             (Self::Unattend(spec), Prepared::Unattend(prepared)) => {
                 spec.check(prepared, image, facts)
             }
+            (Self::FirstBoot(_), Prepared::FirstBoot(prepared)) => {
+                first_boot::check_prepared(prepared, image)
+            }
             _ => Vec::new(),
         }
     }

@@ -35,6 +35,19 @@ fn inputs() -> MemoryInputs {
 }
 
 #[test]
+fn what_another_build_left_is_told() {
+    let mut bench = SettingsBench::new();
+    assert!(bench.problems(&operation(), &inputs()).is_empty());
+    bench.run_twice(&operation(), &inputs());
+    assert!(bench.problems(&operation(), &inputs()).is_empty(), "the same recipe again");
+    let mut changed = inputs();
+    changed.0.extend(MemoryInputs::file("scripts/plain.cmd", "echo changed").0);
+    let told = bench.problems(&operation(), &changed);
+    let cause = "these already wait on the base image, and run too: 01-plain.cmd";
+    assert!(told.len() == 1 && told[0].warning && told[0].cause == cause, "{told:?}");
+}
+
+#[test]
 fn scripts_and_commands_lie_in_their_order() {
     let mut bench = SettingsBench::new();
     bench.run_twice(&operation(), &inputs());
