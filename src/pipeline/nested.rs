@@ -37,7 +37,7 @@ pub(super) fn service(
     nested: &Nested,
 ) -> Result<(Prepared, Vec<StoredBlob>), BuildError> {
     let limits = &engine.settings.limits;
-    let wim = nested.open(limits).map_err(|error| BuildError::Base(error.into()))?;
+    let wim = nested.open(limits, engine.store).map_err(|error| BuildError::Base(error.into()))?;
     // Its steps are one step of the build: of their own events only what was read is told.
     let events = |event: Event<'_>| {
         if let Event::StepContent { .. } = event {

@@ -37,6 +37,8 @@ pub(super) struct Subject<'a> {
     pub(super) epoch: FileTime,
     /// Of a recovery image: where the recipe speaks of it.
     pub(super) nested: Option<&'a Origin>,
+    /// The recovery images that were opened.
+    pub(super) opened: &'a Arc<nested::Opened>,
 }
 
 impl Subject<'_> {
@@ -97,7 +99,9 @@ pub(super) fn plan_all(
             })
         })
         .collect::<Result<_, PlanError>>()?;
-    let subject = Subject { recipe, entries: &recipe.entries, epoch, nested: None };
+    let opened = Arc::new(nested::Opened::default());
+    let entries = &recipe.entries;
+    let subject = Subject { recipe, entries, epoch, nested: None, opened: &opened };
     let plan = |image: &PlannedImage| {
         tracing::info!("base {}, identity {}", image.label(), image.identity);
         let fresh = options.no_cache || options.control.rehash;

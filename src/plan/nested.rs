@@ -3,7 +3,11 @@
 //! What comes of it depends on the file, on what is done to it and on the epoch, and on nothing of the image around it: that is its key. So it
 //! is serviced once for all images that hold the same file, and again only when one of these changes.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::{
     base_image::{self, LazyImage},
@@ -22,7 +26,7 @@ use crate::{
         name::Name,
     },
     codec::Codec,
-    format::wim::{Wim, WimError},
+    format::wim::{Blob, Wim, WimError},
     image::{BlobLocation, Image},
     recipe::{Finding, Findings, Origin},
     servicing::{
@@ -46,8 +50,8 @@ pub struct Nested {
     pub identity: Blake3,
     /// What is done to it, in order.
     pub steps: Vec<Step>,
-    /// The file, once it was opened.
-    wim: OnceLock<Arc<Wim>>,
+    /// The files that were opened.
+    opened: Arc<Opened>,
 }
 
 /// What is remembered of the recovery image of a base image.
@@ -59,24 +63,41 @@ struct Found {
     identity: Blake3,
 }
 
-/// What was found, and the WIM when it had to be opened for that.
-type Opened = (Found, Option<Arc<Wim>>);
+/// The recovery images of one base that were opened: images that hold the same file share one, and what is in a solid base is unpacked once.
+#[derive(Debug, Default)]
+pub(super) struct Opened(Mutex<BTreeMap<Sha1, Arc<Wim>>>);
+
+impl Opened {
+    /// The WIM that is the content `blob` of `outer`.
+    fn open(
+        &self,
+        outer: &Arc<Wim>,
+        blob: &Blob,
+        limits: &Limits,
+        store: &Store,
+    ) -> Result<Arc<Wim>, WimError> {
+        // Never held while it is unpacked: that is work of several threads, one of which could ask for it here.
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wim) = known().get(&blob.sha1) {
+            return Ok(Arc::clone(wim));
+        }
+        let scratch = || store.scratch().map_err(io::Error::other);
+        let wim = Arc::new(winre::open(outer, blob, limits, scratch)?);
+        Ok(Arc::clone(known().entry(blob.sha1).or_insert(wim)))
+    }
+}
 
 impl Nested {
-    /// The WIM that it is.
+    /// The WIM that it is. What has to be unpacked for it goes into a temporary file of `store`.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn open(&self, limits: &Limits) -> Result<Arc<Wim>, WimError> {
-        if let Some(wim) = self.wim.get() {
-            return Ok(Arc::clone(wim));
-        }
+    pub fn open(&self, limits: &Limits, store: &Store) -> Result<Arc<Wim>, WimError> {
         let blob = self.outer.blob(&self.sha1).ok_or_else(|| WimError::MissingBlob {
             sha1: self.sha1,
             needed_by: "the recovery image".to_owned(),
         })?;
-        let wim = Arc::new(winre::open(&self.outer, blob, limits)?);
-        Ok(Arc::clone(self.wim.get_or_init(|| wim)))
+        self.opened.open(&self.outer, blob, limits, store)
     }
 }
 
@@ -96,9 +117,8 @@ pub(super) fn plan(
 ) -> Result<Planned, PlanError> {
     let fresh = options.no_cache || options.control.rehash;
     let entries = &outer.recipe.winre;
-    let subject =
-        Subject { recipe: outer.recipe, entries, epoch: outer.epoch, nested: Some(&step.origin) };
-    let Some((found, opened)) = find(outer, &subject, wim, image, store, options)? else {
+    let subject = Subject { entries, nested: Some(&step.origin), ..*outer };
+    let Some(found) = find(outer, &subject, wim, image, store, options)? else {
         return Ok(Planned::default());
     };
     let nested = Nested {
@@ -107,9 +127,9 @@ pub(super) fn plan(
         index: found.index,
         identity: found.identity,
         steps: Vec::new(),
-        wim: opened.map(OnceLock::from).unwrap_or_default(),
+        opened: Arc::clone(outer.opened),
     };
-    let open = || Image::open(nested.open(&options.limits)?, found.index, &options.limits);
+    let open = || Image::open(nested.open(&options.limits, store)?, found.index, &options.limits);
     let mut lazy = LazyImage::new(open, found.identity, store, fresh);
     // The WIM is that of a recovery image inside; inside of one there is none.
     let planned = plan_one(&subject, wim, &mut lazy, inputs, store, options);
@@ -137,7 +157,7 @@ fn digest(sha1: &Sha1, steps: &[Step], outer: &Subject<'_>) -> Blake3 {
     key::key("transom winre 1", &[&sha1.0, &order, &encoders, &version, &epoch])
 }
 
-/// Finds the recovery image, as it is remembered or by looking into the image; the WIM when it had to be opened.
+/// Finds the recovery image, as it is remembered or by looking into the image.
 fn find(
     outer: &Subject<'_>,
     subject: &Subject<'_>,
@@ -145,14 +165,14 @@ fn find(
     image: &mut LazyImage<'_>,
     store: &Store,
     options: &Options<'_>,
-) -> Result<Option<Opened>, PlanError> {
+) -> Result<Option<Found>, PlanError> {
     let key = key::key("transom winre place 1", &[&image.identity().0]);
     if !options.no_cache
         && !options.control.rehash
         && let Some(found) = store.json::<Found>(RecordKind::Check, &key)?
         && wim.blob(&found.sha1).is_some()
     {
-        return Ok(Some((found, None)));
+        return Ok(Some(found));
     }
     let opened = image.image().map_err(|error| outer.damaged(&error))?;
     let Some(content) = winre::content(opened) else { return Ok(None) };
@@ -164,12 +184,12 @@ fn find(
         return Err(outer.damaged(&missing));
     };
     let damaged = |error: WimError| subject.damaged(&error);
-    let inside = Arc::new(winre::open(wim, &blob, &options.limits).map_err(damaged)?);
+    let inside = outer.opened.open(wim, &blob, &options.limits, store).map_err(damaged)?;
     let index = winre::index(&inside);
     let identity = base_image::identity(&inside, index).map_err(damaged)?;
     let found = Found { sha1: content.sha1, index, identity };
     store.put_json(RecordKind::Check, &key, &found)?;
-    Ok(Some((found, Some(inside))))
+    Ok(Some(found))
 }
 
 /// A recovery image that cannot be read.

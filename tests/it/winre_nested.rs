@@ -277,18 +277,27 @@ fn images_with_different_recovery_images_get_each_its_own() {
 fn a_recovery_image_in_a_solid_base_is_serviced_too() {
     let folder = tempfile::tempdir().unwrap();
     let inner = recovery(folder.path(), Codec::Lzx, "");
-    let place = place([Some(inner), None], Codec::Lzx);
+    let place = place([Some(inner.clone()), Some(inner)], Codec::Lzx);
     let wim = open_wim(&place.path("base.wim"));
     let solid = WriteSettings {
         solid: Some(transom::format::wim::Solid { codec: Codec::Lzms, chunk_size: 1 << 17 }),
         ..form(Codec::Lzms)
     };
-    let mut assembly = Assembly::of(&wim);
-    assembly.remove(2).unwrap();
-    write(assembly, &solid, &place.path("solid.wim"));
+    write(Assembly::of(&wim), &solid, &place.path("solid.wim"));
     place.edit("base.wim", "solid.wim");
+    // Unpacked once, whether its place is remembered or not.
+    for _ in 0..2 {
+        let plan = place.plan();
+        let inside = |image: usize| {
+            let nested = plan.images[image].steps.iter().find_map(|step| step.nested.clone());
+            nested.unwrap().open(&Limits::default(), &place.store()).unwrap()
+        };
+        assert!(Arc::ptr_eq(&inside(0), &inside(1)));
+    }
     place.build();
-    assert_serviced(&mut nested(&place, 1));
+    for index in [1, 2] {
+        assert_serviced(&mut nested(&place, index));
+    }
 }
 
 #[test]

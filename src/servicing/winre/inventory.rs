@@ -53,7 +53,7 @@ pub fn inventory(image: &Image) -> Option<WinReInventory> {
 
 fn look(outer: &Arc<Wim>, blob: &Blob, found: &mut WinReInventory) {
     let limits = Limits::default();
-    let wim = match super::open(outer, blob, &limits) {
+    let wim = match super::open(outer, blob, &limits, tempfile::tempfile) {
         Ok(wim) => Arc::new(wim),
         Err(error) => {
             found.problem = Some(error.to_string());

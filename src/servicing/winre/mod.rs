@@ -8,7 +8,11 @@
 
 mod inventory;
 
-use std::{io::Write as _, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    sync::Arc,
+};
 
 use crate::{
     base::{
@@ -73,16 +77,21 @@ pub fn content(image: &Image) -> Option<BlobRef> {
     (is_file && !content.sha1.is_zero()).then_some(content)
 }
 
-/// Opens the WIM that is the content `blob` of `outer`. What is compressed together with other content is decoded into a temporary file first: reading it here and
-/// there would decode it again and again.
+/// Opens the WIM that is the content `blob` of `outer`. What is compressed together with other content is decoded into a temporary file, which `scratch` makes, first:
+/// reading it here and there would decode it again and again.
 ///
 /// # Errors
 /// When it cannot be read, or is no WIM.
-pub fn open(outer: &Arc<Wim>, blob: &Blob, limits: &Limits) -> Result<Wim, WimError> {
+pub fn open(
+    outer: &Arc<Wim>,
+    blob: &Blob,
+    limits: &Limits,
+    scratch: impl FnOnce() -> io::Result<File>,
+) -> Result<Wim, WimError> {
     let source: Arc<dyn ReadAt> = match blob.solid {
         None => Arc::new(BlobContent::new(Arc::clone(outer), *blob)?),
         Some(_) => {
-            let mut file = tempfile::tempfile()?;
+            let mut file = scratch()?;
             outer.stream_blob(blob, &mut |part| file.write_all(part))?;
             Arc::new(FileSource::of(file, "winre.wim")?)
         }
