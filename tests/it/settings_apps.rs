@@ -288,7 +288,7 @@ fn a_users_app_keeps_its_folder_and_an_inbox_app_is_refused() {
 fn what_is_not_there_is_a_warning_that_helps() {
     let mut bench = with_apps();
     for (name, help) in [
-        ("Contoso.Newz", "did you mean Contoso.News"),
+        ("Contoso.Newz", "did you mean Contoso.News?"),
         ("Fabrikam.Paint", "it has Contoso.Maps, Contoso.News, Contoso.Runtime"),
         (&full("Contoso.News", "9.9.9.9", "neutral_~"), "write `Contoso.News` for every version"),
     ] {

@@ -145,7 +145,7 @@ fn absent(name: &str, wanted: &AppName, found: &Found) -> Result<Removal, Proble
         .filter(|full| full.name.eq_ignore_ascii_case(plain))
         .map(FullName::to_string)
         .collect();
-    let near = near_names(plain, names.iter().cloned());
+    let near = near_apps(plain, &names);
     let help = if !others.is_empty() {
         format!("it has {}; write `{plain}` for every version", others.join(", "))
     } else if !near.is_empty() {
@@ -171,6 +171,13 @@ fn waits(name: &str, wanted: &AppName, image: &Image) -> Result<Option<Problem>,
     let cause = "the image installs it at its first boot";
     let help = "begin with a base image on which it does not wait";
     Ok(Some(Problem::error(name, cause, help)))
+}
+
+/// Names like `wanted`. Most apps of an image have one vendor, so what stands before the first dot makes no two of them alike.
+fn near_apps(wanted: &str, names: &[String]) -> Vec<String> {
+    let own = |name: &str| name.split_once('.').map_or(name, |(_, own)| own).to_owned();
+    let near = near_names(&own(wanted), names.iter().map(|name| own(name)));
+    near.iter().filter_map(|near| names.iter().find(|name| own(name) == *near)).cloned().collect()
 }
 
 /// The folders of `targets` that no other provisioned package of their family uses.
