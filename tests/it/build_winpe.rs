@@ -54,8 +54,9 @@ from = "key.pub"
 to = 'C:\ProgramData\ssh\administrators_authorized_keys'
 sddl = "O:BAG:SYD:PAI(A;;FA;;;SY)(A;;FA;;;BA)"
 
-[unattend]
-file = "unattend.xml"
+[[files]]
+from = "unattend.xml"
+to = 'C:\Windows\Panther\unattend.xml'
 
 [winpe]
 startnet = "first.cmd"

@@ -489,7 +489,8 @@ mod tests {
             [(0x407, "German"), (0x10407, "German (IBM)"), (0x409, "US"), (0x411, "Japanese")]
                 .map(|(number, text)| (number, text.to_owned()));
         assert_eq!(like(&layouts, 0x30407), ["00000407 (German)", "00010407 (German (IBM))"]);
-        assert_eq!(like(&layouts, 0x470), Vec::<String>::new());
+        assert_eq!(like(&layouts, 0x470), ["00000407 (German)"], "digits in another order");
+        assert_eq!(like(&layouts, 0x999), Vec::<String>::new());
         assert_eq!(like(&layouts, 0x410), ["00000411 (Japanese)"]);
     }
 
