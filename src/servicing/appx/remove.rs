@@ -61,8 +61,7 @@ pub(super) fn plan(
     let of_users: BTreeSet<String> = found.of_users.iter().map(FullName::folded).collect();
     let used = |full: &FullName| of_users.contains(&full.folded());
     // Those of the other apps that go, which may be there still.
-    let all: Vec<AppName> =
-        with.iter().map(|name| AppName::of(name)).chain([wanted.clone()]).collect();
+    let all: Vec<AppName> = with.iter().map(|name| AppName::of(name)).chain([wanted]).collect();
     let leaving: BTreeSet<String> = self::folders(&found.meant_by(&all), &found, image)
         .iter()
         .filter(|(full, _)| !used(full))
