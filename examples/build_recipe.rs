@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(Store::open(Path::new(store_folder))?);
     // Opens the base, hashes the inputs, orders the steps, and refuses what cannot be done. Nothing is changed yet.
     let plan = plan::make(&recipe, recipe_path, &store, &plan::Options::default())?;
-    for step in &plan.steps {
+    for step in plan.steps() {
         println!("{:>3}  {}", step.number, step.operation.title());
     }
     // The lock file pins base and inputs; `plan::Options::locked` then refuses when they changed.

@@ -47,6 +47,11 @@
 //! - **Commit** copies the stored bytes of unchanged blobs as they are, compresses what is new once (the compressed form is cached), and renames a
 //!   finished file into place. The temporary beside the output is also the lock against a second build of the same output.
 //!
+//! - **Several images** of one base are planned each by itself, share what is prepared (its key has nothing of the image), are applied beside each other,
+//!   and become one WIM in which each content lies once. Variants (`[matrix]`) are recipes of their own from loading on.
+//! - **A WIM in a WIM**: the step of the recovery image holds a plan of its own ([`plan::Nested`]), which the same engine runs. What it makes is *prepared*, not
+//!   applied: its key is made of the file's SHA-1, the operations, their inputs and the epoch, and has nothing of the image around it.
+//!
 //! As a library it is used like that from outside too: `examples/` walks an image, edits a hive, and builds a recipe with a progress callback.
 //!
 //! # The promises, and where they are kept
@@ -58,6 +63,7 @@
 //! | the output appears complete or not at all; the base is never written | [`pipeline`]'s commit |
 //! | the same bytes every time | no clock or random number below `cli`; ordered maps wherever order reaches bytes; GUIDs from content |
 //! | the right order, always | the order table in [`plan`], data with a version |
+//! | secrets are in the output and nowhere else | placeholders ([`base::secret`]) until [`image::Image::finish_with`]; what has a secret in it goes past the store |
 //! | honest | what cannot be done natively is refused by name, before anything is touched |
 //!
 //! # Where the code departs from the design, and why
@@ -69,8 +75,13 @@
 //! - **Packages, times**: a file's last write time is the one its container tells; all other times are the epoch.
 //! - **Packages, unknown flags**: numbers whose meaning nobody has published are chosen in `servicing/cbs/flags.rs`.
 //! - **Packages, `dism`**: the commands are printed (`plan --as dism`), not run: there was no Windows host to prove it on.
+//! - **Packages, 8.3 names** of what is projected are not made: they are the volume's, which makes them when the image is applied, or does not.
+//! - **User formats of a locale** are taken away, not written: Windows then uses those of the locale that it knows itself, which is never an old table of ours.
 //! - **Drivers, the folder in the store** ends in a digest of the INF of our own: nobody outside Microsoft knows theirs.
 //! - **Drivers, times**: the date of import is the driver's own date. An operation has no clock, and the recipe's epoch is the commit's.
+//! - **Secrets** are no text in a changeset but changes of their own, so that nothing a file or a recipe holds can be taken for one.
+//! - **Answer files**: what they say of the offline image becomes entries of the recipe when the inputs are there ([`plan::unattend`]), because decoding a
+//!   recipe looks into no file.
 //! - **Fidelity**: what an ordinary file system cannot hold of an applied image lies in one sidecar, itself a small WIM, and not in extended
 //!   attributes: these have limits (4 KiB on ext4), and copies lose them. On an ntfs-3g mount the real attributes are set ([`image`]'s host room).
 //! - **Split outputs** are cut from a whole image by copying, so that one writer is enough; the parts appear when all are complete, the first last.

@@ -10,6 +10,7 @@
 //! - [`filetime`], [`guid`]: NT time and GUID as text and bytes
 //! - [`name`], [`upcase`]: NT names (UTF-16, possibly ill-formed) and how NT folds their case
 //! - [`ntpath`]: paths inside an image
+//! - [`secret`]: what stands for a secret until the output is written, and the values
 
 pub mod bytes;
 pub mod digest;
@@ -20,4 +21,5 @@ pub mod malformed;
 pub mod name;
 pub mod ntpath;
 pub mod read_at;
+pub mod secret;
 pub mod upcase;

@@ -72,9 +72,10 @@ impl Error for Told {}
 pub(crate) fn build(base: &Path, error: BuildError) -> Failure {
     let exit = exit_of(error.class());
     match error {
-        BuildError::Step(found) | BuildError::Input(found) | BuildError::Cache(found) => {
-            findings(&found, exit)
-        }
+        BuildError::Step(found)
+        | BuildError::Secret(found)
+        | BuildError::Input(found)
+        | BuildError::Cache(found) => findings(&found, exit),
         BuildError::Cancelled => Failure::interrupted(),
         BuildError::Output(error @ OutputError::InUse(_)) => {
             Problem::new("output::in-use", error.to_string())

@@ -209,6 +209,8 @@ struct BuildLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
@@ -247,11 +249,11 @@ impl BuildState {
     /// A line for each step when it is done, and one when writing begins.
     fn plain(&mut self, event: &Event<'_>) {
         match event {
-            Event::StepCached { number, title } => {
-                output::say(format_args!("step {number}: {title} (cached)"));
+            Event::StepCached { number, title, image } => {
+                output::say(format_args!("step {number}: {} (cached)", of_image(*image, title)));
             }
-            Event::StepApplying { number, title } => {
-                self.titles.insert(*number, (*title).to_owned());
+            Event::StepApplying { number, title, image } => {
+                self.titles.insert(*number, of_image(*image, title));
             }
             Event::StepApplied { number, changes } => {
                 let title = self.titles.remove(number).unwrap_or_default();
@@ -269,12 +271,13 @@ impl BuildState {
     fn live(&mut self, event: &Event<'_>, is_time: bool) {
         match event {
             Event::Started { steps } => self.steps = *steps,
-            Event::StepCached { title, .. } => {
+            Event::StepCached { title, image, .. } => {
                 self.finished += 1;
-                self.spin(title, is_time);
+                self.spin(&of_image(*image, title), is_time);
             }
-            Event::StepPreparing { title, .. } | Event::StepApplying { title, .. } => {
-                self.spin(title, is_time);
+            Event::StepPreparing { title, .. } => self.spin(title, is_time),
+            Event::StepApplying { title, image, .. } => {
+                self.spin(&of_image(*image, title), is_time);
             }
             Event::StepApplied { .. } => self.finished += 1,
             Event::Writing { total } => {
@@ -312,20 +315,20 @@ impl BuildState {
         let mut line = BuildLine::default();
         match event {
             Event::Started { steps } => (line.event, line.steps) = ("started", Some(*steps)),
-            Event::StepCached { number, title } => {
-                (line.event, line.number, line.title) =
-                    ("step-cached", Some(*number), Some(*title));
+            Event::StepCached { number, title, image } => {
+                (line.event, line.number, line.title, line.image) =
+                    ("step-cached", Some(*number), Some(*title), *image);
             }
-            Event::StepPreparing { number, title } => {
-                (line.event, line.number, line.title) =
-                    ("step-preparing", Some(*number), Some(*title));
+            Event::StepPreparing { number, title, image } => {
+                (line.event, line.number, line.title, line.image) =
+                    ("step-preparing", Some(*number), Some(*title), *image);
             }
             Event::StepPrepared { number } => {
                 (line.event, line.number) = ("step-prepared", Some(*number));
             }
-            Event::StepApplying { number, title } => {
-                (line.event, line.number, line.title) =
-                    ("step-applying", Some(*number), Some(*title));
+            Event::StepApplying { number, title, image } => {
+                (line.event, line.number, line.title, line.image) =
+                    ("step-applying", Some(*number), Some(*title), *image);
             }
             Event::StepApplied { number, changes } => {
                 (line.event, line.number, line.changes) =
@@ -351,6 +354,11 @@ impl BuildState {
         }
         print_json(&line);
     }
+}
+
+/// A step's title, with its image where there are several.
+fn of_image(image: Option<u32>, title: &str) -> String {
+    image.map_or_else(|| title.to_owned(), |image| format!("image {image}: {title}"))
 }
 
 fn print_json(line: &impl Serialize) {

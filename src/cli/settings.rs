@@ -2,11 +2,11 @@
 //!
 //! This is the only file that reads the environment. What is read: `TRANSOM_CACHE_DIR`, `XDG_CACHE_HOME`, `HOME`, `LOCALAPPDATA` (where the store
 //! lies), `SOURCE_DATE_EPOCH` (times of new files), `CI` (`--locked`), and by way of the terminal libraries `NO_COLOR`, `CLICOLOR`,
-//! `CLICOLOR_FORCE` and `TERM`.
+//! `CLICOLOR_FORCE` and `TERM`; for a build the variables that its recipe names as secrets.
 
 use std::{ffi::OsString, path::PathBuf};
 
-use crate::base::filetime::FileTime;
+use crate::base::{filetime::FileTime, secret::Secrets};
 
 use super::{
     arguments::{GlobalArguments, ProgressChoice},
@@ -66,6 +66,20 @@ impl Settings {
             )
         })
     }
+}
+
+/// The values of the variables `names`, as far as the environment has them as Unicode text.
+pub(crate) fn secrets<'a>(
+    names: impl IntoIterator<Item = &'a String>,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Secrets {
+    let mut secrets = Secrets::default();
+    for name in names {
+        if let Some(value) = environment(name).and_then(|value| value.into_string().ok()) {
+            secrets.insert(name, value);
+        }
+    }
+    secrets
 }
 
 /// The folder that `TRANSOM_CACHE_DIR` names.

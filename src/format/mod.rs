@@ -13,6 +13,7 @@
 //! - [`psf`]: streams of updates in one file (PSFX)
 //! - [`reg_text`]: `.reg` files
 //! - [`security`]: security descriptors: bytes, text, inheritance
+//! - [`unattend`]: answer files for Windows Setup
 //! - [`wim`]: Windows Imaging files: reader, writer, verifier
 //! - [`zip`]: ZIP archives: reader
 
@@ -30,5 +31,6 @@ pub mod pe;
 pub mod psf;
 pub mod reg_text;
 pub mod security;
+pub mod unattend;
 pub mod wim;
 pub mod zip;

@@ -2,12 +2,18 @@
 //!
 //! Every change is *resolved*: it holds the final attributes and security, the real control set, the full path. Replaying a changeset on the state it
 //! was recorded on therefore needs no inputs and gives the same state. Times are not in it but for
-//! those that a package gives its files: all others are the image's epoch at replay.
+//! those that a package gives its files: all others are the image's epoch at replay. Secrets are in it by name, never by value.
 //!
 //! Canonical bytes: JSON without blanks, fields in the order declared here, one form for each value.
 
 use crate::{
-    base::{digest::Blake3, filetime::FileTime, name::Name, ntpath::NtPath},
+    base::{
+        digest::Blake3,
+        filetime::FileTime,
+        name::Name,
+        ntpath::NtPath,
+        secret::{SecretRef, Template},
+    },
     store::StoredBlob,
 };
 
@@ -128,6 +134,19 @@ pub enum Change {
         #[serde(with = "hex")]
         data: Vec<u8>,
     },
+    /// A registry value set to a secret, whose value comes when the image is finished.
+    SetSecret {
+        /// In which hive.
+        hive: HiveId,
+        /// Names from the hive's root; the key exists.
+        key: Vec<Name>,
+        /// The value's name; empty for the default value.
+        name: Name,
+        /// `REG_SZ` or `REG_EXPAND_SZ`.
+        kind: u32,
+        /// The secret.
+        secret: SecretRef,
+    },
     /// A registry value taken away.
     DeleteValue {
         /// In which hive.
@@ -147,6 +166,8 @@ pub enum FileContent {
     Stored(StoredBlob),
     /// In the changeset itself: small files that a step writes from what it finds in the image.
     Inline(#[serde(with = "hex")] Vec<u8>),
+    /// In the changeset itself but for its secrets, whose values come when the image is finished.
+    Template(Template),
 }
 
 /// The changes of one step, in order.

@@ -3,7 +3,11 @@
 use std::{fmt, io, sync::Arc};
 
 use crate::{
-    base::{digest::Sha1, read_at::ReadAt},
+    base::{
+        digest::Sha1,
+        read_at::ReadAt,
+        secret::{SecretBytes, Template},
+    },
     format::wim::{Blob, Wim},
     store::StoredBlob,
 };
@@ -28,6 +32,10 @@ pub enum BlobLocation {
     Memory(Arc<[u8]>),
     /// In a host file: captured directories.
     Host(Arc<dyn ReadAt>),
+    /// A text whose secrets are still to be filled in; it is read with their placeholders. A finished image has none.
+    Template(Template),
+    /// In memory, with secrets in it: nothing may keep it, as it is or compressed, but the output.
+    Secret(SecretBytes),
 }
 
 /// Reads what the store holds. The pipeline gives one to the image, so that a step can read what an earlier step put there.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    base::{digest::Sha1, malformed::Malformed, name::Name, ntpath::NtPath},
+    base::{digest::Sha1, malformed::Malformed, name::Name, ntpath::NtPath, secret::SecretBytes},
     format::{
         security::{SecurityDescriptor, inherit},
         wim::StreamKind,
@@ -16,6 +16,7 @@ use super::{
     content::{BlobLocation, BlobRef},
     error::{ImageError, MOST_LEVELS},
     offline::{Image, NewNode},
+    secrets::template_ref,
     tree::{
         ATTRIBUTE_ARCHIVE, ATTRIBUTE_COMPRESSED, ATTRIBUTE_DIRECTORY, ATTRIBUTE_HIDDEN,
         ATTRIBUTE_NORMAL, ATTRIBUTE_NOT_INDEXED, ATTRIBUTE_READONLY, ATTRIBUTE_REPARSE,
@@ -81,7 +82,7 @@ impl Image {
         self.put(path, FileContent::Inline(content), options)
     }
 
-    fn put(
+    pub(super) fn put(
         &mut self,
         path: &NtPath,
         content: FileContent,
@@ -377,6 +378,7 @@ impl Image {
             let location = match content {
                 FileContent::Stored(stored) => BlobLocation::Stored(*stored),
                 FileContent::Inline(bytes) => BlobLocation::Memory(bytes.as_slice().into()),
+                FileContent::Template(template) => BlobLocation::Template(template.clone()),
             };
             self.blobs.insert(blob.sha1, location);
         }
@@ -466,11 +468,15 @@ impl Image {
     }
 
     /// New content of a file that the image itself writes: hives and their logs. Not recorded: the record has the edits.
-    pub(super) fn overwrite(&mut self, node: NodeId, bytes: Vec<u8>) {
+    pub(super) fn overwrite(&mut self, node: NodeId, bytes: Vec<u8>, is_secret: bool) {
         let bytes: Arc<[u8]> = bytes.into();
         let content = ref_of(&bytes);
         if !content.sha1.is_zero() && self.location(&content).is_none() {
-            self.blobs.insert(content.sha1, BlobLocation::Memory(bytes));
+            let location = match is_secret {
+                true => BlobLocation::Secret(SecretBytes(bytes)),
+                false => BlobLocation::Memory(bytes),
+            };
+            self.blobs.insert(content.sha1, location);
         }
         let epoch = self.epoch();
         let inode = self.tree.inode_mut(node);
@@ -534,6 +540,7 @@ fn content_ref(content: &FileContent) -> BlobRef {
         FileContent::Stored(blob) if blob.size == 0 => BlobRef::default(),
         FileContent::Stored(blob) => BlobRef { sha1: blob.sha1, size: blob.size },
         FileContent::Inline(bytes) => ref_of(bytes),
+        FileContent::Template(template) => template_ref(template),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    base::{digest::Sha1, malformed::Malformed, ntpath::NtPath},
+    base::{digest::Sha1, malformed::Malformed, ntpath::NtPath, secret::SecretError},
     format::{hive::HiveError, wim::WimError},
 };
 
@@ -118,6 +118,9 @@ pub enum ImageError {
     /// What an earlier apply kept beside the files of a directory cannot be used.
     #[error(transparent)]
     Sidecar(#[from] SidecarError),
+    /// A secret that cannot be put where it belongs.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The watcher ended it.
     #[error("cancelled")]
     Cancelled,

@@ -86,6 +86,9 @@ const VERSION: &str = r"Microsoft\Windows NT\CurrentVersion";
 const HAL_CLASS: &str = r"Control\Class\{4D36E966-E325-11CE-BFC1-08002BE10318}\0000";
 
 impl Architecture {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::X86, Self::Arm, Self::Ia64, Self::Amd64, Self::Arm64];
+
     /// The number in the WIM's XML.
     #[must_use]
     pub fn wim_number(self) -> u32 {
@@ -152,6 +155,7 @@ impl Image {
             Change::CreateKey { hive, .. }
             | Change::DeleteKey { hive, .. }
             | Change::SetValue { hive, .. }
+            | Change::SetSecret { hive, .. }
             | Change::SetKeySecurity { hive, .. }
             | Change::DeleteValue { hive, .. } => {
                 if !matches!(hive, HiveId::System | HiveId::Software) {
@@ -216,6 +220,7 @@ impl Reading<'_> {
         if self.usable(HiveId::System) {
             self.system();
         }
+        self.facts.windows_pe |= self.image.is_windows_pe;
         self.facts
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{base::digest::Sha1, format::wim::ImageMetadata};
+use crate::{
+    base::{digest::Sha1, secret::Secrets},
+    format::wim::ImageMetadata,
+};
 
 use super::{
     content::BlobLocation, error::ImageError, facts::ImageFacts, metadata, offline::Image,
@@ -62,13 +65,22 @@ impl Image {
     ///
     /// # Errors
     /// When a hive does not come out valid, or content that the image refers to is nowhere.
-    pub fn finish(mut self) -> Result<FinishedImage, ImageError> {
+    pub fn finish(self) -> Result<FinishedImage, ImageError> {
+        self.finish_with(&Secrets::default())
+    }
+
+    /// As [`Image::finish`], with the values of the secrets that the image names.
+    ///
+    /// # Errors
+    /// As [`Image::finish`], and when a value is missing or cannot be written where it belongs.
+    pub fn finish_with(mut self, secrets: &Secrets) -> Result<FinishedImage, ImageError> {
         let facts = if self.base_facts.is_some() {
             self.facts()
         } else {
             self.known_facts.as_ref().map(|(_, facts)| facts.clone()).unwrap_or_default()
         };
-        self.write_hives_back()?;
+        let secret_hives = self.reveal(secrets)?;
+        self.write_hives_back(&secret_hives)?;
         let blobs = self.finished_blobs()?;
         Ok(FinishedImage {
             metadata: metadata::from_tree(&self.tree),

@@ -3,7 +3,10 @@
 //! A dirty hive is completed from the log files beside it. A hive that was changed is written back when the image is finished, and its log files
 //! are emptied, so that nothing old can be applied to it. A hive that was only read, or edited to what it was, is not touched.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crate::{
     base::{filetime::FileTime, name::Name, ntpath::NtPath},
@@ -292,7 +295,7 @@ impl Image {
         Ok(number.filter(|number| (1..=999).contains(number)).unwrap_or(1))
     }
 
-    fn read_key<T>(
+    pub(super) fn read_key<T>(
         &mut self,
         path: &RegistryPath,
         read: impl FnOnce(&Hive, KeyId) -> Result<T, HiveError>,
@@ -329,6 +332,9 @@ impl Image {
                     let key = hive.create_path(hive.root(), key, epoch)?;
                     hive.set_value(key, &value, epoch).map(drop)
                 })
+            }
+            Change::SetSecret { hive, key, name, kind, secret } => {
+                self.apply_secret(*hive, key, name, *kind, secret)
             }
             Change::DeleteValue { hive, key, name } => {
                 self.with_hive(*hive, |hive| match hive.find(hive.root(), key)? {
@@ -402,8 +408,8 @@ impl Image {
         })
     }
 
-    /// Puts changed hives back into their files. Log files that hold something are emptied.
-    pub(super) fn write_hives_back(&mut self) -> Result<(), ImageError> {
+    /// Puts changed hives back into their files, those of `secret` as content that nothing may keep. Log files that hold something are emptied.
+    pub(super) fn write_hives_back(&mut self, secret: &BTreeSet<HiveId>) -> Result<(), ImageError> {
         for (id, open) in std::mem::take(&mut self.hives.0) {
             let Some(node) = self.tree().lookup(&open.path) else { continue };
             if !open.hive.is_changed() || self.tree().inode(node).data() != open.opened_from {
@@ -416,11 +422,11 @@ impl Image {
                 path: open.path.clone(),
                 source,
             })?;
-            self.overwrite(node, bytes);
+            self.overwrite(node, bytes, secret.contains(&id));
             for log in log_paths(&open.path) {
                 match self.tree().lookup(&log) {
                     Some(node) if self.tree().inode(node).data().size > 0 => {
-                        self.overwrite(node, Vec::new());
+                        self.overwrite(node, Vec::new(), false);
                     }
                     _ => {}
                 }

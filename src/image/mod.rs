@@ -21,6 +21,7 @@
 //! - A folder whose entries change gets the epoch as last write time, as on NTFS. A change of attributes or security alone moves no time.
 //! - A junction or symbolic link on the way to a file is not followed; the edit is refused and names it.
 //! - An edit that would change nothing is not recorded and changes nothing.
+//! - A secret is a placeholder until the image is finished; what it comes to stands in [`BlobLocation::Secret`], which nothing keeps but the output.
 //! - Folders keep their order of entries. A new entry goes to its place in a folder that is sorted as NT sorts, and to the end in others.
 
 pub mod assembly;
@@ -40,6 +41,7 @@ mod offline;
 pub mod patterns;
 pub mod registry;
 pub mod reparse;
+mod secrets;
 pub mod tree;
 pub mod watch;
 pub mod xml;

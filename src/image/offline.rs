@@ -24,6 +24,7 @@ use super::{
     facts::{FactSources, ImageFacts},
     hives::Hives,
     metadata,
+    secrets::SecretValue,
     tree::{ATTRIBUTE_DIRECTORY, Inode, Tree},
 };
 
@@ -35,6 +36,8 @@ const COPY_BUFFER: usize = 256 << 10;
 pub struct Image {
     pub(super) tree: Tree,
     pub(super) base: Option<Arc<Wim>>,
+    /// True when the WIM says that it is a Windows PE.
+    pub(super) is_windows_pe: bool,
     base_digest: Blake3,
     warnings: Vec<String>,
     /// Content that is not in the base WIM.
@@ -44,6 +47,8 @@ pub struct Image {
     pub(super) changed: bool,
     record: Option<Vec<Change>>,
     pub(super) hives: Hives,
+    /// Registry values that are placeholders of secrets.
+    pub(super) secrets: Vec<SecretValue>,
     stored: Option<Arc<dyn StoredContent>>,
     /// What the image said of itself before the first change that could alter it.
     pub(super) base_facts: Option<ImageFacts>,
@@ -77,7 +82,18 @@ impl Image {
         let tree = metadata::to_tree(metadata, &size_of)?;
         let mut text = b"transom base image ".to_vec();
         text.extend_from_slice(&name.0);
+        // A small Windows PE may say it nowhere else: of its hives only what it needs is left.
+        let said = |path: &str| {
+            let element = wim.xml().image(index)?;
+            Some(element.text(&["WINDOWS", path])?.eq_ignore_ascii_case("WindowsPE"))
+        };
+        let is_windows_pe =
+            ["EDITIONID", "INSTALLATIONTYPE"].iter().any(|path| said(path) == Some(true));
+        if is_windows_pe {
+            text.extend_from_slice(b" Windows PE");
+        }
         let mut image = Self::with_tree(tree, FileTime::default(), *limits);
+        image.is_windows_pe = is_windows_pe;
         image.base = Some(wim);
         image.warnings = warnings;
         image.base_digest = Blake3::of(&text);
@@ -98,6 +114,7 @@ impl Image {
         Self {
             tree,
             base: None,
+            is_windows_pe: false,
             base_digest: Blake3::of(b"transom empty image"),
             warnings: Vec::new(),
             blobs: BTreeMap::new(),
@@ -106,6 +123,7 @@ impl Image {
             changed: false,
             record: None,
             hives: Hives::default(),
+            secrets: Vec::new(),
             stored: None,
             base_facts: None,
             known_facts: None,
@@ -245,6 +263,10 @@ impl Image {
                 None => Err(self.missing(path, blob, "; it lies in a store that was not given")),
             },
             Some(BlobLocation::Memory(bytes)) => sink(&bytes).map_err(fail),
+            Some(BlobLocation::Template(template)) => {
+                sink(template.text().as_bytes()).map_err(fail)
+            }
+            Some(BlobLocation::Secret(bytes)) => sink(&bytes.0).map_err(fail),
             Some(BlobLocation::Host(source)) => {
                 let mut buffer = vec![0; COPY_BUFFER];
                 let mut offset = 0;
@@ -309,6 +331,7 @@ impl Image {
             | Change::SetKeyTime { .. }
             | Change::DeleteKey { .. }
             | Change::SetValue { .. }
+            | Change::SetSecret { .. }
             | Change::DeleteValue { .. } => self.apply_to_hive(&change)?,
             _ => self.apply_to_tree(&change)?,
         }
@@ -351,6 +374,7 @@ fn can_move_windows(change: &Change) -> bool {
         | Change::SetKeyTime { .. }
         | Change::DeleteKey { .. }
         | Change::SetValue { .. }
+        | Change::SetSecret { .. }
         | Change::DeleteValue { .. } => false,
     }
 }

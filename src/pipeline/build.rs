@@ -1,6 +1,7 @@
 //! A build from plan to output.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io,
     path::PathBuf,
     sync::{
@@ -9,22 +10,26 @@ use std::{
     },
 };
 
+use rayon::prelude::*;
+
 use super::{
     commit,
     error::BuildError,
     event::Event,
     output::PartialOutput,
-    prepare::{self, PreparedSteps, all_there},
+    prepare::{self, PreparedSteps},
+    run::{self, Content, Engine, Failure, Placed, Ran, Recalled},
     split,
 };
 use crate::{
-    base::{digest::Blake3, guid::Guid, limits::Limits},
-    image::{Change, Changeset, Image, StoredContent, changeset::FileContent},
+    base::{digest::Blake3, guid::Guid, limits::Limits, secret::Secrets},
+    image::{FinishedImage, Image, ImageError, StoredContent},
     plan::{
-        Plan, Step, base_image, key,
-        state::{self, BuiltStep, Chain, OutputRecord, StepRecord},
+        Plan, PlannedImage, base_image, key,
+        state::{self, BuiltStep, OutputRecord},
     },
-    store::{RecordKind, Root, Stamp, Store, StoreError, StoredBlob},
+    recipe::{Finding, Findings, Origin},
+    store::{Root, Stamp, Store, StoreError},
 };
 
 /// How often a build begins again because the store lost something it had promised.
@@ -37,6 +42,8 @@ pub struct Settings<'a> {
     pub no_cache: bool,
     /// What untrusted files may cost.
     pub limits: Limits,
+    /// The values of the recipe's secrets. They go into the output and nowhere else.
+    pub secrets: &'a Secrets,
     /// Asked now and then, from several threads; true ends the build with [`BuildError::Cancelled`].
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
     /// Gets every event, from several threads.
@@ -51,7 +58,9 @@ impl std::fmt::Debug for Settings<'_> {
 
 impl Default for Settings<'_> {
     fn default() -> Self {
-        Self { no_cache: false, limits: Limits::default(), cancelled: &|| false, events: &|_| () }
+        let (cancelled, events) = (&|| false, &|_: Event<'_>| ());
+        let (limits, secrets) = (Limits::default(), Secrets::none());
+        Self { no_cache: false, limits, secrets, cancelled, events }
     }
 }
 
@@ -59,23 +68,28 @@ impl Default for Settings<'_> {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Outcome {
+    /// The variant of the recipe, if it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// The output.
     pub output: PathBuf,
     /// True when it was there already and nothing was done.
     pub up_to_date: bool,
-    /// The image's name in the output.
+    /// The image's name in the output; of several the first's.
     pub name: Option<String>,
     /// The version that the recipe gives it.
     pub version: Option<String>,
     /// Size of the output in bytes.
     pub size: u64,
-    /// The output's GUID, which comes from its content; `None` when it was up to date.
+    /// The output's GUID, which comes from its content; `None` when it was up to date, and with secrets, for it would let a guess be tried.
     pub guid: Option<String>,
-    /// The state of the built image.
+    /// The state of the built image; of several a digest of their states.
     pub state: Blake3,
-    /// The key of the commit: equal keys mean equal bytes.
+    /// The key of the commit: equal keys mean equal bytes, but for secrets.
     pub commit: Blake3,
-    /// What became of each step.
+    /// The images that were built.
+    pub images: Vec<ImageOutcome>,
+    /// What became of each step, one image after the other.
     pub steps: Vec<StepOutcome>,
     /// Stored bytes copied as they were.
     pub copied_bytes: u64,
@@ -85,10 +99,25 @@ pub struct Outcome {
     pub warnings: Vec<String>,
 }
 
+/// An image that was built.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ImageOutcome {
+    /// Its number in the base.
+    pub image: u32,
+    /// Its name in the output.
+    pub name: Option<String>,
+    /// Its state.
+    pub state: Blake3,
+}
+
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StepOutcome {
+    /// Number of its image in the base, where several were built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<u32>,
     /// `services.RemoteRegistry`.
     pub name: String,
     /// True when its result was remembered.
@@ -100,6 +129,38 @@ pub struct StepOutcome {
 }
 
 impl Outcome {
+    /// Of a build to these states, before anything is known of how it went.
+    fn new(plan: &Plan, states: &[Blake3]) -> Self {
+        let images = plan.images.iter().zip(states).map(|(image, state)| ImageOutcome {
+            image: image.index,
+            name: image.final_name().map(str::to_owned),
+            state: *state,
+        });
+        let state = match states {
+            [state] => *state,
+            states => {
+                let states: Vec<&[u8]> = states.iter().map(|state| &state.0[..]).collect();
+                key::key("transom states 1", &states)
+            }
+        };
+        Self {
+            variant: plan.variant.clone(),
+            output: plan.output.path.clone(),
+            up_to_date: false,
+            name: plan.images.first().and_then(|image| image.final_name().map(str::to_owned)),
+            version: plan.version.clone(),
+            size: 0,
+            guid: None,
+            state,
+            commit: state::commit_key(plan, states),
+            images: images.collect(),
+            steps: Vec::new(),
+            copied_bytes: 0,
+            encoded_bytes: 0,
+            warnings: Vec::new(),
+        }
+    }
+
     /// How many steps were remembered.
     #[must_use]
     pub fn cached_steps(&self) -> usize {
@@ -110,13 +171,15 @@ impl Outcome {
 /// Builds the plan's output, or finds that it is there already.
 ///
 /// # Errors
-/// When a step fails, the base or an input cannot be read, or the output cannot be written. Nothing half-written remains.
+/// When a secret has no value, a step fails, the base or an input cannot be read, or the output cannot be written. Nothing half-written remains.
 pub fn build(
     plan: &Plan,
     store: &Arc<Store>,
     settings: &Settings<'_>,
 ) -> Result<Outcome, BuildError> {
-    (settings.events)(Event::Started { steps: plan.steps.len() });
+    Findings::check(missing_secrets(&plan.secrets, settings.secrets))
+        .map_err(BuildError::Secret)?;
+    (settings.events)(Event::Started { steps: plan.steps().count() });
     if !settings.no_cache
         && let Some(outcome) = already_there(plan, store)?
     {
@@ -153,20 +216,7 @@ fn is_lost(failure: &Failure, content: &Content) -> bool {
         || matches!(failure, Failure::Build(BuildError::Store(error)) if error.is_lost())
 }
 
-/// Why an attempt failed.
-enum Failure {
-    Build(BuildError),
-    /// A remembered changeset cannot be applied.
-    Replay(crate::image::ImageError),
-}
-
-impl<E: Into<BuildError>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Build(error.into())
-    }
-}
-
-/// The outcome, when the output is there already: by the chain of remembered steps and the output's stamp.
+/// The outcome, when the output is there already: by the chains of remembered steps and the output's stamp.
 fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreError> {
     let key = state::output_key(plan);
     let Some(root) = store.root(&key)? else {
@@ -174,12 +224,24 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
         return Ok(None);
     };
     let Ok(last) = serde_json::from_str::<OutputRecord>(&root.details) else { return Ok(None) };
-    let chain = state::follow(plan, store)?;
-    let Some(state) = chain.last else {
-        tracing::info!("{}: a step has to run", plan.output.path.display());
-        return Ok(None);
-    };
-    if !state::is_current(plan, &state, &last) {
+    let (mut states, mut steps, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    for image in &plan.images {
+        let chain = state::follow(image, plan.epoch, store)?;
+        let Some(state) = chain.last else {
+            tracing::info!("{}: a step has to run", plan.output.path.display());
+            return Ok(None);
+        };
+        states.push(state);
+        steps.extend(image.steps.iter().zip(&chain.records).map(|(step, record)| StepOutcome {
+            image: (plan.images.len() > 1).then_some(image.index),
+            name: step.name(),
+            cached: true,
+            changed: record.as_ref().is_some_and(|record| record.changeset.is_some()),
+            deferred: step.deferred,
+        }));
+        warnings.extend(chain.records.into_iter().flatten().flat_map(|record| record.warnings));
+    }
+    if !state::is_current(plan, &states, &last) {
         tracing::info!(
             "{}: not what the last build wrote, or changed since",
             plan.output.path.display()
@@ -188,26 +250,21 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
     }
     // Written again, it counts as used now.
     store.put_root(&key, &root)?;
-    let steps = plan.steps.iter().zip(&chain.records).map(|(step, record)| StepOutcome {
-        name: step.name(),
-        cached: true,
-        changed: record.as_ref().is_some_and(|record| record.changeset.is_some()),
-        deferred: step.deferred,
-    });
+    once_each(&mut warnings);
     Ok(Some(Outcome {
-        output: plan.output.path.clone(),
         up_to_date: true,
-        name: plan.image.name.clone().or_else(|| plan.base.name.clone()),
-        version: plan.image.version.clone(),
         size: last.size(),
-        guid: None,
-        state,
         commit: last.commit,
-        steps: steps.collect(),
-        copied_bytes: 0,
-        encoded_bytes: 0,
-        warnings: chain.records.into_iter().flatten().flat_map(|record| record.warnings).collect(),
+        steps,
+        warnings,
+        ..Outcome::new(plan, &states)
     }))
+}
+
+/// Takes out what was said before: several images may have the same to say.
+fn once_each(warnings: &mut Vec<String>) {
+    let mut said = BTreeSet::new();
+    warnings.retain(|warning| said.insert(warning.clone()));
 }
 
 fn attempt_build(
@@ -224,44 +281,15 @@ fn attempt_build(
         )?,
         Some(_) => split::begin_whole(plan)?,
     };
-    let remembered = remembered(plan, store, settings)?;
-    let missing: Vec<usize> =
-        (0..plan.steps.len()).filter(|place| remembered[*place].is_none()).collect();
-    tracing::info!(
-        "{} of {} steps are remembered",
-        plan.steps.len() - missing.len(),
-        plan.steps.len()
-    );
-    let prepared = prepare::prepare(plan, &missing, store, settings)?;
-    let mut image = Image::open(Arc::clone(&plan.base.wim), plan.base.index, &settings.limits)
-        .map_err(BuildError::Base)?;
-    image.set_epoch(plan.epoch);
-    image.set_stored_content(Arc::clone(content) as Arc<dyn StoredContent>);
-    let mut state = key::first_state(&plan.base.identity, plan.epoch);
+    let stored = plan.output.stored();
+    let (inputs, epoch) = (&plan.inputs, plan.epoch);
+    let engine = Engine { store, content, settings, inputs, stored, epoch };
+    let Built { images, steps, built, warnings, states } = build_images(plan, &engine)?;
     // What was odd about the base and was put right by reading it: the output is without it.
     let mut warnings: Vec<String> =
-        plan.base.wim.warnings().iter().chain(image.warnings()).cloned().collect();
-    let (mut steps, mut built) = (Vec::new(), Vec::new());
-    for (place, step) in plan.steps.iter().enumerate() {
-        if (settings.cancelled)() {
-            return Err(BuildError::Cancelled.into());
-        }
-        built.push(BuiltStep { name: step.name(), parts: step.parts.clone(), state });
-        let run =
-            Run { plan, store, settings, prepared: &prepared, known: remembered[place].as_ref() };
-        let (cached, record) = run.step(place, step, &mut image, &state)?;
-        if !step.parts.inputs.is_empty() {
-            store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
-        }
-        let changed = record.changeset.is_some();
-        let deferred = step.deferred;
-        steps.push(StepOutcome { name: step.name(), cached, changed, deferred });
-        state = key::next_state(state, record.changeset);
-        warnings.extend(record.warnings);
-    }
-    let finished = image.finish().map_err(BuildError::Base)?;
-    warnings.extend(finished.facts.warnings.iter().cloned());
-    let report = commit::write(plan, store, finished, output.file(), settings);
+        plan.base.wim.warnings().iter().cloned().chain(warnings).collect();
+    once_each(&mut warnings);
+    let report = commit::write(plan, store, images, output.file(), settings);
     // Whatever came of it: of a base that changed, nothing can be believed, no error either.
     if !base_image::is_unchanged(&plan.base.wim, &plan.base.stamps) {
         return Err(BuildError::BaseChanged(plan.base.path.clone()).into());
@@ -290,7 +318,7 @@ fn attempt_build(
         report.copied_bytes,
         report.encoded_bytes
     );
-    let commit = state::commit_key(plan, &state);
+    let commit = state::commit_key(plan, &states);
     let details = OutputRecord { commit, stamp, parts, racy, steps: built };
     let details =
         serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;
@@ -298,19 +326,129 @@ fn attempt_build(
     let root = Root { output: path.display().to_string(), used: store.used(), details };
     store.put_root(&state::output_key(plan), &root)?;
     Ok(Outcome {
-        output: plan.output.path.clone(),
-        up_to_date: false,
-        name: plan.image.name.clone().or_else(|| plan.base.name.clone()),
-        version: plan.image.version.clone(),
         size,
-        guid: Some(guid_text(&report.guid)),
-        state,
-        commit,
+        guid: plan.secrets.is_empty().then(|| guid_text(&report.guid)),
         steps,
         copied_bytes: report.copied_bytes,
         encoded_bytes: report.encoded_bytes,
         warnings,
+        ..Outcome::new(plan, &states)
     })
+}
+
+/// The images of a build, and what became of their steps.
+struct Built {
+    images: Vec<FinishedImage>,
+    steps: Vec<StepOutcome>,
+    built: Vec<BuiltStep>,
+    warnings: Vec<String>,
+    states: Vec<Blake3>,
+}
+
+/// Prepares what has to be prepared, once for all images, and builds the images beside each other.
+fn build_images(plan: &Plan, engine: &Engine<'_>) -> Result<Built, Failure> {
+    let labels: Vec<Option<String>> =
+        plan.images.iter().map(|image| plan.label_of(image)).collect();
+    let mut number = 0;
+    let placed: Vec<Vec<Placed<'_>>> = plan
+        .images
+        .iter()
+        .zip(&labels)
+        .map(|(image, label)| {
+            let place = |step| {
+                number += 1;
+                Placed { step, number, image: image.index, label: label.as_deref() }
+            };
+            image.steps.iter().map(place).collect()
+        })
+        .collect();
+    let (mut remembered, mut missing) = (Vec::new(), Vec::new());
+    for (image, steps) in plan.images.iter().zip(&placed) {
+        let first = key::first_state(&image.identity, plan.epoch);
+        let known = run::remembered(engine, steps, first)?;
+        missing.extend(
+            steps.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(step, _)| *step),
+        );
+        remembered.push(known);
+    }
+    tracing::info!("{} of {number} steps are remembered", number - missing.len());
+    let prepared = prepare::prepare(engine, &missing)?;
+    let results: Vec<Result<(FinishedImage, Ran), Failure>> = plan
+        .images
+        .par_iter()
+        .zip(&placed)
+        .zip(&remembered)
+        .map(|((image, steps), known)| build_image(plan, engine, image, steps, known, &prepared))
+        .collect();
+    let mut built = Built {
+        images: Vec::new(),
+        steps: Vec::new(),
+        built: Vec::new(),
+        warnings: Vec::new(),
+        states: Vec::new(),
+    };
+    // In the order of the plan, so that the error is the same for any number of threads.
+    for result in results {
+        let (image, ran) = result?;
+        built.images.push(image);
+        built.steps.extend(ran.steps);
+        built.built.extend(ran.built);
+        built.warnings.extend(ran.warnings);
+        built.states.push(ran.state);
+    }
+    Ok(built)
+}
+
+/// Builds one image. What was odd about it comes first among its warnings, and what is odd about the result last.
+fn build_image(
+    plan: &Plan,
+    engine: &Engine<'_>,
+    planned: &PlannedImage,
+    steps: &[Placed<'_>],
+    remembered: &[Option<Recalled>],
+    prepared: &PreparedSteps,
+) -> Result<(FinishedImage, Ran), Failure> {
+    let limits = &engine.settings.limits;
+    let mut image =
+        Image::open(Arc::clone(&plan.base.wim), planned.index, limits).map_err(BuildError::Base)?;
+    image.set_epoch(plan.epoch);
+    image.set_stored_content(Arc::clone(engine.content) as Arc<dyn StoredContent>);
+    let mut warnings = image.warnings().to_vec();
+    let first = key::first_state(&planned.identity, plan.epoch);
+    let mut ran = run::run(engine, steps, remembered, prepared, &mut image, first)?;
+    let finished =
+        image.finish_with(engine.settings.secrets).map_err(|error| finish_error(plan, error))?;
+    warnings.append(&mut ran.warnings);
+    warnings.extend(finished.facts.warnings.iter().cloned());
+    ran.warnings = warnings;
+    Ok((finished, ran))
+}
+
+/// The findings for the secrets that `given` has no value of: `secrets` are their variables, and where the recipe names each.
+#[must_use]
+pub fn missing_secrets(secrets: &BTreeMap<String, Origin>, given: &Secrets) -> Vec<Finding> {
+    let missing = secrets.iter().filter(|(env, _)| !given.has(env));
+    let finding = |(env, origin): (&String, &Origin)| {
+        let message = format!("the environment variable {env} has no value");
+        let label = "not set, empty, or no Unicode text";
+        let help = format!("set {env} for the build; `plan`, `check` and `lock` work without it");
+        Finding::at(origin, "secret::missing", message, label, help)
+    };
+    missing.map(finding).collect()
+}
+
+fn finish_error(plan: &Plan, error: ImageError) -> BuildError {
+    match error {
+        ImageError::Secret(error) => {
+            let message = error.to_string();
+            let finding = match plan.secrets.get(&error.env) {
+                Some(origin) => Finding::at(origin, "secret::value", message, error.what, ""),
+                None => Finding::nowhere("secret::value", message, ""),
+            };
+            BuildError::Secret(finding.into())
+        }
+        error => BuildError::Base(error),
+    }
 }
 
 /// True when the file may change after `now` and keep its stamp: on a file system that counts whole seconds, as FAT and old ones do.
@@ -320,133 +458,6 @@ fn is_racy(stamp: &Stamp, now: std::time::SystemTime) -> bool {
 
 fn guid_text(guid: &Guid) -> String {
     guid.to_string()
-}
-
-/// The changesets of the steps that are remembered with all they need; steps behind one that is not may still be.
-fn remembered(
-    plan: &Plan,
-    store: &Store,
-    settings: &Settings<'_>,
-) -> Result<Vec<Option<Recalled>>, StoreError> {
-    if settings.no_cache {
-        return Ok(vec![None; plan.steps.len()]);
-    }
-    let Chain { records, .. } = state::follow(plan, store)?;
-    records
-        .into_iter()
-        .map(|record| record.map_or(Ok(None), |record| recall(plan, store, record)))
-        .collect()
-}
-
-/// A remembered step with what it did.
-type Recalled = (StepRecord, Changeset);
-
-/// The changeset of a remembered step; `None` when it or content it names is gone.
-fn recall(plan: &Plan, store: &Store, record: StepRecord) -> Result<Option<Recalled>, StoreError> {
-    let Some(digest) = record.changeset else { return Ok(Some((record, Changeset::default()))) };
-    let Some(bytes) = store.record(RecordKind::Changeset, &digest)? else { return Ok(None) };
-    let Some(changeset) = Changeset::from_bytes(&bytes) else { return Ok(None) };
-    let blobs: Vec<StoredBlob> = changeset
-        .0
-        .iter()
-        .filter_map(|change| match change {
-            Change::PutFile { content: FileContent::Stored(blob), .. } => Some(*blob),
-            _ => None,
-        })
-        .collect();
-    Ok(all_there(store, &blobs, &plan.output.stored())?.then_some((record, changeset)))
-}
-
-/// What running one step needs.
-struct Run<'a> {
-    plan: &'a Plan,
-    store: &'a Store,
-    settings: &'a Settings<'a>,
-    prepared: &'a PreparedSteps,
-    /// What is remembered of it.
-    known: Option<&'a Recalled>,
-}
-
-impl Run<'_> {
-    /// Replays or applies the step on `image`, which is in `state`; gives whether it was remembered, and its record.
-    fn step(
-        &self,
-        place: usize,
-        step: &Step,
-        image: &mut Image,
-        state: &Blake3,
-    ) -> Result<(bool, StepRecord), Failure> {
-        let (number, title) = (step.number, step.title.as_str());
-        // Behind a step that had to run, the state may still be one that is remembered: the step changed nothing, or did what it did before.
-        let recalled = match self.known {
-            Some(_) => None,
-            None if self.settings.no_cache => None,
-            None => match self.store.json(RecordKind::Step, &step.parts.step_key(state))? {
-                Some(record) => recall(self.plan, self.store, record)?,
-                None => None,
-            },
-        };
-        if let Some((record, changeset)) = self.known.or(recalled.as_ref()) {
-            tracing::info!(
-                "step {number}: cached, state and inputs are those of key {} ({title})",
-                step.parts.step_key(state)
-            );
-            (self.settings.events)(Event::StepCached { number, title });
-            image.replay(changeset).map_err(Failure::Replay)?;
-            return Ok((true, record.clone()));
-        }
-        let why = if self.settings.no_cache { "--no-cache" } else { "nothing sound is remembered" };
-        tracing::info!(
-            "step {number}: applying, {why} for key {} ({title})",
-            step.parts.step_key(state)
-        );
-        (self.settings.events)(Event::StepApplying { number, title });
-        let late;
-        let prepared = match self.prepared.get(&place) {
-            Some(prepared) => prepared,
-            None => {
-                late = prepare::prepare(self.plan, &[place], self.store, self.settings)?;
-                &late[&place]
-            }
-        };
-        image.begin_step();
-        let applied = step.operation.apply(prepared, image);
-        let changeset = image.end_step();
-        applied.map_err(|error| BuildError::of_step(step, &error))?;
-        let digest = (!changeset.is_empty()).then(|| changeset.digest());
-        if let Some(digest) = &digest {
-            self.store.put_record(RecordKind::Changeset, digest, &changeset.to_bytes())?;
-        }
-        let warnings = step.operation.warnings(prepared);
-        let warnings =
-            warnings.iter().map(|problem| format!("{}: {}", problem.item, problem.cause));
-        let record = StepRecord { changeset: digest, warnings: warnings.collect() };
-        self.store.put_json(RecordKind::Step, &step.parts.step_key(state), &record)?;
-        tracing::info!(
-            "step {number}: applied, {} changes, changeset {digest:?}",
-            changeset.0.len()
-        );
-        (self.settings.events)(Event::StepApplied { number, changes: changeset.0.len() });
-        Ok((false, record))
-    }
-}
-
-/// Content of the store for the image; remembers when something was lost, so that the build begins again.
-#[derive(Debug)]
-struct Content {
-    store: Arc<Store>,
-    lost: AtomicBool,
-}
-
-impl StoredContent for Content {
-    fn read(&self, blob: &StoredBlob) -> io::Result<Vec<u8>> {
-        self.store.read(blob).map_err(|error| {
-            if error.is_lost() {
-                self.lost.store(true, Ordering::Relaxed);
-            }
-            io::Error::other(error)
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The last part of a build: a finished image becomes a WIM.
 //!
 //! Content that the base has is copied as it is stored there, undecoded. Content of the store is a resource in the output's own form already;
-//! hives and small files in memory go through the store too, so that one that did not change since the last build is not compressed again.
+//! hives and small files in memory go through the store too, so that one that did not change since the last build is not compressed again: but for
+//! those with secrets in them, which are compressed while they are written.
 //!
 //! Reference counts are counted anew over all images that are written, from their metadata: those of the base's own table are
 //! not always right and would outlive their images. What another image's metadata counts is remembered by its SHA-1.
@@ -32,56 +33,53 @@ use crate::{
 /// Bytes of one count in a [`RecordKind::References`] record: SHA-1 and number.
 const COUNT_SIZE: usize = 24;
 
-/// Writes the output of `plan`, whose built image is `finished`, to `file`.
+/// Writes the output of `plan`, whose built images are `finished`, to `file`.
 ///
 /// # Errors
 /// When content cannot be had or the file cannot be written.
 pub(super) fn write(
     plan: &Plan,
     store: &Store,
-    finished: FinishedImage,
+    finished: Vec<FinishedImage>,
     file: &std::fs::File,
     settings: &Settings<'_>,
 ) -> Result<WriteReport, BuildError> {
     let wim = &plan.base.wim;
+    let xml = xml(plan, &finished);
+    let write_settings =
+        plan.output.write_settings(boot_index(plan), wim.header().flags & Header::RP_FIX != 0);
     let all = plan.output.images == OutputImages::All;
-    let built = if all { plan.base.index } else { 1 };
-    let xml = xml(plan, &finished, built);
-    let boot = wim.header().boot_index;
-    let write_settings = plan.output.write_settings(
-        if all || boot == 0 { boot } else { u32::from(boot == plan.base.index) },
-        wim.header().flags & Header::RP_FIX != 0,
-    );
-    let FinishedImage { metadata, blobs, changed, .. } = finished;
-    let copy = |index| MetadataToWrite::Copy { wim: Arc::clone(wim), index };
-    let built_metadata = if changed {
-        let (wim, index) = (Arc::clone(wim), plan.base.index);
-        MetadataToWrite::Like { bytes: metadata.encode(), wim, index }
-    } else {
-        copy(plan.base.index)
-    };
-    let images = match all {
-        false => vec![built_metadata],
-        true => {
-            let mut images: Vec<_> = (1..=wim.image_count()).map(copy).collect();
-            if let Some(place) = images.get_mut(built as usize - 1) {
-                *place = built_metadata;
+    let (mut metadata, mut images, mut found) = (Vec::new(), Vec::new(), Vec::new());
+    for (planned, finished) in plan.images.iter().zip(finished) {
+        let (wim, index) = (Arc::clone(wim), planned.index);
+        images.push(match finished.changed {
+            true => MetadataToWrite::Like { bytes: finished.metadata.encode(), wim, index },
+            false => MetadataToWrite::Copy { wim, index },
+        });
+        // Only solid content is sorted by what names it.
+        metadata.extend(write_settings.solid.map(|_| finished.metadata));
+        found.push(finished.blobs);
+    }
+    let built: Vec<u32> = plan.images.iter().map(|image| image.index).collect();
+    let mut blobs = together(found);
+    if all {
+        let mut every: Vec<_> = (1..=wim.image_count())
+            .map(|index| MetadataToWrite::Copy { wim: Arc::clone(wim), index })
+            .collect();
+        for (index, image) in built.iter().zip(images) {
+            if let Some(place) = every.get_mut(*index as usize - 1) {
+                *place = image;
             }
-            images
         }
-    };
-    let blobs = match all {
-        false => blobs,
-        true => with_other_images(plan, store, blobs)?,
-    };
+        images = every;
+        blobs = with_other_images(plan, store, blobs, &built)?;
+    }
     let mut blobs = sources(plan, store, blobs, settings)?;
     if write_settings.solid.is_some() {
-        let mut named = vec![metadata];
-        for index in (1..=wim.image_count()).filter(|index| all && *index != plan.base.index) {
-            named.push(wim.metadata(index).map_err(|error| BuildError::Base(error.into()))?);
+        for index in (1..=wim.image_count()).filter(|index| all && !built.contains(index)) {
+            metadata.push(wim.metadata(index).map_err(|error| BuildError::Base(error.into()))?);
         }
-        sort_solid(&mut blobs, &named);
-    } else {
+        sort_solid(&mut blobs, &metadata);
         drop(metadata);
     }
     let needed = blobs
@@ -132,26 +130,32 @@ fn write_error(plan: &Plan, error: WimError) -> BuildError {
     }
 }
 
-/// The XML of the output: the base's, with the built image's element brought up to date.
-fn xml(plan: &Plan, finished: &FinishedImage, built: u32) -> WimXml {
-    let mut xml = plan.base.wim.xml().clone();
-    if plan.output.images == OutputImages::Selected {
-        for index in (1..=plan.base.wim.image_count()).rev() {
-            if index != plan.base.index {
-                xml.remove_image(index);
-            }
+/// The number of the image to boot, in the output: the base's, where the output has it.
+fn boot_index(plan: &Plan) -> u32 {
+    let boot = plan.base.wim.header().boot_index;
+    match plan.output.images {
+        OutputImages::All => boot,
+        OutputImages::Selected => {
+            let place = plan.images.iter().position(|image| image.index == boot && boot != 0);
+            place.and_then(|place| u32::try_from(place + 1).ok()).unwrap_or(0)
         }
     }
-    if let Some(element) = xml.image_mut(built) {
+}
+
+/// The XML of the output: the base's, with the built images' elements brought up to date.
+fn xml(plan: &Plan, finished: &[FinishedImage]) -> WimXml {
+    let mut xml = plan.base.wim.xml().clone();
+    for (planned, finished) in plan.images.iter().zip(finished) {
+        let Some(element) = xml.image_mut(planned.index) else { continue };
         if finished.changed {
             image::xml::update(element, finished, plan.epoch);
         }
         // What Setup shows is the name; without a DISPLAYNAME it shows NAME.
-        let shown = plan.image.name.clone().filter(|_| element.text(&["DISPLAYNAME"]).is_some());
+        let shown = planned.name.clone().filter(|_| element.text(&["DISPLAYNAME"]).is_some());
         let names = [
-            ("NAME", &plan.image.name),
+            ("NAME", &planned.name),
             ("DISPLAYNAME", &shown),
-            ("DESCRIPTION", &plan.image.description),
+            ("DESCRIPTION", &planned.description),
         ];
         for (path, text) in names {
             if let Some(text) = text {
@@ -159,7 +163,52 @@ fn xml(plan: &Plan, finished: &FinishedImage, built: u32) -> WimXml {
             }
         }
     }
+    if plan.output.images == OutputImages::Selected {
+        let built: Vec<u32> = plan.images.iter().map(|image| image.index).collect();
+        for index in (1..=plan.base.wim.image_count()).rev() {
+            if !built.contains(&index) {
+                xml.remove_image(index);
+            }
+        }
+        if !built.is_sorted() {
+            let elements: Vec<_> = xml.images().cloned().collect();
+            let place = |index: &u32| built.iter().filter(|other| *other < index).count();
+            for index in (1..=xml.image_count()).rev() {
+                xml.remove_image(index);
+            }
+            for element in built.iter().filter_map(|index| elements.get(place(index))) {
+                xml.push_image(element.clone());
+            }
+        }
+    }
     xml
+}
+
+/// The blobs of several images, each once: in the order of the base's file, then what is new as the images have it.
+fn together(images: Vec<Vec<FinishedBlob>>) -> Vec<FinishedBlob> {
+    let mut places: HashMap<Sha1, usize> = HashMap::new();
+    let mut all: Vec<FinishedBlob> = Vec::new();
+    for blob in images.into_iter().flatten() {
+        match places.get(&blob.sha1) {
+            None => {
+                places.insert(blob.sha1, all.len());
+                all.push(blob);
+            }
+            Some(&place) => {
+                let known = &mut all[place];
+                known.references = known.references.saturating_add(blob.references);
+                // An image that does not take it from the base knows why.
+                if let BlobLocation::Base(..) = known.location {
+                    known.location = blob.location;
+                }
+            }
+        }
+    }
+    all.sort_by_key(|blob| match &blob.location {
+        BlobLocation::Base(_, found) => found.position(),
+        _ => (u16::MAX, None, u64::MAX),
+    });
+    all
 }
 
 /// The blobs of all images of the output, in the order of the base's file, then what is new; counted anew.
@@ -167,11 +216,12 @@ fn with_other_images(
     plan: &Plan,
     store: &Store,
     blobs: Vec<FinishedBlob>,
+    built: &[u32],
 ) -> Result<Vec<FinishedBlob>, BuildError> {
     let wim = &plan.base.wim;
     // Each with its count and the first image that names it.
     let mut others: HashMap<Sha1, (u32, u32)> = HashMap::new();
-    for index in (1..=wim.image_count()).filter(|index| *index != plan.base.index) {
+    for index in (1..=wim.image_count()).filter(|index| !built.contains(index)) {
         for (sha1, count) in references(wim, index, store)? {
             let (sum, _) = others.entry(sha1).or_insert((0, index));
             *sum = sum.saturating_add(count);
@@ -262,6 +312,8 @@ fn sources(
         .map(|blob| {
             let source = match blob.location {
                 BlobLocation::Base(wim, blob) => BlobSource::Wim { wim, blob },
+                // Neither as it is nor compressed does it enter the store: it is compressed while it is written.
+                BlobLocation::Secret(bytes) => BlobSource::Bytes { source: Arc::new(bytes) },
                 _ if (settings.cancelled)() => return Err(BuildError::Cancelled),
                 BlobLocation::Stored(stored) if solid => {
                     BlobSource::Bytes { source: store.content(&stored)? }
@@ -273,6 +325,10 @@ fn sources(
                 BlobLocation::Stored(stored) => ready(store.resource(&stored, resources)?),
                 BlobLocation::Memory(bytes) => ready(store.put_resource(&bytes, resources)?),
                 BlobLocation::Host(source) => ready(store.put_resource(&*source, resources)?),
+                // A finished image has none; its text has placeholders only.
+                BlobLocation::Template(template) => {
+                    BlobSource::Bytes { source: Arc::new(template.text().as_bytes().to_vec()) }
+                }
             };
             let FinishedBlob { sha1, size, references, .. } = blob;
             Ok(BlobToWrite { sha1, size, reference_count: references, source })

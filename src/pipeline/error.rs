@@ -15,6 +15,10 @@ use crate::{
 /// Why a build failed. Whatever it is, the output is as it was before, and the base was only read.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum BuildError {
+    /// A secret has no value, or one that cannot be written where it belongs; the finding points at it in the recipe.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Secret(Findings),
     /// A step cannot be prepared or applied; the finding points at it in the recipe.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -65,7 +69,9 @@ impl BuildError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Step(_) => FailureClass::Step,
-            Self::Input(_) | Self::Base(_) | Self::BaseChanged(_) => FailureClass::Input,
+            Self::Secret(_) | Self::Input(_) | Self::Base(_) | Self::BaseChanged(_) => {
+                FailureClass::Input
+            }
             Self::Store(StoreError::Source(_) | StoreError::Changed) => FailureClass::Input,
             Self::Output(_) | Self::Store(_) | Self::Cache(_) => FailureClass::Output,
             Self::Internal(_) => FailureClass::Internal,
@@ -76,16 +82,20 @@ impl BuildError {
     /// The findings, when it has places in the recipe.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         match self {
-            Self::Step(findings) | Self::Input(findings) | Self::Cache(findings) => Some(findings),
+            Self::Step(findings)
+            | Self::Secret(findings)
+            | Self::Input(findings)
+            | Self::Cache(findings) => Some(findings),
             _ => None,
         }
         .into_iter()
         .flat_map(Findings::iter)
     }
 
-    /// The failure of `step`.
-    pub(super) fn of_step(step: &Step, error: &ServicingError) -> Self {
-        let message = format!("step {} failed: {}", step.number, chain(error));
+    /// The failure of `step`; `image` is its image, where there are several.
+    pub(super) fn of_step(step: &Step, image: Option<&str>, error: &ServicingError) -> Self {
+        let image = image.map(|image| format!("{image}: ")).unwrap_or_default();
+        let message = format!("{image}step {} failed: {}", step.number, chain(error));
         let (code, class): (_, fn(Findings) -> Self) = match error {
             ServicingError::Input { .. } => ("input::unreadable", Self::Input),
             ServicingError::Changed { .. } => ("input::changed", Self::Input),

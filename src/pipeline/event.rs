@@ -1,12 +1,13 @@
 //! What a build tells while it runs: the only channel of progress. Whoever started it decides what to show.
 
-/// One thing that happened. Numbers of steps count from 1, in the order of execution.
+/// One thing that happened. Numbers of steps count from 1, in the order of execution; of several images those of the second begin behind those of the first.
+/// `image` is the number of the step's image in the base, where several are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The build begins.
     Started {
-        /// Steps of the plan.
+        /// Steps of the plan, of all its images.
         steps: usize,
     },
     /// The result of a step is remembered and is applied again.
@@ -15,13 +16,17 @@ pub enum Event<'a> {
         number: usize,
         /// What it does.
         title: &'a str,
+        /// Of which image.
+        image: Option<u32>,
     },
-    /// The inputs of a step are being prepared. Several may be at once.
+    /// The inputs of a step are being prepared, once for all images. Several may be at once.
     StepPreparing {
         /// Which.
         number: usize,
         /// What it does.
         title: &'a str,
+        /// Of which image.
+        image: Option<u32>,
     },
     /// Content of a step was taken in.
     StepContent {
@@ -41,6 +46,8 @@ pub enum Event<'a> {
         number: usize,
         /// What it does.
         title: &'a str,
+        /// Of which image.
+        image: Option<u32>,
     },
     /// A step was applied.
     StepApplied {

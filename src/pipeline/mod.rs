@@ -14,12 +14,14 @@ mod commit;
 mod error;
 mod event;
 mod flush;
+mod nested;
 pub mod output;
 mod prepare;
+mod run;
 mod split;
 mod verify;
 
-pub use build::{Outcome, Settings, StepOutcome, build};
+pub use build::{ImageOutcome, Outcome, Settings, StepOutcome, build, missing_secrets};
 pub use error::BuildError;
 pub use event::Event;
 pub use verify::verify_output;

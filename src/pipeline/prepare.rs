@@ -1,7 +1,7 @@
 //! Preparing steps: the part that needs the inputs alone, in parallel, remembered by operation, parameters and inputs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, io,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -9,10 +9,16 @@ use std::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{build::Settings, error::BuildError, event::Event};
+use super::{
+    build::Settings,
+    error::BuildError,
+    event::Event,
+    nested,
+    run::{Engine, Placed},
+};
 use crate::{
     base::{digest::Blake3, read_at::ReadAt},
-    plan::{Plan, Step},
+    plan::inputs::ResolvedInputs,
     servicing::{BlobSink, InputId, InputTree, Inputs, Prepared, ServicingError},
     store::{RecordKind, ResourceSettings, Store, StoreError, StoredBlob},
 };
@@ -26,75 +32,84 @@ struct PreparedRecord {
     blobs: Vec<StoredBlob>,
 }
 
-/// What was prepared, by the place of the step in the plan.
-pub(super) type PreparedSteps = BTreeMap<usize, Prepared>;
+/// What was prepared, by its key: steps of several images that prepare the same share it.
+pub(super) type PreparedSteps = BTreeMap<Blake3, Prepared>;
 
-/// Prepares the steps at `places`, each unless that is remembered.
+/// Prepares `steps`, each unless that is remembered; what is the same is prepared once.
 ///
 /// # Errors
 /// The error of the first step that cannot be prepared.
 pub(super) fn prepare(
-    plan: &Plan,
-    places: &[usize],
-    store: &Store,
-    settings: &Settings<'_>,
+    engine: &Engine<'_>,
+    steps: &[Placed<'_>],
 ) -> Result<PreparedSteps, BuildError> {
-    let results: Vec<_> = places
+    let mut keys = BTreeSet::new();
+    let steps: Vec<(Blake3, &Placed<'_>)> = steps
+        .iter()
+        .map(|placed| (placed.step.parts.prepared_key(), placed))
+        .filter(|(key, _)| keys.insert(*key))
+        .collect();
+    let results: Vec<_> = steps
         .par_iter()
-        .map(|place| Ok((*place, prepare_step(plan, &plan.steps[*place], store, settings)?)))
+        .map(|(key, placed)| Ok((*key, prepare_step(engine, placed, key)?)))
         .collect();
     // In the order of the plan, so that the error is the same for any number of threads.
     results.into_iter().collect()
 }
 
 fn prepare_step(
-    plan: &Plan,
-    step: &Step,
-    store: &Store,
-    settings: &Settings<'_>,
+    engine: &Engine<'_>,
+    placed: &Placed<'_>,
+    key: &Blake3,
 ) -> Result<Prepared, BuildError> {
-    let key = step.parts.prepared_key();
+    let Engine { store, settings, stored, .. } = *engine;
+    let Placed { step, number, .. } = *placed;
     // Without inputs there is nothing worth remembering.
     let has_inputs = !step.parts.inputs.is_empty();
     if has_inputs
         && !settings.no_cache
-        && let Some(record) = store.json::<PreparedRecord>(RecordKind::Prepared, &key)?
-        && all_there(store, &record.blobs, &plan.output.stored())?
+        && let Some(record) = store.json::<PreparedRecord>(RecordKind::Prepared, key)?
+        && all_there(store, &record.blobs, &stored)?
     {
-        tracing::info!("step {}: prepared before, key {key}", step.number);
+        tracing::info!("step {number}: prepared before, key {key}");
         return Ok(record.prepared);
     }
     if (settings.cancelled)() {
         return Err(BuildError::Cancelled);
     }
     if has_inputs {
-        (settings.events)(Event::StepPreparing { number: step.number, title: &step.title });
+        let (title, image) = (step.title.as_str(), placed.index());
+        (settings.events)(Event::StepPreparing { number, title, image });
     }
-    let sink = Sink {
-        store,
-        resources: plan.output.stored(),
-        settings,
-        number: step.number,
-        taken: Mutex::default(),
-    };
-    let prepared = step.operation.prepare(&PlanInputs(plan), &sink).map_err(|error| {
-        if (settings.cancelled)() {
-            BuildError::Cancelled
-        } else {
-            BuildError::of_step(step, &error)
-        }
+    let sink = Sink { store, resources: stored, settings, number, taken: Mutex::default() };
+    if let Some(inside) = &step.nested {
+        let (prepared, blobs) = nested::service(engine, placed, inside)?;
+        return keep(engine, number, key, PreparedRecord { prepared, blobs });
+    }
+    let inputs = PlanInputs(engine.inputs);
+    let prepared = step.operation.prepare(&inputs, &sink).map_err(|error| {
+        if (settings.cancelled)() { BuildError::Cancelled } else { placed.failure(&error) }
     })?;
     if !has_inputs {
-        tracing::debug!("step {}: prepared, it has no inputs", step.number);
+        tracing::debug!("step {number}: prepared, it has no inputs");
         return Ok(prepared);
     }
     let mut blobs = sink.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
     blobs.sort();
     blobs.dedup();
-    let record = PreparedRecord { prepared, blobs };
-    store.put_json(RecordKind::Prepared, &key, &record)?;
-    tracing::info!("step {}: prepared, {} blobs, key {key}", step.number, record.blobs.len());
-    (settings.events)(Event::StepPrepared { number: step.number });
+    keep(engine, number, key, PreparedRecord { prepared, blobs })
+}
+
+/// Remembers what was prepared.
+fn keep(
+    engine: &Engine<'_>,
+    number: usize,
+    key: &Blake3,
+    record: PreparedRecord,
+) -> Result<Prepared, BuildError> {
+    engine.store.put_json(RecordKind::Prepared, key, &record)?;
+    tracing::info!("step {number}: prepared, {} blobs, key {key}", record.blobs.len());
+    (engine.settings.events)(Event::StepPrepared { number });
     Ok(record.prepared)
 }
 
@@ -113,11 +128,11 @@ pub(super) fn all_there(
 }
 
 /// The inputs of a plan as operations see them.
-struct PlanInputs<'a>(&'a Plan);
+struct PlanInputs<'a>(&'a ResolvedInputs);
 
 impl Inputs for PlanInputs<'_> {
     fn input(&self, id: &InputId) -> Result<Arc<InputTree>, ServicingError> {
-        match self.0.inputs.get(id) {
+        match self.0.get(id) {
             Some(input) => Ok(Arc::new(input.tree())),
             None => Err(ServicingError::Input {
                 input: id.0.clone(),

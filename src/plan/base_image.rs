@@ -6,8 +6,8 @@ use super::{error::PlanError, key};
 use crate::{
     base::{digest::Blake3, limits::Limits},
     format::wim::{Wim, WimError, WimXml},
-    image::{Architecture, Image, ImageFacts},
-    recipe::{BaseSection, Finding, Findings, ImageSelect, finding::nearest},
+    image::{Architecture, Image, ImageError, ImageFacts},
+    recipe::{BaseImage, BaseSection, Finding, Findings, ImageSelect, Located, finding::nearest},
     store::{RecordKind, Stamp, Store},
 };
 
@@ -84,14 +84,51 @@ pub fn remedy(error: &WimError) -> Option<&'static str> {
     }
 }
 
-/// The number of the image that the recipe selects, from 1.
+/// The images that the recipe selects, in its order: each by its number, from 1.
 ///
 /// # Errors
-/// When it is not there or not the only one of that name; what is there is listed.
-pub fn select(base: &BaseSection, wim: &Wim) -> Result<u32, PlanError> {
+/// One finding for each that is not there, is not the only one of that name, or was selected before; what is there is listed.
+pub fn select<'a>(
+    base: &'a BaseSection,
+    wim: &Wim,
+) -> Result<Vec<(u32, &'a BaseImage)>, PlanError> {
+    let mut selected: Vec<(u32, &BaseImage)> = Vec::new();
+    let mut findings = Vec::new();
+    for image in &base.images {
+        match matching(&image.select, wim) {
+            Ok(indexes) => {
+                for index in indexes {
+                    match selected.iter().find(|(known, _)| *known == index) {
+                        None => selected.push((index, image)),
+                        Some((_, first)) => findings.push(twice(image, first, index, wim)),
+                    }
+                }
+            }
+            Err(finding) => findings.push(finding),
+        }
+    }
+    Findings::check(findings).map_err(PlanError::Refused)?;
+    Ok(selected)
+}
+
+/// An image that is selected again.
+fn twice(image: &BaseImage, first: &BaseImage, index: u32, wim: &Wim) -> Finding {
+    Finding::at(
+        &image.select.origin,
+        "base::image-twice",
+        "an image of the base is selected twice",
+        format!("this is {} again", describe(wim.xml(), index)),
+        "take one of them away; two images from one are two variants: see [matrix]",
+    )
+    .and(&first.select.origin, "it was selected here")
+}
+
+/// The numbers of the images that `selected` means: one, or all.
+fn matching(selected: &Located<ImageSelect>, wim: &Wim) -> Result<Vec<u32>, Finding> {
     let xml = wim.xml();
     let all = 1..=wim.image_count();
-    let matching: Vec<u32> = match &base.select.value {
+    let matching: Vec<u32> = match &selected.value {
+        ImageSelect::All => return Ok(all.collect()),
         ImageSelect::Index(index) => all.clone().filter(|known| known == index).collect(),
         ImageSelect::Edition(edition) => {
             let same = |known: &str| known.eq_ignore_ascii_case(edition);
@@ -109,7 +146,8 @@ pub fn select(base: &BaseSection, wim: &Wim) -> Result<u32, PlanError> {
             }
         }
     };
-    let (what, names): (String, Vec<&str>) = match &base.select.value {
+    let (what, names): (String, Vec<&str>) = match &selected.value {
+        ImageSelect::All => ("an image".to_owned(), Vec::new()),
         ImageSelect::Index(index) => (format!("image {index}"), Vec::new()),
         ImageSelect::Edition(edition) => (
             format!("an image of edition `{edition}`"),
@@ -123,14 +161,14 @@ pub fn select(base: &BaseSection, wim: &Wim) -> Result<u32, PlanError> {
     let refuse = |code: &'static str, message: String, help: String| {
         let there: Vec<String> = all.clone().map(|index| describe(xml, index)).collect();
         let label = format!("the file has {}", there.join(", "));
-        Err(PlanError::Refused(Finding::at(&base.select.origin, code, message, label, help).into()))
+        Err(Finding::at(&selected.origin, code, message, label, help))
     };
     match matching.as_slice() {
-        [index] => Ok(*index),
+        [_] => Ok(matching),
         [] => {
-            let given = match &base.select.value {
+            let given = match &selected.value {
                 ImageSelect::Edition(text) | ImageSelect::Name(text) => text.as_str(),
-                ImageSelect::Index(_) => "",
+                ImageSelect::Index(_) | ImageSelect::All => "",
             };
             let help = nearest(given, names).map(|name| format!("did you mean `{name}`?"));
             refuse(
@@ -164,11 +202,12 @@ pub fn identity(wim: &Wim, index: u32) -> Result<Blake3, WimError> {
     Ok(key::key("transom base image 1", &[&metadata.0]))
 }
 
-/// The base image, opened when the first one asks for it.
+/// Opens an image.
+type Open<'a> = Box<dyn Fn() -> Result<Image, ImageError> + 'a>;
+
+/// An image, opened when the first one asks for it.
 pub struct LazyImage<'a> {
-    wim: &'a Arc<Wim>,
-    index: u32,
-    limits: &'a Limits,
+    open: Open<'a>,
     store: &'a Store,
     identity: Blake3,
     fresh: bool,
@@ -178,22 +217,23 @@ pub struct LazyImage<'a> {
 
 impl std::fmt::Debug for LazyImage<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("LazyImage").field("index", &self.index).finish_non_exhaustive()
+        formatter
+            .debug_struct("LazyImage")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
 impl<'a> LazyImage<'a> {
-    /// Image `index` of `wim`, not opened yet. `fresh`: what is remembered of it is not believed.
+    /// The image that `open` opens, not opened yet. `fresh`: what is remembered of it is not believed.
     #[must_use]
     pub fn new(
-        wim: &'a Arc<Wim>,
-        index: u32,
+        open: impl Fn() -> Result<Image, ImageError> + 'a,
         identity: Blake3,
-        limits: &'a Limits,
         store: &'a Store,
         fresh: bool,
     ) -> Self {
-        Self { wim, index, limits, store, identity, fresh, image: None, facts: None }
+        Self { open: Box::new(open), store, identity, fresh, image: None, facts: None }
     }
 
     /// The identity of the base image.
@@ -206,10 +246,10 @@ impl<'a> LazyImage<'a> {
     ///
     /// # Errors
     /// When its metadata is damaged.
-    pub fn image(&mut self) -> Result<&mut Image, crate::image::ImageError> {
+    pub fn image(&mut self) -> Result<&mut Image, ImageError> {
         let image = match self.image.take() {
             Some(image) => image,
-            None => Image::open(Arc::clone(self.wim), self.index, self.limits)?,
+            None => (self.open)()?,
         };
         Ok(self.image.insert(image))
     }
@@ -231,13 +271,13 @@ impl<'a> LazyImage<'a> {
         };
         let facts = match known {
             Some(facts) => {
-                tracing::debug!("facts of image {}: remembered as {key}", self.index);
+                tracing::debug!("facts of image {}: remembered as {key}", self.identity);
                 facts
             }
             None => {
                 tracing::debug!(
                     "facts of image {}: not remembered, looking into it ({key})",
-                    self.index
+                    self.identity
                 );
                 let facts = self.image()?.facts();
                 if facts.warnings.is_empty() {
@@ -255,7 +295,7 @@ impl<'a> LazyImage<'a> {
 pub enum FactsError {
     /// The image.
     #[error(transparent)]
-    Image(#[from] crate::image::ImageError),
+    Image(#[from] ImageError),
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
@@ -274,19 +314,18 @@ pub fn check_expectations(
     let mut findings = Vec::new();
     let element = xml.image(index);
     let text = |path: &[&str]| element.and_then(|element| element.text(path)).map(str::to_owned);
-    let mut check =
-        |what: &str, wanted: &crate::recipe::Located<String>, found: Option<String>, same: bool| {
-            if same {
-                return;
-            }
-            let message = format!("the base image is not of the expected {what}");
-            let label = match found {
-                Some(found) => format!("it is {found}"),
-                None => format!("its {what} is not known"),
-            };
-            let help = "change `expect`, or take another base image";
-            findings.push(Finding::at(&wanted.origin, "base::unexpected", message, label, help));
+    let mut check = |what: &str, wanted: &Located<String>, found: Option<String>, same: bool| {
+        if same {
+            return;
+        }
+        let message = format!("the base image is not of the expected {what}");
+        let label = match found {
+            Some(found) => format!("it is {found}"),
+            None => format!("its {what} is not known"),
         };
+        let help = "change `expect`, or take another base image";
+        findings.push(Finding::at(&wanted.origin, "base::unexpected", message, label, help));
+    };
     if let Some(wanted) = &base.expect.arch {
         let found = facts.architecture.map(architecture_word).map(str::to_owned).or_else(|| {
             let number = text(&["WINDOWS", "ARCH"])?;

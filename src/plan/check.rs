@@ -14,10 +14,11 @@ use std::{
 use super::{
     base_image::{self, FactsError, LazyImage},
     error::PlanError,
+    image::Subject,
     inputs::{Control, InputError, ResolvedInputs, resolve},
     key,
-    make::{Options, damaged_base},
-    model::{PlannedBase, Step},
+    make::Options,
+    model::Step,
     packages::Packages,
 };
 use crate::{
@@ -25,8 +26,9 @@ use crate::{
         digest::{Blake3, Sha1},
         read_at::ReadAt,
     },
+    format::wim::Wim,
     image::Changeset,
-    recipe::{Expect, Finding, Findings, Origin, Recipe},
+    recipe::{Expect, Finding, Findings, Origin},
     servicing::{
         BlobSink, InputId, InputTree, Inputs, Operation, Prepared, Problem, ServicingError,
     },
@@ -48,20 +50,21 @@ struct Checked {
 /// # Errors
 /// When it is another one ([`PlanError::Refused`]), or cannot be read.
 pub(super) fn expectations(
-    recipe: &Recipe,
-    base: &PlannedBase,
+    subject: &Subject<'_>,
+    wim: &Wim,
+    index: u32,
     image: &mut LazyImage<'_>,
 ) -> Result<(), PlanError> {
-    if recipe.base.expect == Expect::default() {
+    let base = &subject.recipe.base;
+    if base.expect == Expect::default() {
         return Ok(());
     }
-    let facts = image.facts().map_err(|error| facts_error(recipe, error))?;
+    let facts = image.facts().map_err(|error| facts_error(subject, error))?;
     // What cannot be read is not "not known": the image may well be the expected one.
     if let Some(warning) = facts.warnings.first() {
-        return Err(damaged_base(recipe, &io::Error::other(warning.clone())));
+        return Err(subject.damaged(&io::Error::other(warning.clone())));
     }
-    base_image::check_expectations(&recipe.base, &facts, base.wim.xml(), base.index)
-        .map_err(PlanError::Refused)
+    base_image::check_expectations(base, &facts, wim.xml(), index).map_err(PlanError::Refused)
 }
 
 /// Asks every operation whether it suits the image as the steps before it leave it, and whether its inputs are what they must be. What is odd is
@@ -73,7 +76,7 @@ pub(super) fn expectations(
 /// # Errors
 /// All problems at once: [`PlanError::Inputs`] for inputs that are no good by themselves, [`PlanError::Refused`] for what does not suit the image.
 pub(super) fn steps(
-    recipe: &Recipe,
+    subject: &Subject<'_>,
     steps: &mut [Step],
     inputs: &ResolvedInputs,
     packages: Packages,
@@ -89,7 +92,7 @@ pub(super) fn steps(
     // What the image before a step depends on: the base, and every step before it that is rehearsed.
     let mut before = image.identity();
     let mut rehearsal = Rehearsal {
-        recipe,
+        subject,
         inputs,
         store: (!fresh).then_some(store),
         image,
@@ -131,10 +134,10 @@ pub(super) fn steps(
     rehearsal.findings.end()
 }
 
-fn facts_error(recipe: &Recipe, error: FactsError) -> PlanError {
+pub(super) fn facts_error(subject: &Subject<'_>, error: FactsError) -> PlanError {
     match error {
         FactsError::Store(error) => PlanError::Store(error),
-        FactsError::Image(error) => damaged_base(recipe, &error),
+        FactsError::Image(error) => subject.damaged(&error),
     }
 }
 
@@ -171,7 +174,7 @@ impl Gathered {
 
 /// The plan's own image, on which steps are tried.
 struct Rehearsal<'a, 'b> {
-    recipe: &'a Recipe,
+    subject: &'a Subject<'a>,
     inputs: &'a ResolvedInputs,
     /// Where a build may have left what it prepared; `None` when that is not believed.
     store: Option<&'a Store>,
@@ -196,7 +199,7 @@ impl Rehearsal<'_, '_> {
         steps: &[Step],
     ) -> Result<Option<(Checked, bool)>, PlanError> {
         // Of the base: they are remembered for it, so they are looked up before anything is done to the image.
-        let base_facts = self.image.facts().map_err(|error| facts_error(self.recipe, error))?;
+        let base_facts = self.image.facts().map_err(|error| facts_error(self.subject, error))?;
         for pending in std::mem::take(&mut self.pending) {
             match self.prepare(&steps[pending]) {
                 Ok(prepared) => drop(self.apply(&steps[pending], &prepared)?),
@@ -210,10 +213,10 @@ impl Rehearsal<'_, '_> {
             self.failed.insert(step.number);
             return Ok(None);
         }
-        let recipe = self.recipe;
+        let subject = self.subject;
         let applied = self.applied;
         let prepared = self.prepare(step);
-        let opened = self.image.image().map_err(|error| damaged_base(recipe, &error))?;
+        let opened = self.image.image().map_err(|error| subject.damaged(&error))?;
         let facts = if applied { opened.facts() } else { base_facts };
         let mut found = step.operation.check_image(opened, &facts);
         let prepared = match prepared {
@@ -260,8 +263,8 @@ impl Rehearsal<'_, '_> {
 
     /// Does the step to the image; `None`, with a finding, when it cannot be done.
     fn apply(&mut self, step: &Step, prepared: &Prepared) -> Result<Option<Changeset>, PlanError> {
-        let recipe = self.recipe;
-        let opened = self.image.image().map_err(|error| damaged_base(recipe, &error))?;
+        let subject = self.subject;
+        let opened = self.image.image().map_err(|error| subject.damaged(&error))?;
         self.applied = true;
         opened.begin_step();
         let result = step.operation.apply(prepared, opened);
@@ -319,7 +322,7 @@ pub enum AloneError {
 }
 
 /// The inputs of a plan. As a sink it keeps nothing.
-struct Known<'a>(&'a ResolvedInputs);
+pub(super) struct Known<'a>(pub(super) &'a ResolvedInputs);
 
 impl Inputs for Known<'_> {
     fn input(&self, id: &InputId) -> Result<Arc<InputTree>, ServicingError> {

@@ -1,6 +1,6 @@
 //! A plan as the DISM commands that would do it on a Windows host: a command file.
 //!
-//! It does in the plan's order what DISM can do: packages, languages, capabilities, features, drivers and the answer file. Everything else stands there as a
+//! It does in the plan's order what DISM can do: packages, languages, capabilities, features, drivers, locale and the answer file. Everything else stands there as a
 //! remark. The base stays as it is: the image is exported into the output first, and that is mounted.
 
 use std::path::Path;
@@ -8,11 +8,15 @@ use std::path::Path;
 use super::model::{Plan, Step};
 use crate::servicing::{
     InputId, Operation,
+    appx::{AppxAction, AppxSpec, dism_options, name::FullName},
     cbs::{
         PackageAction, PackageSubject,
         dism::{DismCommand, escaped},
     },
+    defaults::{AssociationsAction, DefaultsSpec},
     drivers::{DriverAction, DriverChoice},
+    locale,
+    winpe::WinPeSpec,
 };
 
 /// How DISM is called: without quotes, because `for /f` cannot run what begins with one and has more of them.
@@ -28,7 +32,7 @@ pub fn script(plan: &Plan) -> String {
     let base = windows_path(&plan.lock.base.path);
     let mut lines = Lines::default();
     lines.add("@echo off");
-    lines.add("rem What this plan's packages, languages, capabilities, features, drivers and answer file are to DISM, in the plan's order.");
+    lines.add("rem What this plan's packages, languages, capabilities, features, drivers, locale and answer file are to DISM, in the plan's order.");
     lines.add("rem Written by `transom plan --as dism`. Save it beside the recipe and run it as administrator; inputs are named as seen from there.");
     lines.add("setlocal DisableDelayedExpansion");
     lines.add(r#"pushd "%~dp0""#);
@@ -46,18 +50,30 @@ pub fn script(plan: &Plan) -> String {
         lines.add(&format!(r#"if not exist "{parent}" md "{parent}""#));
     }
     lines.add(r#"if not exist "%MOUNT%" md "%MOUNT%""#);
-    lines.call(&format!(
-        r#"/Export-Image /SourceImageFile:"{base}" /SourceIndex:{} /DestinationImageFile:"{unfinished}""#,
-        plan.base.index
-    ));
-    lines.call(&format!(r#"/Mount-Image /ImageFile:"{unfinished}" /Index:1 /MountDir:"%MOUNT%""#));
-    for step in &plan.steps {
+    for (index, image) in (1..).zip(&plan.images) {
+        let index: u32 = index;
+        if let Some(label) = plan.label_of(image) {
+            lines.add("");
+            lines.add(&format!("rem {}", plain(&label)));
+        }
+        let named = image.name.as_ref().filter(|_| plan.images.len() > 1);
+        let named = named
+            .map_or_else(String::new, |name| format!(r#" /DestinationName:"{}""#, escaped(name)));
+        lines.call(&format!(
+            r#"/Export-Image /SourceImageFile:"{base}" /SourceIndex:{} /DestinationImageFile:"{unfinished}"{named}"#,
+            image.index
+        ));
+        lines.call(&format!(
+            r#"/Mount-Image /ImageFile:"{unfinished}" /Index:{index} /MountDir:"%MOUNT%""#
+        ));
+        for step in &image.steps {
+            lines.add("");
+            lines.add(&format!("rem {}. {}", step.number, plain(&step.title)));
+            lines.step(step, plan);
+        }
         lines.add("");
-        lines.add(&format!("rem {}. {}", step.number, plain(&step.title)));
-        lines.step(step, plan);
+        lines.call(r#"/Unmount-Image /MountDir:"%MOUNT%" /Commit"#);
     }
-    lines.add("");
-    lines.call(r#"/Unmount-Image /MountDir:"%MOUNT%" /Commit"#);
     lines.add(&format!(r#"move "{unfinished}" "{output}" >nul || goto failed"#));
     lines.add("popd");
     lines.add("exit /b 0");
@@ -139,14 +155,71 @@ impl Lines {
             }
             Operation::Driver(spec) => self.driver(&spec.action, plan),
             Operation::Unattend(spec) => {
-                let path = windows_path(&spec.input.0);
-                self.call(&format!(r#"{IMAGE} /Apply-Unattend:"{path}""#));
+                if let Some(input) = &spec.input {
+                    let path = windows_path(&input.0);
+                    self.call(&format!(r#"{IMAGE} /Apply-Unattend:"{path}""#));
+                }
+                if spec.settings.is_some() {
+                    self.add("rem The recipe's own settings are written into an answer file by a build alone.");
+                }
+            }
+            Operation::Appx(spec) => self.app(spec),
+            Operation::Defaults(spec) => self.associations(spec),
+            Operation::WinPe(spec) => self.windows_pe(spec),
+            Operation::Locale(spec) => {
+                for call in locale::dism::calls(spec) {
+                    self.call(&format!("{IMAGE} {call}"));
+                }
             }
             Operation::RegistryKey(_)
             | Operation::RegistryFile(_)
             | Operation::Service(_)
             | Operation::Files(_)
+            | Operation::WinRe(_)
             | Operation::FirstBoot(_) => self.not_of_dism(),
+        }
+    }
+
+    fn app(&mut self, spec: &AppxSpec) {
+        match &spec.action {
+            AppxAction::Absent { .. } if FullName::parse(&spec.name).is_some() => {
+                let name = escaped(&spec.name);
+                self.call(&format!("{IMAGE} /Remove-ProvisionedAppxPackage /PackageName:{name}"));
+            }
+            AppxAction::Absent { .. } => self.add("rem DISM removes an app by its full name: see /Get-ProvisionedAppxPackages, then /Remove-ProvisionedAppxPackage /PackageName:NAME."),
+            AppxAction::Present { source, license, dependencies, region, .. } => {
+                let path = |id: &InputId| windows_path(&id.0);
+                let dependencies: Vec<String> = dependencies.iter().map(path).collect();
+                let license = license.as_ref().map(path);
+                let options =
+                    dism_options(&path(source), &dependencies, license.as_deref(), region.as_deref());
+                self.call(&format!("{IMAGE} {options}"));
+            }
+        }
+    }
+
+    fn associations(&mut self, spec: &DefaultsSpec) {
+        match &spec.associations {
+            Some(AssociationsAction::Merge(id) | AssociationsAction::Replace(id)) => {
+                let path = windows_path(&id.0);
+                self.call(&format!(r#"{IMAGE} /Import-DefaultAppAssociations:"{path}""#));
+            }
+            Some(AssociationsAction::Absent) => {
+                self.call(&format!("{IMAGE} /Remove-DefaultAppAssociations"));
+            }
+            None => self.not_of_dism(),
+        }
+    }
+
+    fn windows_pe(&mut self, spec: &WinPeSpec) {
+        if let Some(mib) = spec.scratch_mib {
+            self.call(&format!("{IMAGE} /Set-ScratchSpace:{mib}"));
+        }
+        if let Some(path) = &spec.target_path {
+            self.call(&format!("{IMAGE} /Set-TargetPath:{}", escaped(path)));
+        }
+        if spec.startnet.is_some() || spec.winpeshl.is_some() {
+            self.add("rem startnet.cmd and winpeshl.ini are nothing that DISM writes.");
         }
     }
 

@@ -31,9 +31,8 @@ pub struct Lock {
     pub inputs: BTreeMap<String, LockedInput>,
 }
 
-/// The base image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+/// The base.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedBase {
     /// The recipe's text for the file.
     pub path: String,
@@ -41,9 +40,17 @@ pub struct LockedBase {
     pub size: u64,
     /// BLAKE3 of the file.
     pub blake3: Blake3,
-    /// Number of the image, from 1.
+    /// The images that are built, in the recipe's order. One stands in `[base]` itself, several in `[[base.images]]`.
+    pub images: Vec<LockedImage>,
+}
+
+/// An image of the base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockedImage {
+    /// Its number, from 1.
     pub image: u32,
-    /// SHA-1 of the image's metadata.
+    /// SHA-1 of its metadata.
     pub metadata: Sha1,
 }
 
@@ -141,9 +148,38 @@ struct Document {
     format: u32,
     order: String,
     epoch: String,
-    base: LockedBase,
+    base: DocumentBase,
     #[serde(default)]
     inputs: BTreeMap<String, LockedInput>,
+}
+
+/// `[base]` as serde sees it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct DocumentBase {
+    path: String,
+    size: u64,
+    blake3: Blake3,
+    image: Option<u32>,
+    metadata: Option<Sha1>,
+    #[serde(default)]
+    images: Vec<LockedImage>,
+}
+
+impl DocumentBase {
+    fn read(self) -> Result<LockedBase, String> {
+        let Self { path, size, blake3, image, metadata, mut images } = self;
+        match (image, metadata) {
+            (Some(image), Some(metadata)) if images.is_empty() => {
+                images.push(LockedImage { image, metadata });
+            }
+            (None, None) if images.len() > 1 => {}
+            _ => {
+                return Err("`[base]` names neither one image nor several".to_owned());
+            }
+        }
+        Ok(LockedBase { path, size, blake3, images })
+    }
 }
 
 impl Lock {
@@ -164,7 +200,7 @@ impl Lock {
         let epoch = FileTime::parse(&document.epoch)
             .ok_or_else(|| format!("`{}` is not a time", document.epoch))?;
         let Document { order, base, inputs, .. } = document;
-        Ok(Self { order, epoch, base, inputs })
+        Ok(Self { order, epoch, base: base.read()?, inputs })
     }
 
     /// The text of the lock file. Equal locks give equal text.
@@ -187,8 +223,14 @@ impl Lock {
         line(format_args!("path = {}", quoted(&self.base.path)));
         line(format_args!("size = {}", self.base.size));
         line(format_args!("blake3 = \"{}\"", self.base.blake3));
-        line(format_args!("image = {}", self.base.image));
-        line(format_args!("metadata = \"{}\"", self.base.metadata));
+        let several = self.base.images.len() > 1;
+        for LockedImage { image, metadata } in &self.base.images {
+            if several {
+                line(format_args!("\n[[base.images]]"));
+            }
+            line(format_args!("image = {image}"));
+            line(format_args!("metadata = \"{metadata}\""));
+        }
         for (id, input) in &self.inputs {
             line(format_args!("\n[inputs.{}]", quoted(id)));
             line(format_args!("size = {}", input.size));
@@ -225,8 +267,12 @@ impl Lock {
             Some(content(one.size, one.blake3)),
             Some(content(other.size, other.blake3)),
         );
-        let image = |base: &LockedBase| format!("number {} ({})", base.image, base.metadata);
-        compare("base image", Some(image(one)), Some(image(other)));
+        let images = |base: &LockedBase| {
+            let image =
+                |image: &LockedImage| format!("number {} ({})", image.image, image.metadata);
+            base.images.iter().map(image).collect::<Vec<_>>().join(", ")
+        };
+        compare("base image", Some(images(one)), Some(images(other)));
         for id in merged(&self.inputs, &found.inputs) {
             let (one, other) = (self.inputs.get(id), found.inputs.get(id));
             let files = |input: Option<&LockedInput>| input.and_then(|input| input.files.clone());
@@ -299,8 +345,7 @@ mod tests {
                 path: r"C:\media\install.wim".to_owned(),
                 size: 5,
                 blake3: Blake3::of(b"base"),
-                image: 2,
-                metadata: Sha1::of(b"metadata"),
+                images: vec![LockedImage { image: 2, metadata: Sha1::of(b"metadata") }],
             },
             inputs: BTreeMap::from([
                 (
@@ -333,6 +378,19 @@ mod tests {
         assert!(text.starts_with("# What the recipe") && !text.contains('\r'));
         assert_eq!(Lock::parse(&text).unwrap().to_text(), text);
         assert_eq!(lock.differences(&lock), []);
+    }
+
+    #[test]
+    fn several_images_stand_in_tables_of_their_own() {
+        let mut lock = sample();
+        lock.base.images.push(LockedImage { image: 1, metadata: Sha1::of(b"other") });
+        let text = lock.to_text();
+        assert_eq!(Lock::parse(&text).as_ref(), Ok(&lock), "{text}");
+        assert_eq!(text.matches("[[base.images]]").count(), 2);
+        let differences = sample().differences(&lock);
+        assert_eq!(differences.len(), 1);
+        assert_eq!(differences[0].what, "base image");
+        assert!(Lock::parse(&text.replace("[[base.images]]\nimage = 2", "image = 2")).is_err());
     }
 
     #[test]

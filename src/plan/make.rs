@@ -1,31 +1,25 @@
 //! From a recipe to a plan: base, inputs, order, checks, lock.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use fs_err as fs;
 use rayon::prelude::*;
 
 use super::{
-    base_image::{self, LazyImage},
-    check,
+    base_image,
     error::PlanError,
-    graph::{self, Reason, Vertex},
+    image::{self, Images},
     inputs::{self, Control, InputError, ResolvedInputs},
     key,
-    lock::{Lock, LockError, LockedBase, LockedFile, LockedInput},
-    model::{EpochSource, ImageNames, LockState, Plan, PlannedBase, Step, StepReason},
-    order, output, packages,
+    lock::{Lock, LockError, LockedBase, LockedFile, LockedImage, LockedInput},
+    model::{EpochSource, LockState, Plan, PlannedBase, PlannedImage},
+    order, output,
 };
 use crate::{
     base::{digest::Blake3, filetime::FileTime, limits::Limits},
     format::wim::Wim,
-    recipe::{Entry, Finding, Findings, Recipe},
-    servicing::{InputId, Operation},
+    recipe::{BaseImage, Finding, Findings, Recipe, lock_path},
+    servicing::InputId,
     store::{Stamp, Store},
 };
 
@@ -75,8 +69,8 @@ fn attempt(
     options: &Options<'_>,
 ) -> Result<Option<Plan>, PlanError> {
     let wim = base_image::open(&recipe.base, &options.limits)?;
-    let index = base_image::select(&recipe.base, &wim)?;
-    let output = output::plan(recipe, &wim, index)?;
+    let selected = base_image::select(&recipe.base, &wim)?;
+    let output = output::plan(recipe, &wim, &selected)?;
     let (base, inputs) = rayon::join(
         || hash_base(recipe, &wim, store, &options.control),
         || resolve_inputs(recipe, store, &options.control),
@@ -85,48 +79,20 @@ fn attempt(
     if !base_image::is_unchanged(&wim, &stamps) {
         return Ok(None);
     }
-    let metadata_error = |error: crate::format::wim::WimError| damaged_base(recipe, &error);
-    let identity = base_image::identity(&wim, index).map_err(metadata_error)?;
-    let base = PlannedBase {
-        path: recipe.base.wim.value.clone(),
-        name: wim.xml().image_name(index).map(str::to_owned),
-        wim,
-        index,
-        stamps,
-        blake3,
-        identity,
-    };
-    let lock_path = lock_path(recipe_path);
+    let base = PlannedBase { path: recipe.base.wim.value.clone(), wim, stamps, blake3 };
+    let lock_path = lock_path(recipe_path, recipe.variant.as_deref());
+    refuse_shared_lock(recipe, recipe_path, &lock_path)?;
     output::refuse_own_files(recipe, recipe_path, &lock_path, &inputs)?;
-    tracing::info!("base image {index} {:?}: identity {identity}", base.name);
-    let fresh = options.no_cache || options.control.rehash;
-    let mut image =
-        LazyImage::new(&base.wim, base.index, base.identity, &options.limits, store, fresh);
-    check::expectations(recipe, &base, &mut image)?;
-    let packages = packages::look(recipe, &inputs, &mut image, store, options)?;
-    Findings::check(packages.contradictions(&recipe.entries)).map_err(PlanError::Refused)?;
-    let mut warnings = packages.warnings(&recipe.entries);
-    let vertices = packages.vertices(&recipe.entries);
-    let mut steps = order_steps(&recipe.entries, &vertices, &inputs)?;
-    let identities = packages.identities(&recipe.entries);
-    warnings
-        .extend(check::steps(recipe, &mut steps, &inputs, packages, &mut image, store, options)?);
+    let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, &selected);
+    let Images { images, mut warnings, identities } =
+        image::plan_all(recipe, &base, &selected, &inputs, epoch, store, options)?;
     warnings.extend(output::warnings(recipe, &output));
-    let (epoch, epoch_source) = epoch(recipe, options.source_date_epoch, &base.wim, index);
-    let lock = lock(recipe, recipe_path, &base, &inputs, &identities, epoch)?;
+    let lock = lock(recipe, recipe_path, &base, &images, &inputs, &identities, epoch)?;
     let lock_state = compare_lock(&lock, &lock_path);
     tracing::info!(
         "plan: {} steps, epoch {epoch} ({epoch_source:?}), lock {lock_state:?}",
-        steps.len()
+        images.iter().map(|image| image.steps.len()).sum::<usize>()
     );
-    steps.iter().for_each(|step| {
-        tracing::debug!(
-            "step {}: {}, prepared key {}",
-            step.number,
-            step.title,
-            step.parts.prepared_key()
-        );
-    });
     if options.locked {
         refuse_unless_current(&lock_state, &lock_path)?;
     }
@@ -138,19 +104,13 @@ fn attempt(
         let finding = Finding::at(origin, "lock::foreign", message, label, help);
         return Err(PlanError::Output(finding.into()));
     }
-    let text = |located: &Option<crate::recipe::Located<String>>| {
-        located.as_ref().map(|located| located.value.clone())
-    };
-    let image = ImageNames {
-        name: text(&recipe.image.name),
-        description: text(&recipe.image.description),
-        version: text(&recipe.image.version),
-    };
     Ok(Some(Plan {
         base,
-        image,
-        steps,
+        images,
+        variant: recipe.variant.clone(),
+        version: recipe.image.version.as_ref().map(|version| version.value.clone()),
         inputs,
+        secrets: recipe.secrets.clone(),
         output,
         epoch,
         epoch_source,
@@ -161,10 +121,22 @@ fn attempt(
     }))
 }
 
-/// Where the lock file of a recipe is: `NAME.lock` beside `NAME.toml`.
-#[must_use]
-pub fn lock_path(recipe_path: &Path) -> PathBuf {
-    recipe_path.with_extension("lock")
+/// Refuses a variant whose lock file is that of another recipe.
+fn refuse_shared_lock(
+    recipe: &Recipe,
+    recipe_path: &Path,
+    lock_path: &Path,
+) -> Result<(), PlanError> {
+    let Some(variant) = &recipe.variant else { return Ok(()) };
+    let other = recipe_path.with_extension(format!("{variant}.toml"));
+    if !other.is_file() {
+        return Ok(());
+    }
+    let message = format!("two recipes have the lock file {}", lock_path.display());
+    let label = format!("{} has it too", other.display());
+    let help = "rename the variant, or that recipe";
+    let origin = &recipe.output.path.origin;
+    Err(PlanError::Output(Finding::at(origin, "lock::shared", message, label, help).into()))
 }
 
 /// Hashes the files of the base; a split set's digest is that of its parts' digests.
@@ -205,24 +177,6 @@ fn changed_base(recipe: &Recipe) -> PlanError {
     let label = format!("{} is not what it was a moment ago", wim.value.display());
     let help = "run the command again when nothing writes to it";
     PlanError::Inputs(Finding::at(&wim.origin, "base::changed", message, label, help).into())
-}
-
-pub(super) fn damaged_base(recipe: &Recipe, error: &dyn std::error::Error) -> PlanError {
-    let message = "the base image is damaged";
-    let mut label = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let text = inner.to_string();
-        if !label.contains(&text) {
-            label = format!("{label}: {text}");
-        }
-        source = inner.source();
-    }
-    let path = recipe.base.wim.value.display();
-    let label = format!("{path}: {label}");
-    let help = format!("`transom wim verify {path}` says what is damaged; get the file again");
-    let finding = Finding::at(&recipe.base.wim.origin, "base::damaged", message, label, help);
-    PlanError::Inputs(finding.into())
 }
 
 /// Finds and hashes every input; all that cannot be used are reported together.
@@ -285,109 +239,12 @@ pub fn explain(error: &InputError) -> (&'static str, &'static str) {
     }
 }
 
-/// The entries of the recipe as steps, in order.
-fn order_steps(
-    entries: &[Entry],
-    vertices: &[Vertex],
-    inputs: &ResolvedInputs,
-) -> Result<Vec<Step>, PlanError> {
-    let ordered = graph::order(vertices).map_err(|cycle| circle(entries, &cycle))?;
-    // The place of each entry in the order of execution, from 1.
-    let mut numbers = vec![0; entries.len()];
-    for (place, entry) in ordered.order.iter().enumerate() {
-        numbers[*entry] = place + 1;
-    }
-    let steps = ordered.order.iter().map(|&listed| {
-        let entry = &entries[listed];
-        let reasons = ordered.reasons[listed].iter().map(|reason| match reason {
-            Reason::SameSubject { after, what } => StepReason {
-                after: vec![numbers[*after]],
-                why: same_subject(&entries[*after].operation, &entry.operation, what),
-            },
-            reason => explain_reason(reason, vertices[listed].phase, vertices, &numbers),
-        });
-        Step {
-            number: numbers[listed],
-            listed: listed + 1,
-            section: entry.section,
-            label: entry.label.clone(),
-            title: entry.operation.title(),
-            origin: entry.origin.clone(),
-            parts: packages::key_parts(entry, inputs),
-            operation: entry.operation.clone(),
-            phase: vertices[listed].phase,
-            reasons: reasons.collect(),
-            deferred: false,
-        }
-    });
-    Ok(steps.collect())
-}
-
-/// Why two steps that meet keep the recipe's order; `what` is where, folded.
-fn same_subject(first: &Operation, second: &Operation, what: &str) -> String {
-    let meet = match (first, second) {
-        (Operation::RegistryFile(_), _) | (_, Operation::RegistryFile(_)) => {
-            "a .reg file may write any key".to_owned()
-        }
-        // The shorter path of the two is where they meet, as it stands in the recipe.
-        (Operation::RegistryKey(one), Operation::RegistryKey(other)) => {
-            let shorter = if other.path.keys().len() < one.path.keys().len() { other } else { one };
-            format!("both write {}", shorter.path)
-        }
-        _ => format!("both write {what}"),
-    };
-    format!("{meet}; the recipe names this one later")
-}
-
-fn explain_reason(
-    reason: &Reason,
-    phase: order::Phase,
-    vertices: &[Vertex],
-    numbers: &[usize],
-) -> StepReason {
-    match reason {
-        Reason::OrderTable { after } => {
-            let of_phase = |(_, vertex): &(&usize, &Vertex)| vertex.phase == *after;
-            let all = numbers.iter().zip(vertices).filter(of_phase).map(|(number, _)| *number);
-            let (first, last) = (all.clone().min(), all.max());
-            let mut after: Vec<usize> = first.into_iter().chain(last).collect();
-            after.dedup();
-            StepReason { after, why: format!("order table: {}", phase.row().why) }
-        }
-        Reason::SameSubject { after, what } => StepReason {
-            after: vec![numbers[*after]],
-            why: format!("both write {what}; the recipe names this one later"),
-        },
-        Reason::Requires { after, what } => {
-            StepReason { after: vec![numbers[*after]], why: format!("needs {what}") }
-        }
-    }
-}
-
-fn circle(entries: &[Entry], cycle: &graph::Cycle) -> PlanError {
-    let mut steps = cycle.steps.iter();
-    let Some((first, why)) = steps.next() else {
-        // A circle has steps; without any there is nothing to point at.
-        return PlanError::Cancelled;
-    };
-    let mut finding = Finding::at(
-        &entries[*first].origin,
-        "plan::cycle",
-        cycle.to_string(),
-        why.clone(),
-        "take one of them out of the recipe",
-    );
-    for (step, why) in steps {
-        finding = finding.and(&entries[*step].origin, why.clone());
-    }
-    PlanError::Refused(finding.into())
-}
-
+/// The time of everything new; of several base images the latest of their own.
 fn epoch(
     recipe: &Recipe,
     source_date_epoch: Option<FileTime>,
     wim: &Wim,
-    index: u32,
+    selected: &[(u32, &BaseImage)],
 ) -> (FileTime, EpochSource) {
     if let Some(epoch) = recipe.output.epoch {
         return (epoch, EpochSource::Recipe);
@@ -395,7 +252,7 @@ fn epoch(
     if let Some(epoch) = source_date_epoch {
         return (epoch, EpochSource::SourceDateEpoch);
     }
-    match wim.xml().last_modification(index) {
+    match selected.iter().filter_map(|(index, _)| wim.xml().last_modification(*index)).max() {
         Some(epoch) => (epoch, EpochSource::BaseImage),
         None => (FileTime(0), EpochSource::Unknown),
     }
@@ -405,14 +262,18 @@ fn lock(
     recipe: &Recipe,
     recipe_path: &Path,
     base: &PlannedBase,
+    images: &[PlannedImage],
     inputs: &ResolvedInputs,
     identities: &BTreeMap<InputId, Vec<String>>,
     epoch: FileTime,
 ) -> Result<Lock, PlanError> {
     let folder = recipe_path.parent().unwrap_or_else(|| Path::new(""));
     let path = recipe.base.wim.value.strip_prefix(folder).unwrap_or(&recipe.base.wim.value);
-    let metadata =
-        base.wim.metadata_blob(base.index).map_err(|error| damaged_base(recipe, &error))?.sha1;
+    let locked = |image: &PlannedImage| {
+        let metadata = base.wim.metadata_blob(image.index);
+        let metadata = metadata.map_err(|error| image::damaged_base(recipe, &error))?.sha1;
+        Ok(LockedImage { image: image.index, metadata })
+    };
     let inputs = inputs.iter().map(|(id, input)| {
         let files = input.is_folder.then(|| {
             input.files().map(|(name, size, blake3)| (name, LockedFile { size, blake3 })).collect()
@@ -427,8 +288,7 @@ fn lock(
             path: path.to_string_lossy().replace('\\', "/"),
             size: base.stamps.iter().map(|stamp| stamp.size).sum(),
             blake3: base.blake3,
-            image: base.index,
-            metadata,
+            images: images.iter().map(locked).collect::<Result<_, PlanError>>()?,
         },
         inputs: inputs.collect(),
     })

@@ -6,6 +6,7 @@
 //! - [`order`]: the order table, data with a version
 //! - [`graph`]: steps to an order, each edge with its reason; [`subjects`]: what an operation is to the graph
 //! - [`packages`]: what packages say of their order
+//! - [`unattend`]: steps of what an answer file says of the offline image
 //! - [`base_image`]: the base opened and the image selected
 //! - [`check`]: what can be known to fail before anything is done
 //! - [`inputs`]: the host's files, found, walked, hashed
@@ -22,21 +23,25 @@ pub mod check;
 pub mod dism;
 pub mod error;
 pub mod graph;
+mod image;
 pub mod inputs;
 pub mod key;
 pub mod lock;
 mod make;
 mod model;
+mod nested;
 pub mod order;
 pub mod output;
 pub mod packages;
 pub mod state;
 pub mod subjects;
+pub mod unattend;
 pub mod view;
 
 pub use error::{FailureClass, PlanError};
 pub use inputs::Control;
-pub use make::{Options, explain, lock_path, make};
+pub use make::{Options, explain, make};
 pub use model::{
-    EpochSource, ImageNames, LockState, Plan, PlannedBase, PlannedOutput, Step, StepReason,
+    EpochSource, LockState, Plan, PlannedBase, PlannedImage, PlannedOutput, Step, StepReason,
 };
+pub use nested::Nested;

@@ -1,6 +1,7 @@
 //! A plan: everything a build needs to know, and why.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,6 +12,7 @@ use super::{
     inputs::ResolvedInputs,
     key::KeyParts,
     lock::{Difference, Lock},
+    nested::Nested,
     order::Phase,
 };
 use crate::{
@@ -25,14 +27,18 @@ use crate::{
 /// What will be done, in which order, and why.
 #[derive(Debug)]
 pub struct Plan {
-    /// The image to start from.
+    /// The file to start from.
     pub base: PlannedBase,
-    /// What the built image says of itself; what is `None` stays as in the base.
-    pub image: ImageNames,
-    /// The steps in order of execution.
-    pub steps: Vec<Step>,
+    /// The images that are built: one at least, in the recipe's order.
+    pub images: Vec<PlannedImage>,
+    /// The variant of the recipe.
+    pub variant: Option<String>,
+    /// Version of the golden image, for reports.
+    pub version: Option<String>,
     /// The host's files that the steps read.
     pub inputs: ResolvedInputs,
+    /// The environment variables that hold the secrets of the recipe, and where it names each first. Planning needs no values.
+    pub secrets: BTreeMap<String, Origin>,
     /// What is written.
     pub output: PlannedOutput,
     /// Time of everything new.
@@ -49,34 +55,56 @@ pub struct Plan {
     pub warnings: Vec<Finding>,
 }
 
-/// The image to start from.
+/// The file to start from.
 #[derive(Debug, Clone)]
 pub struct PlannedBase {
     /// The file.
     pub path: PathBuf,
     /// The open file.
     pub wim: Arc<Wim>,
-    /// Number of the image, from 1.
-    pub index: u32,
-    /// The image's name, if it has one.
-    pub name: Option<String>,
     /// The stamps, when they were hashed, of the file and of the further parts of a split set.
     pub stamps: Vec<Stamp>,
     /// BLAKE3 of the file; of a split set that of its parts' digests.
     pub blake3: Blake3,
-    /// Identity of the image alone: from the SHA-1 of its metadata, which names all its content.
-    pub identity: Blake3,
 }
 
-/// What the built image says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImageNames {
-    /// Name in the WIM.
+/// An image that is built.
+#[derive(Debug, Clone)]
+pub struct PlannedImage {
+    /// Number of the image of the base that it starts from, from 1.
+    pub index: u32,
+    /// The name of that image, if it has one.
+    pub base_name: Option<String>,
+    /// Identity of that image alone: from the SHA-1 of its metadata, which names all its content.
+    pub identity: Blake3,
+    /// Name in the output; `None`: as in the base.
     pub name: Option<String>,
-    /// Description in the WIM.
+    /// Description in the output; `None`: as in the base.
     pub description: Option<String>,
-    /// Version of the golden image, for reports.
-    pub version: Option<String>,
+    /// The steps in order of execution.
+    pub steps: Vec<Step>,
+}
+
+impl PlannedImage {
+    /// The name that the built image will have.
+    #[must_use]
+    pub fn final_name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.base_name.as_deref())
+    }
+
+    /// `image 2 "Windows Server"`, by number and name in the base.
+    #[must_use]
+    pub fn label(&self) -> String {
+        image_label(self.index, self.base_name.as_deref())
+    }
+}
+
+/// `image 2 "Windows Server"`.
+pub(super) fn image_label(index: u32, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("image {index} \"{name}\""),
+        None => format!("image {index}"),
+    }
 }
 
 /// What is written.
@@ -150,7 +178,7 @@ pub enum LockState {
 /// One step.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Its number in the order of execution, from 1.
+    /// Its number in the order of execution of its image, from 1.
     pub number: usize,
     /// Its number in the recipe's order, from 1.
     pub listed: usize,
@@ -172,6 +200,8 @@ pub struct Step {
     pub reasons: Vec<StepReason>,
     /// True when it leaves something to the first boot, as far as planning can tell: packages, features and drivers that Windows installs.
     pub deferred: bool,
+    /// For the step of a recovery image: what is done inside.
+    pub nested: Option<Arc<Nested>>,
 }
 
 /// Why a step does not stand earlier.
@@ -201,6 +231,17 @@ impl Step {
 }
 
 impl Plan {
+    /// The steps of all images, in the order of the images.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.images.iter().flat_map(|image| &image.steps)
+    }
+
+    /// What tells an image from the others in messages; `None` when there is only one.
+    #[must_use]
+    pub fn label_of(&self, image: &PlannedImage) -> Option<String> {
+        (self.images.len() > 1).then(|| image.label())
+    }
+
     /// Writes the lock file if it does not say the same already; true when it was written.
     ///
     /// # Errors

@@ -4,11 +4,16 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::{error::PlanError, inputs::ResolvedInputs, model::PlannedOutput};
+use super::{
+    base_image,
+    error::PlanError,
+    inputs::ResolvedInputs,
+    model::{Plan, PlannedOutput},
+};
 use crate::{
     codec::Codec,
     format::wim::{Solid, Volume, Wim, WriteSettings},
-    recipe::{Compression, Finding, OutputImages, Recipe},
+    recipe::{BaseImage, Compression, Finding, Findings, Located, OutputImages, Recipe},
     store::{ResourceSettings, Stamp},
 };
 
@@ -16,7 +21,11 @@ use crate::{
 ///
 /// # Errors
 /// One finding that says which.
-pub fn plan(recipe: &Recipe, wim: &Wim, index: u32) -> Result<PlannedOutput, PlanError> {
+pub fn plan(
+    recipe: &Recipe,
+    wim: &Wim,
+    selected: &[(u32, &BaseImage)],
+) -> Result<PlannedOutput, PlanError> {
     let output = &recipe.output;
     let path = output.path.value.clone();
     let refuse = |code: &'static str, message: &str, label: String, help: &str| {
@@ -47,7 +56,7 @@ pub fn plan(recipe: &Recipe, wim: &Wim, index: u32) -> Result<PlannedOutput, Pla
         ));
     }
     let (resources, solid) = settings(recipe, wim)?;
-    check_name(recipe, wim, index)?;
+    check_names(recipe, wim, selected)?;
     let part_limit = output.split.as_ref().map(|limit| limit.value);
     if let (Some(_), Some(split)) = (solid, &output.split) {
         // Said by the base, not by the recipe: that case is refused when the recipe is read.
@@ -117,6 +126,59 @@ pub fn refuse_own_files(
     if is_one_place(&output.value, lock_path) {
         let label = format!("{shown} is the lock file of this recipe");
         return Err(refuse("output::is-lock", "the output is the lock file", label, help));
+    }
+    Ok(())
+}
+
+/// Refuses an output that would replace, or get into, what the plan of another variant reads or writes. Here links are followed, and all files of a base
+/// are known; what the texts tell was refused with the recipe.
+///
+/// # Errors
+/// One finding that says which.
+pub fn refuse_files_of(
+    recipe: &Recipe,
+    output: &PlannedOutput,
+    other: &Plan,
+) -> Result<(), PlanError> {
+    let name = other.variant.as_deref().unwrap_or_default();
+    let shown = output.path.display();
+    let refuse = |code: &'static str, message: String, label: String| {
+        let help = "give the output another path";
+        let origin = &recipe.output.path.origin;
+        Err(PlanError::Output(Finding::at(origin, code, message, label, help).into()))
+    };
+    let is_one = |file: &Path| is_one_place(&output.path, file) || is_same_file(&output.path, file);
+    if let Some(file) = base_image::files(&other.base.wim).into_iter().find(|file| is_one(file)) {
+        let message = format!("the output is the base image of the variant `{name}`");
+        return refuse("output::is-base", message, format!("{shown} is {}", file.display()));
+    }
+    let place = real_place(&output.path);
+    for input in other.inputs.values() {
+        if input.is_folder && place.starts_with(&input.path) {
+            let label = format!("{shown} lies in the input folder {}", input.path.display());
+            let message = format!("the output lies in a folder that the variant `{name}` reads");
+            return refuse("output::in-input", message, label);
+        }
+        if input.has_file(&output.path) || input.has_file(&place) {
+            let message = format!("the output is an input of the variant `{name}`");
+            return refuse(
+                "output::is-input",
+                message,
+                format!("{shown} is the input {}", input.id),
+            );
+        }
+    }
+    if is_one_place(&output.path, &other.output.path) {
+        let message = format!("the output is that of the variant `{name}`");
+        return refuse(
+            "output::same",
+            message,
+            format!("{shown} is {}", other.output.path.display()),
+        );
+    }
+    if is_one_place(&output.path, &other.lock_path) {
+        let message = format!("the output is the lock file of the variant `{name}`");
+        return refuse("output::is-lock", message, format!("{shown} is that file"));
     }
     Ok(())
 }
@@ -204,24 +266,50 @@ pub fn warnings(recipe: &Recipe, output: &PlannedOutput) -> Vec<Finding> {
 }
 
 /// Two images of one WIM cannot have one name.
-fn check_name(recipe: &Recipe, wim: &Wim, index: u32) -> Result<(), PlanError> {
-    let (OutputImages::All, Some(name)) = (recipe.output.images, &recipe.image.name) else {
-        return Ok(());
-    };
-    let same = |other: &u32| {
-        *other != index && wim.xml().image_name(*other).is_some_and(|known| known == name.value)
-    };
-    match (1..=wim.image_count()).find(same) {
-        None => Ok(()),
-        Some(other) => {
+fn check_names(
+    recipe: &Recipe,
+    wim: &Wim,
+    selected: &[(u32, &BaseImage)],
+) -> Result<(), PlanError> {
+    let given = |image: &'_ BaseImage| image.name.clone().or_else(|| recipe.image.name.clone());
+    // Number in the base, the name in the output, and the recipe's words for it if any.
+    let mut names = Vec::new();
+    for (index, image) in selected {
+        let given = given(image);
+        let name = given.as_ref().map(|name| name.value.clone());
+        names.push((
+            *index,
+            name.or_else(|| wim.xml().image_name(*index).map(str::to_owned)),
+            given,
+        ));
+    }
+    if recipe.output.images == OutputImages::All {
+        let others = (1..=wim.image_count())
+            .filter(|index| selected.iter().all(|(selected, _)| selected != index));
+        names.extend(
+            others.map(|index| (index, wim.xml().image_name(index).map(str::to_owned), None)),
+        );
+    }
+    let mut findings = Vec::new();
+    for (index, name, origin) in &names {
+        let (Some(_), Some(origin)) = (name, origin) else { continue };
+        // Of two that are given, the later one is in the way.
+        let is_other = |(other, known, given): &&(u32, Option<String>, Option<Located<String>>)| {
+            other != index
+                && known == name
+                && (given.is_none()
+                    || names.iter().position(|(one, ..)| one == other)
+                        < names.iter().position(|(one, ..)| one == index))
+        };
+        if let Some((other, ..)) = names.iter().find(is_other) {
             let message = "two images of the output would have one name";
             let label = format!("image {other} of the base has this name too");
             let help =
                 "give the built image another name, or write it alone with `images = \"selected\"`";
-            let finding = Finding::at(&name.origin, "output::same-name", message, label, help);
-            Err(PlanError::Refused(finding.into()))
+            findings.push(Finding::at(&origin.origin, "output::same-name", message, label, help));
         }
     }
+    Findings::check(findings).map_err(PlanError::Refused)
 }
 
 /// True when both paths lead to one existing file.

@@ -12,16 +12,17 @@ use super::{
     check,
     error::PlanError,
     graph::Vertex,
+    image::Subject,
     inputs::ResolvedInputs,
     key::{self, KeyParts},
-    make::{Options, damaged_base},
+    make::Options,
     order::Phase,
     subjects,
 };
 use crate::{
     base::digest::Blake3,
     format::cbs::Identity,
-    recipe::{Entry, Finding, Findings, Recipe},
+    recipe::{Entry, Finding, Findings},
     servicing::{
         InputId, Operation, Prepared, ServicingError, WhenNotNative,
         cbs::{
@@ -29,6 +30,7 @@ use crate::{
             relations::{CUMULATIVE_UPDATE, Inventory, Need, PackagePhase, Provided, is_same_name},
             similar_features,
         },
+        locale::LocaleSpec,
     },
     store::{RecordKind, Store},
 };
@@ -60,13 +62,13 @@ pub(super) fn key_parts(entry: &Entry, inputs: &ResolvedInputs) -> KeyParts {
 /// # Errors
 /// When sources cannot be used ([`PlanError::Inputs`]), or the base is damaged.
 pub(super) fn look(
-    recipe: &Recipe,
+    subject: &Subject<'_>,
     inputs: &ResolvedInputs,
     image: &mut LazyImage<'_>,
     store: &Store,
     options: &Options<'_>,
 ) -> Result<Packages, PlanError> {
-    let entries = &recipe.entries;
+    let entries = subject.entries;
     let mut packages = Packages { relations: vec![None; entries.len()], ..Packages::default() };
     let places: Vec<usize> =
         (0..entries.len()).filter(|place| entries[*place].operation.is_rehearsed()).collect();
@@ -95,7 +97,7 @@ pub(super) fn look(
     } else {
         Findings::check(unusable).map_err(PlanError::Inputs)?;
     }
-    packages.inventory = inventory(recipe, image, store, fresh)?;
+    packages.inventory = inventory(subject, image, store, fresh)?;
     Ok(packages)
 }
 
@@ -127,7 +129,7 @@ fn relations(
 
 /// What the base image has, remembered by its identity.
 fn inventory(
-    recipe: &Recipe,
+    subject: &Subject<'_>,
     image: &mut LazyImage<'_>,
     store: &Store,
     fresh: bool,
@@ -138,7 +140,7 @@ fn inventory(
     if !fresh && let Some(known) = store.json(RecordKind::Check, &key)? {
         return Ok(known);
     }
-    let opened = image.image().map_err(|error| damaged_base(recipe, &error))?;
+    let opened = image.image().map_err(|error| subject.damaged(&error))?;
     // A store that cannot be read is said by the steps that need it, each for itself.
     match Inventory::of(opened) {
         Ok(inventory) => {
@@ -180,7 +182,24 @@ impl Packages {
             vertices[place].requires = self.requires(place, relations, entries);
         }
         pull(&mut vertices);
+        for (place, entry) in entries.iter().enumerate() {
+            if let Operation::Locale(spec) = &entry.operation {
+                vertices[place].requires = self.languages_for(spec);
+            }
+        }
         vertices
+    }
+
+    /// The languages of the plan that a locale speaks of.
+    fn languages_for(&self, spec: &LocaleSpec) -> Vec<(usize, String)> {
+        let mut requires = Vec::new();
+        for (other, provided) in self.provided() {
+            let Provided::Language(known) = provided else { continue };
+            if spec.languages().any(|tag| tag.eq_ignore_ascii_case(known)) {
+                requires.push((other, format!("the language {known}")));
+            }
+        }
+        requires
     }
 
     /// What must be done before the entry at `place`.

@@ -1,22 +1,22 @@
 //! What the store knows of a plan: which steps are cached, why others are not, and whether the output is there already.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     key::{self, KeyParts},
-    model::Plan,
+    model::{Plan, PlannedImage, Step},
 };
 use crate::{
-    base::digest::Blake3,
+    base::{digest::Blake3, filetime::FileTime},
     format::wim::part_path,
     recipe::OutputImages,
     store::{RecordKind, Stamp, Store, StoreError},
 };
 
 /// Raised when the same image and settings are written as other bytes.
-const COMMIT_VERSION: u32 = 3;
+pub(super) const COMMIT_VERSION: u32 = 3;
 
 /// What is remembered of a step under its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ impl OutputRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BuiltStep {
+    /// Number of the image in the base; 0 in records of versions that built one only.
+    #[serde(default)]
+    pub image: u32,
     /// `services.RemoteRegistry`.
     pub name: String,
     /// What its key was made of.
@@ -77,14 +80,26 @@ pub struct Chain {
     pub last: Option<Blake3>,
 }
 
-/// Follows the chain of remembered steps as far as it goes.
+/// Follows the chain of remembered steps of `image` as far as it goes.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn follow(plan: &Plan, store: &Store) -> Result<Chain, StoreError> {
-    let mut state = Some(key::first_state(&plan.base.identity, plan.epoch));
+pub fn follow(image: &PlannedImage, epoch: FileTime, store: &Store) -> Result<Chain, StoreError> {
+    follow_steps(&image.steps, key::first_state(&image.identity, epoch), store)
+}
+
+/// Follows the chain of remembered steps as far as it goes; `first` is the state before them.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn follow_steps<'a>(
+    steps: impl IntoIterator<Item = &'a Step>,
+    first: Blake3,
+    store: &Store,
+) -> Result<Chain, StoreError> {
+    let mut state = Some(first);
     let mut chain = Chain { states: Vec::new(), records: Vec::new(), last: None };
-    for step in &plan.steps {
+    for step in steps {
         let record: Option<StepRecord> = match &state {
             Some(state) => store.json(RecordKind::Step, &step.parts.step_key(state))?,
             None => None,
@@ -117,14 +132,33 @@ pub enum StepStatus {
     },
 }
 
+/// The status of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ImageStatus {
+    /// Of each step, in order.
+    pub steps: Vec<StepStatus>,
+    /// For each step that is not cached: the earlier image, by number, that prepares the same or needs it too. It is prepared once.
+    pub shared_with: Vec<Option<u32>>,
+    /// For each step: of each step inside, which only a recovery image has.
+    pub nested: Vec<Vec<StepStatus>>,
+}
+
 /// The status of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Status {
-    /// Of each step, in order.
-    pub steps: Vec<StepStatus>,
+    /// Of each image, in order.
+    pub images: Vec<ImageStatus>,
     /// True when the output is there already and nothing would be done.
     pub up_to_date: bool,
+}
+
+impl Status {
+    /// Of all steps of all images, in the order of [`Plan::steps`].
+    pub fn steps(&self) -> impl Iterator<Item = &StepStatus> {
+        self.images.iter().flat_map(|image| &image.steps)
+    }
 }
 
 /// Which steps are cached, and why others are not.
@@ -132,12 +166,54 @@ pub struct Status {
 /// # Errors
 /// When the store cannot be read.
 pub fn status(plan: &Plan, store: &Store) -> Result<Status, StoreError> {
-    let chain = follow(plan, store)?;
     let last = last_build(plan, store)?;
-    let mut steps = Vec::new();
+    let (mut images, mut states) = (Vec::new(), Vec::new());
+    // What an earlier image has prepared by the time of a later one, by its key.
+    let mut prepared: BTreeMap<Blake3, u32> = BTreeMap::new();
+    for image in &plan.images {
+        let chain = follow(image, plan.epoch, store)?;
+        let why = |step: &Step, state: Option<&Blake3>| {
+            why(image.index, &step.name(), &step.parts, state, last.as_ref())
+        };
+        let mut status = ImageStatus {
+            steps: status_of(&image.steps, &chain, store, &why)?,
+            ..ImageStatus::default()
+        };
+        for (step, of_step) in image.steps.iter().zip(&status.steps) {
+            let is_needed = !step.parts.inputs.is_empty() && *of_step != StepStatus::Cached;
+            let first = is_needed
+                .then(|| *prepared.entry(step.parts.prepared_key()).or_insert(image.index));
+            status.shared_with.push(first.filter(|first| *first != image.index));
+            let Some(nested) = &step.nested else {
+                status.nested.push(Vec::new());
+                continue;
+            };
+            let chain =
+                follow_steps(&nested.steps, key::first_state(&nested.identity, plan.epoch), store)?;
+            let unknown = |_: &Step, _: Option<&Blake3>| Vec::new();
+            status.nested.push(status_of(&nested.steps, &chain, store, &unknown)?);
+        }
+        images.push(status);
+        states.extend(chain.last);
+    }
+    let up_to_date = match &last {
+        Some(last) if states.len() == plan.images.len() => is_current(plan, &states, last),
+        _ => false,
+    };
+    Ok(Status { images, up_to_date })
+}
+
+/// The status of `steps`, whose remembered results are `chain`; `why` says why the first that is not remembered runs.
+fn status_of(
+    steps: &[Step],
+    chain: &Chain,
+    store: &Store,
+    why: &dyn Fn(&Step, Option<&Blake3>) -> Vec<String>,
+) -> Result<Vec<StepStatus>, StoreError> {
     let mut unknown = None;
-    for (step, (state, record)) in plan.steps.iter().zip(chain.states.iter().zip(&chain.records)) {
-        steps.push(match (state, record, unknown) {
+    let mut statuses = Vec::new();
+    for (step, (state, record)) in steps.iter().zip(chain.states.iter().zip(&chain.records)) {
+        statuses.push(match (state, record, unknown) {
             (_, _, Some(number)) => {
                 let key = step.parts.prepared_key();
                 let prepared = store.record(RecordKind::Prepared, &key)?.is_some();
@@ -146,19 +222,16 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Status, StoreError> {
             (_, Some(_), _) => StepStatus::Cached,
             (state, None, _) => {
                 unknown = Some(step.number);
-                StepStatus::Runs(why(&step.name(), &step.parts, state.as_ref(), last.as_ref()))
+                StepStatus::Runs(why(step, state.as_ref()))
             }
         });
     }
-    let up_to_date = match (chain.last, &last) {
-        (Some(state), Some(last)) => is_current(plan, &state, last),
-        _ => false,
-    };
-    Ok(Status { steps, up_to_date })
+    Ok(statuses)
 }
 
 /// Which part of the key changed since the last build of this output.
 fn why(
+    image: u32,
     name: &str,
     parts: &KeyParts,
     state: Option<&Blake3>,
@@ -167,7 +240,11 @@ fn why(
     let Some(last) = last else {
         return vec!["this output was not built with this cache yet".to_owned()];
     };
-    let Some(built) = last.steps.iter().find(|built| built.name == name) else {
+    let of_image = |built: &&BuiltStep| built.image == image || built.image == 0;
+    if !last.steps.is_empty() && !last.steps.iter().any(|built| of_image(&built)) {
+        return vec!["this image was not in the output yet".to_owned()];
+    }
+    let Some(built) = last.steps.iter().filter(of_image).find(|built| built.name == name) else {
         return vec!["it is new in the recipe".to_owned()];
     };
     let mut why = parts.changed_since(&built.parts);
@@ -189,13 +266,15 @@ pub fn last_build(plan: &Plan, store: &Store) -> Result<Option<OutputRecord>, St
     Ok(root.and_then(|root| serde_json::from_str(&root.details).ok()))
 }
 
-/// True when the output at its place is what a commit of `state` would write: by its stamp, nothing is read.
+/// True when the output at its place is what a commit of `states`, one for each image, would write: by its stamp, nothing is read. Never with secrets: their
+/// values are in no key.
 #[must_use]
-pub fn is_current(plan: &Plan, state: &Blake3, last: &OutputRecord) -> bool {
+pub fn is_current(plan: &Plan, states: &[Blake3], last: &OutputRecord) -> bool {
     let is_there = |path: &Path, stamp: &Stamp| {
         fs_err::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
     };
-    last.commit == commit_key(plan, state)
+    plan.secrets.is_empty()
+        && last.commit == commit_key(plan, states)
         && !last.racy
         && is_there(&plan.output.path, &last.stamp)
         && (2..)
@@ -211,9 +290,9 @@ pub fn output_key(plan: &Plan) -> Blake3 {
     key::key("transom output 1", &[absolute.as_os_str().as_encoded_bytes()])
 }
 
-/// The key of a commit of `state`: everything that the output's bytes depend on.
+/// The key of a commit of `states`, one for each image: everything that the output's bytes depend on, but for the values of secrets.
 #[must_use]
-pub fn commit_key(plan: &Plan, state: &Blake3) -> Blake3 {
+pub fn commit_key(plan: &Plan, states: &[Blake3]) -> Blake3 {
     let output = &plan.output;
     let level = output.resources.level.word();
     let images = match output.images {
@@ -225,6 +304,12 @@ pub fn commit_key(plan: &Plan, state: &Blake3) -> Blake3 {
         None => vec![0],
         Some(text) => [&[1], text.as_bytes()].concat(),
     };
+    let image = |(image, state): (&PlannedImage, &Blake3)| {
+        let [name, description] = [&image.name, &image.description].map(text);
+        let parts: [&[u8]; 4] = [&state.0, &image.index.to_le_bytes(), &name, &description];
+        key::key("transom commit image 1", &parts).0
+    };
+    let built: Vec<u8> = plan.images.iter().zip(states).flat_map(image).collect();
     let integrity = [u8::from(output.integrity)];
     let solid = output.solid.map_or_else(Vec::new, |solid| {
         let text =
@@ -233,12 +318,11 @@ pub fn commit_key(plan: &Plan, state: &Blake3) -> Blake3 {
     });
     let part_limit = output.part_limit.unwrap_or(0).to_le_bytes();
     key::key(
-        "transom commit 1",
+        "transom commit 2",
         &[
             &COMMIT_VERSION.to_le_bytes(),
-            &state.0,
+            &built,
             &plan.base.blake3.0,
-            &plan.base.index.to_le_bytes(),
             output.resources.codec.to_string().as_bytes(),
             &output.resources.codec.encoder_version().to_le_bytes(),
             &output.resources.chunk_size.to_le_bytes(),
@@ -247,8 +331,6 @@ pub fn commit_key(plan: &Plan, state: &Blake3) -> Blake3 {
             &part_limit,
             &integrity,
             images.as_bytes(),
-            &text(&plan.image.name),
-            &text(&plan.image.description),
             &plan.epoch.0.to_le_bytes(),
         ],
     )

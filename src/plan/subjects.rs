@@ -67,6 +67,13 @@ pub fn vertex(operation: &Operation) -> Vertex {
         // What is in the file is known only when it is read: it may write any key.
         Operation::RegistryFile(_) => (Phase::Registry, subject("registry", &[], true)),
         Operation::Files(spec) => (Phase::Files, subject("file", spec.to.names(), true)),
+        Operation::Locale(_) => (Phase::Locale, subject("locale", &[], true)),
+        Operation::Appx(spec) => {
+            (Phase::Appx, subject("app", &[Name::from(spec.name.as_str())], false))
+        }
+        Operation::Defaults(_) => (Phase::Locale, subject("defaults", &[], true)),
+        Operation::WinPe(_) => (Phase::Locale, subject("winpe", &[], true)),
+        Operation::WinRe(_) => (Phase::Setup, subject("winre", &[], true)),
         Operation::Unattend(_) => (Phase::Setup, subject("answer file", &[], true)),
         Operation::FirstBoot(_) => (Phase::Setup, subject("first boot", &[], true)),
     };

@@ -5,15 +5,18 @@ use std::fmt::{self, Write as _};
 use serde::Serialize;
 
 use super::{
-    model::{LockState, Plan, Step, StepReason},
+    model::{LockState, Plan, PlannedImage, Step, StepReason},
     order,
-    state::{Status, StepStatus},
+    state::{ImageStatus, Status, StepStatus},
 };
 
 /// The plan as JSON sees it. Fields are only ever added.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PlanView<'a> {
+    /// The variant of the recipe, if it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<&'a str>,
     /// Version of the order table.
     pub order_table: &'static str,
     /// The base image.
@@ -28,15 +31,19 @@ pub struct PlanView<'a> {
     pub lock: &'static str,
     /// How the lock differs.
     pub lock_differences: Vec<String>,
+    /// The environment variables that a build needs for secrets.
+    pub secrets: Vec<&'a str>,
     /// True when nothing would be done.
     pub up_to_date: bool,
-    /// The steps in order.
+    /// The images that are built, in order.
+    pub images: Vec<ImageView<'a>>,
+    /// The steps in order; of several images one image after the other.
     pub steps: Vec<StepView<'a>>,
     /// What is odd.
     pub warnings: Vec<String>,
 }
 
-/// The base image.
+/// The base. Of several images `image` and `name` are those of the first.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BaseView<'a> {
@@ -50,10 +57,28 @@ pub struct BaseView<'a> {
     pub name: Option<&'a str>,
 }
 
+/// An image that is built.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ImageView<'a> {
+    /// Its number in the base.
+    pub image: u32,
+    /// Its name in the base.
+    pub base_name: Option<&'a str>,
+    /// Its name in the output.
+    pub name: Option<&'a str>,
+    /// How many steps it has.
+    pub steps: usize,
+    /// How many of them are cached.
+    pub cached: usize,
+}
+
 /// One step.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StepView<'a> {
+    /// Number of its image in the base.
+    pub image: u32,
     /// Its number in the order of execution.
     pub number: usize,
     /// Its number in the recipe.
@@ -76,6 +101,38 @@ pub struct StepView<'a> {
     pub deferred: bool,
     /// The inputs it reads.
     pub inputs: Vec<&'a str>,
+    /// Number of the earlier image that prepares the same: it is done once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_with: Option<u32>,
+    /// The steps inside the recovery image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nested: Vec<NestedView<'a>>,
+}
+
+/// A step inside the recovery image.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NestedView<'a> {
+    /// Its number in the order of execution there.
+    pub number: usize,
+    /// Its phase.
+    pub phase: &'static str,
+    /// What it does.
+    pub title: &'a str,
+    /// Whether it will run, should the recovery image be serviced.
+    pub status: &'a StepStatus,
+}
+
+/// The steps inside of `step`.
+fn nested<'a>(step: &'a Step, status: &'a [StepStatus]) -> Vec<NestedView<'a>> {
+    let steps = step.nested.iter().flat_map(|nested| &nested.steps).zip(status);
+    let view = |(step, status): (&'a Step, &'a StepStatus)| NestedView {
+        number: step.number,
+        phase: step.phase.name(),
+        title: &step.title,
+        status,
+    };
+    steps.map(view).collect()
 }
 
 /// The plan and its status for JSON.
@@ -89,7 +146,14 @@ pub fn view<'a>(plan: &'a Plan, status: &'a Status) -> PlanView<'a> {
             ("out-of-date", differences.iter().map(ToString::to_string).collect())
         }
     };
-    let steps = plan.steps.iter().zip(&status.steps).map(|(step, status)| StepView {
+    let of_images = plan.images.iter().zip(&status.images).flat_map(|(image, status)| {
+        let rest = status.shared_with.iter().zip(&status.nested);
+        image.steps.iter().zip(&status.steps).zip(rest).map(move |steps| (image.index, steps))
+    });
+    let steps = of_images.map(|(image, ((step, status), (shared, inside)))| StepView {
+        image,
+        shared_with: *shared,
+        nested: nested(step, inside),
         number: step.number,
         listed: step.listed,
         phase: step.phase.name(),
@@ -102,20 +166,31 @@ pub fn view<'a>(plan: &'a Plan, status: &'a Status) -> PlanView<'a> {
         deferred: step.deferred,
         inputs: step.parts.inputs.iter().map(|(id, _)| id.0.as_str()).collect(),
     });
+    let first = plan.images.first();
+    let images = plan.images.iter().zip(&status.images).map(|(image, statuses)| ImageView {
+        image: image.index,
+        base_name: image.base_name.as_deref(),
+        name: image.final_name(),
+        steps: image.steps.len(),
+        cached: statuses.steps.iter().filter(|status| **status == StepStatus::Cached).count(),
+    });
     PlanView {
+        variant: plan.variant.as_deref(),
         order_table: order::VERSION,
         base: BaseView {
             path: &plan.lock.base.path,
             blake3: plan.base.blake3.to_hex(),
-            image: plan.base.index,
-            name: plan.base.name.as_deref(),
+            image: first.map_or(0, |image| image.index),
+            name: first.and_then(|image| image.base_name.as_deref()),
         },
         output: plan.output.path.display().to_string(),
         epoch: plan.epoch.to_string(),
         epoch_source: plan.epoch_source,
         lock,
         lock_differences,
+        secrets: plan.secrets.keys().map(String::as_str).collect(),
         up_to_date: status.up_to_date,
+        images: images.collect(),
         steps: steps.collect(),
         warnings: plan.warnings.iter().map(ToString::to_string).collect(),
     }
@@ -126,9 +201,22 @@ pub fn view<'a>(plan: &'a Plan, status: &'a Status) -> PlanView<'a> {
 /// # Errors
 /// When `out` cannot be written.
 pub fn text(plan: &Plan, status: &Status, out: &mut dyn fmt::Write) -> fmt::Result {
-    let base = &plan.base;
-    let name = base.name.as_deref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
-    writeln!(out, "base     {}, image {}{name}", plan.lock.base.path, base.index)?;
+    if let Some(variant) = &plan.variant {
+        writeln!(out, "variant  {variant}")?;
+    }
+    match plan.images.as_slice() {
+        [image] => writeln!(out, "base     {}, {}", plan.lock.base.path, image.label())?,
+        images => {
+            writeln!(out, "base     {}", plan.lock.base.path)?;
+            for image in images {
+                write!(out, "         {}", image.label())?;
+                match &image.name {
+                    Some(name) => writeln!(out, ", named \"{name}\" in the output")?,
+                    None => writeln!(out)?,
+                }
+            }
+        }
+    }
     writeln!(out, "output   {}", plan.output.path.display())?;
     writeln!(out, "epoch    {}", plan.epoch)?;
     writeln!(out, "order    table {}", order::VERSION)?;
@@ -143,50 +231,115 @@ pub fn text(plan: &Plan, status: &Status, out: &mut dyn fmt::Write) -> fmt::Resu
             }
         }
     }
-    let mut phase = None;
-    for (step, status) in plan.steps.iter().zip(&status.steps) {
-        if phase != Some(step.phase) {
-            phase = Some(step.phase);
-            let row = step.phase.row();
-            writeln!(out, "\n{}: {} [{}]", row.name, row.why, row.source)?;
+    if !plan.secrets.is_empty() {
+        let names: Vec<&str> = plan.secrets.keys().map(String::as_str).collect();
+        writeln!(out, "secrets  {}", names.join(", "))?;
+        writeln!(out, "         a build takes them from the environment and is never up to date")?;
+    }
+    for (image, statuses) in plan.images.iter().zip(&status.images) {
+        if let Some(label) = plan.label_of(image) {
+            writeln!(out, "\n{label}")?;
         }
-        write_step(step, status, out)?;
+        write_steps(&image.steps, statuses, out)?;
+        if plan.images.len() > 1 {
+            writeln!(out)?;
+            write_count(&image.steps, statuses.steps.iter(), out)?;
+            writeln!(out)?;
+        }
     }
-    let count = |wanted: fn(&StepStatus) -> bool| {
-        status.steps.iter().filter(|status| wanted(status)).count()
-    };
-    let cached = count(|status| matches!(status, StepStatus::Cached));
-    let open = count(|status| matches!(status, StepStatus::DependsOn { .. }));
-    let total = status.steps.len();
-    write!(
-        out,
-        "\n{total} {}, {cached} cached, {} to run",
-        if total == 1 { "step" } else { "steps" },
-        total - cached - open
-    )?;
-    if open > 0 {
-        write!(out, ", {open} depending on those")?;
+    if plan.images.len() > 1 {
+        write!(out, "\n{} images: ", plan.images.len())?;
+    } else {
+        writeln!(out)?;
     }
+    write_count(plan.steps(), status.steps(), out)?;
     if status.up_to_date {
         write!(out, "; the output is up to date")?;
     }
-    let deferred = plan.steps.iter().filter(|step| step.deferred).count();
+    let deferred = plan.steps().filter(|step| step.deferred).count();
     if deferred > 0 {
         write!(out, "; {deferred} left to the first boot")?;
     }
     writeln!(out)
 }
 
-fn write_step(step: &Step, status: &StepStatus, out: &mut dyn fmt::Write) -> fmt::Result {
-    let word = match status {
+/// The steps of an image under their phases.
+fn write_steps(steps: &[Step], status: &ImageStatus, out: &mut dyn fmt::Write) -> fmt::Result {
+    let mut phase = None;
+    for (place, (step, of_step)) in steps.iter().zip(&status.steps).enumerate() {
+        if phase != Some(step.phase) {
+            phase = Some(step.phase);
+            let row = step.phase.row();
+            writeln!(out, "\n{}: {} [{}]", row.name, row.why, row.source)?;
+        }
+        let shared = status.shared_with.get(place).copied().flatten();
+        let inside = status.nested.get(place).map_or(&[][..], Vec::as_slice);
+        write_step(step, of_step, shared, inside, out)?;
+    }
+    Ok(())
+}
+
+/// `3 steps, 1 cached, 2 to run`.
+fn write_count<'a>(
+    steps: impl IntoIterator<Item = &'a Step>,
+    statuses: impl Iterator<Item = &'a StepStatus>,
+    out: &mut dyn fmt::Write,
+) -> fmt::Result {
+    let total = steps.into_iter().count();
+    let (mut cached, mut open) = (0, 0);
+    for status in statuses {
+        match status {
+            StepStatus::Cached => cached += 1,
+            StepStatus::DependsOn { .. } => open += 1,
+            StepStatus::Runs(_) => {}
+        }
+    }
+    write!(
+        out,
+        "{total} {}, {cached} cached, {} to run",
+        if total == 1 { "step" } else { "steps" },
+        total - cached - open
+    )?;
+    if open > 0 {
+        write!(out, ", {open} depending on those")?;
+    }
+    Ok(())
+}
+
+/// What a status is called.
+fn word(status: &StepStatus) -> String {
+    match status {
         StepStatus::Cached => "cached".to_owned(),
+        StepStatus::Runs(why) if why.is_empty() => "runs".to_owned(),
         StepStatus::Runs(why) => format!("runs: {}", why.join("; ")),
         StepStatus::DependsOn { step, prepared: true } => {
             format!("prepared; depends on step {step}")
         }
         StepStatus::DependsOn { step, prepared: false } => format!("depends on step {step}"),
+    }
+}
+
+/// A step; `shared` is the image that it shares what is prepared with, `inside` the status of what is done inside.
+fn write_step(
+    step: &Step,
+    status: &StepStatus,
+    shared: Option<u32>,
+    inside: &[StepStatus],
+    out: &mut dyn fmt::Write,
+) -> fmt::Result {
+    let shared = match shared {
+        Some(image) if step.nested.is_some() => {
+            format!("; reuses the recovery image that image {image} services")
+        }
+        Some(image) => format!("; reuses what image {image} prepares"),
+        None => String::new(),
     };
-    writeln!(out, "{:>4}  {}  ({word})", step.number, step.title)?;
+    writeln!(out, "{:>4}  {}  ({}{shared})", step.number, step.title, word(status))?;
+    // What another image services is shown there.
+    let nested = step.nested.iter().filter(|_| shared.is_empty());
+    for (step, status) in nested.flat_map(|nested| nested.steps.iter().zip(inside)) {
+        writeln!(out, "      {:>4}  {}  ({})", step.number, step.title, word(status))?;
+    }
     if step.deferred {
         writeln!(out, "      left to the first boot: Windows installs it when it starts first")?;
     }
@@ -230,9 +383,9 @@ pub fn graph(plan: &Plan, language: GraphLanguage) -> String {
 }
 
 /// The steps of each phase in use, in order.
-fn phases(plan: &Plan) -> Vec<(order::Phase, Vec<&Step>)> {
+fn phases(image: &PlannedImage) -> Vec<(order::Phase, Vec<&Step>)> {
     let mut phases: Vec<(order::Phase, Vec<&Step>)> = Vec::new();
-    for step in &plan.steps {
+    for step in &image.steps {
         match phases.last_mut() {
             Some((phase, steps)) if *phase == step.phase => steps.push(step),
             _ => phases.push((step.phase, vec![step])),
@@ -242,43 +395,58 @@ fn phases(plan: &Plan) -> Vec<(order::Phase, Vec<&Step>)> {
 }
 
 /// Edges between steps that stand for themselves, not for a whole phase.
-fn edges(plan: &Plan) -> impl Iterator<Item = (usize, usize, &str)> {
+fn edges(image: &PlannedImage) -> impl Iterator<Item = (usize, usize, &str)> {
     let own = |reason: &&StepReason| !reason.is_phase();
-    plan.steps.iter().flat_map(move |step| {
+    image.steps.iter().flat_map(move |step| {
         step.reasons.iter().filter(own).flat_map(|reason| {
             reason.after.iter().map(|after| (*after, step.number, reason.why.as_str()))
         })
     })
 }
 
+/// What stands before the names of an image's nodes: nothing when there is only one image.
+fn prefix(plan: &Plan, image: &PlannedImage) -> String {
+    if plan.images.len() > 1 { format!("i{}_", image.index) } else { String::new() }
+}
+
 fn write_dot(plan: &Plan, out: &mut String) -> fmt::Result {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     writeln!(out, "digraph plan {{\n  rankdir=LR; compound=true; node [shape=box];")?;
-    let phases = phases(plan);
-    for (phase, steps) in &phases {
-        writeln!(out, "  subgraph {} {{", quoted(&format!("cluster_{}", phase.name())))?;
-        writeln!(out, "    label={};", quoted(phase.name()))?;
-        for step in steps {
-            let label = format!("{}. {}", step.number, step.title);
-            writeln!(out, "    s{} [label={}];", step.number, quoted(&label))?;
+    for image in &plan.images {
+        let id = prefix(plan, image);
+        if let Some(label) = plan.label_of(image) {
+            writeln!(out, "  subgraph {} {{", quoted(&format!("cluster_{id}image")))?;
+            writeln!(out, "    label={};", quoted(&label))?;
         }
-        writeln!(out, "  }}")?;
-    }
-    for pair in phases.windows(2) {
-        let (Some(from), Some(to)) = (pair[0].1.last(), pair[1].1.first()) else { continue };
-        let ends = [&pair[0], &pair[1]].map(|(phase, _)| format!("cluster_{}", phase.name()));
-        writeln!(
-            out,
-            "  s{} -> s{} [ltail={}, lhead={}, label={}];",
-            from.number,
-            to.number,
-            quoted(&ends[0]),
-            quoted(&ends[1]),
-            quoted(pair[1].0.row().why),
-        )?;
-    }
-    for (from, to, why) in edges(plan) {
-        writeln!(out, "  s{from} -> s{to} [style=dashed, label={}];", quoted(why))?;
+        let cluster = |phase: order::Phase| quoted(&format!("cluster_{id}{}", phase.name()));
+        let phases = phases(image);
+        for (phase, steps) in &phases {
+            writeln!(out, "  subgraph {} {{", cluster(*phase))?;
+            writeln!(out, "    label={};", quoted(phase.name()))?;
+            for step in steps {
+                let label = format!("{}. {}", step.number, step.title);
+                writeln!(out, "    {id}s{} [label={}];", step.number, quoted(&label))?;
+            }
+            writeln!(out, "  }}")?;
+        }
+        if plan.images.len() > 1 {
+            writeln!(out, "  }}")?;
+        }
+        for pair in phases.windows(2) {
+            let (Some(from), Some(to)) = (pair[0].1.last(), pair[1].1.first()) else { continue };
+            writeln!(
+                out,
+                "  {id}s{} -> {id}s{} [ltail={}, lhead={}, label={}];",
+                from.number,
+                to.number,
+                cluster(pair[0].0),
+                cluster(pair[1].0),
+                quoted(pair[1].0.row().why),
+            )?;
+        }
+        for (from, to, why) in edges(image) {
+            writeln!(out, "  {id}s{from} -> {id}s{to} [style=dashed, label={}];", quoted(why))?;
+        }
     }
     writeln!(out, "}}")
 }
@@ -286,21 +454,30 @@ fn write_dot(plan: &Plan, out: &mut String) -> fmt::Result {
 fn write_mermaid(plan: &Plan, out: &mut String) -> fmt::Result {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "#quot;"));
     writeln!(out, "flowchart LR")?;
-    let phases = phases(plan);
-    for (phase, steps) in &phases {
-        writeln!(out, "  subgraph {}", phase.name())?;
-        for step in steps {
-            let label = format!("{}. {}", step.number, step.title);
-            writeln!(out, "    s{}[{}]", step.number, quoted(&label))?;
+    for image in &plan.images {
+        let id = prefix(plan, image);
+        if let Some(label) = plan.label_of(image) {
+            writeln!(out, "  subgraph {id}image[{}]", quoted(&label))?;
         }
-        writeln!(out, "  end")?;
-    }
-    for pair in phases.windows(2) {
-        let why = quoted(pair[1].0.row().why);
-        writeln!(out, "  {} -->|{why}| {}", pair[0].0.name(), pair[1].0.name())?;
-    }
-    for (from, to, why) in edges(plan) {
-        writeln!(out, "  s{from} -.->|{}| s{to}", quoted(why))?;
+        let phases = phases(image);
+        for (phase, steps) in &phases {
+            writeln!(out, "  subgraph {id}{}", phase.name())?;
+            for step in steps {
+                let label = format!("{}. {}", step.number, step.title);
+                writeln!(out, "    {id}s{}[{}]", step.number, quoted(&label))?;
+            }
+            writeln!(out, "  end")?;
+        }
+        if plan.images.len() > 1 {
+            writeln!(out, "  end")?;
+        }
+        for pair in phases.windows(2) {
+            let why = quoted(pair[1].0.row().why);
+            writeln!(out, "  {id}{} -->|{why}| {id}{}", pair[0].0.name(), pair[1].0.name())?;
+        }
+        for (from, to, why) in edges(image) {
+            writeln!(out, "  {id}s{from} -.->|{}| {id}s{to}", quoted(why))?;
+        }
     }
     Ok(())
 }

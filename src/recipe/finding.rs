@@ -87,6 +87,13 @@ impl Finding {
         self
     }
 
+    /// The same finding with `subject: ` before its sentence.
+    #[must_use]
+    pub fn about(mut self, subject: &str) -> Self {
+        self.0.message = format!("{subject}: {}", self.0.message);
+        self
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -225,6 +232,15 @@ impl Findings {
     /// The findings themselves, when there are any.
     pub fn check(findings: Vec<Finding>) -> Result<(), Self> {
         if findings.is_empty() { Ok(()) } else { Err(Self(findings)) }
+    }
+}
+
+impl IntoIterator for Findings {
+    type Item = Finding;
+    type IntoIter = std::vec::IntoIter<Finding>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     decode,
-    finding::{Finding, Findings, enough},
+    finding::{Finding, Findings, enough, shown},
     key_path::KeyPath,
     merge,
     model::Recipe,
@@ -21,7 +21,7 @@ use super::{
     sections::ROOT,
     shape::{self, Shape},
     source::{Origin, Source, Sources},
-    vars,
+    variants, vars,
 };
 
 /// Largest recipe file, in bytes.
@@ -76,10 +76,10 @@ impl Files for BTreeMap<String, Vec<u8>> {
     }
 }
 
-/// Loads the recipe at `path`, then lays each of `sets` (`key.path=value`) over it.
+/// Loads the recipe at `path`, then lays each of `sets` (`key.path=value`) over it. For recipes without variants.
 ///
 /// # Errors
-/// Everything that could be found wrong with it, in the order of its texts.
+/// Everything that could be found wrong with it, in the order of its texts; that it has variants, when it has.
 pub fn load(path: &Path, sets: &[String]) -> Result<Recipe, Findings> {
     load_from(&HostFiles, path, sets)
 }
@@ -89,47 +89,132 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Recipe, Findings> {
 /// # Errors
 /// As [`load`].
 pub fn load_from(files: &dyn Files, path: &Path, sets: &[String]) -> Result<Recipe, Findings> {
+    let read = read_layers(files, path, sets)?;
+    let mut findings = Vec::new();
+    let merged = read.merged(None, &mut findings);
+    if let Some(matrix) = merged.entry("matrix") {
+        return Err(Finding::at(
+            &matrix.origin,
+            "recipe::variants",
+            "this recipe has variants, and none is chosen",
+            "here they are",
+            "choose one",
+        )
+        .into());
+    }
+    read.decode(merged, None, findings)
+}
+
+/// Loads the recipe at `path` as [`load`] does: the recipe itself when it has no `[matrix]`, else its variants in their order, or the one called
+/// `only`.
+///
+/// # Errors
+/// As [`load`]. What is wrong with several variants is said once.
+pub fn load_variants(
+    path: &Path,
+    sets: &[String],
+    only: Option<&str>,
+) -> Result<Vec<Recipe>, Findings> {
+    let read = read_layers(&HostFiles, path, sets)?;
+    let mut findings = Vec::new();
+    let merged = read.merged(None, &mut findings);
+    let Some(matrix) = merged.entry("matrix") else {
+        if let Some(name) = only {
+            findings.push(Finding::nowhere(
+                "recipe::no-such-variant",
+                format!("there is no variant `{}`: the recipe has no [matrix]", shown(name)),
+                "leave `--variant` out",
+            ));
+        }
+        return Ok(vec![read.decode(merged, None, findings)?]);
+    };
+    let variants = variants::named(matrix)?;
+    if let Some(name) = only {
+        variants::choose(name, &variants)?;
+    }
+    let loaded: Vec<_> = variants
+        .iter()
+        .map(|variant| {
+            let mut findings = Vec::new();
+            let merged = read.merged(Some(variant), &mut findings);
+            read.decode(merged, Some(&variant.key), findings)
+        })
+        .collect();
+    variants::gather(loaded, &variants, only)
+}
+
+/// The texts of a recipe as layers.
+struct Layers {
+    files: Vec<Layer>,
+    sets: Vec<Layer>,
+    texts: Texts,
+}
+
+/// Reads the recipe at `path`, what it extends, and `sets`.
+fn read_layers(files: &dyn Files, path: &Path, sets: &[String]) -> Result<Layers, Findings> {
     let mut loader = Loader::new(files);
     loader.main(path);
+    let of_files = std::mem::take(&mut loader.layers);
     for (index, set) in sets.iter().enumerate() {
         loader.set(index + 1, set, path);
     }
-    let Loader { layers, sources, mut findings, .. } = loader;
-    Findings::check(std::mem::take(&mut findings))?;
-
-    let mut root = Table::default();
-    for layer in layers {
-        for (path, origin) in layer.drops {
-            if enough(&findings) {
-                break;
-            }
-            findings.extend(merge::drop_entry(&mut root, &path, &origin).err());
-        }
-        merge::merge(&mut root, layer.table, Some(&RECIPE));
-    }
-    vars::substitute(&mut root, &mut findings);
-    let main = sources.main();
-    shape::check_table(&root, &Origin::start_of(&main), &ROOT, &mut findings);
-    let recipe = decode::recipe(&root, sources.all.clone(), &mut findings);
-    sources.sort(&mut findings);
+    let Loader { layers, sources, findings, .. } = loader;
     Findings::check(findings)?;
-    recipe.ok_or_else(|| {
-        Finding::at(
-            &Origin::start_of(&main),
-            "recipe::internal",
-            "the recipe could not be understood, and nothing says why",
-            "in this recipe",
-            "this is a mistake in Transom; please report it with the recipe",
-        )
-        .into()
-    })
+    Ok(Layers { files: of_files, sets: layers, texts: sources })
+}
+
+impl Layers {
+    /// The layers as one tree: files, then the variant, then the command line. With a variant, `matrix` is no longer in it.
+    fn merged(&self, variant: Option<&Entry>, findings: &mut Vec<Finding>) -> Table {
+        let mut root = Table::default();
+        let own = variant.map(|variant| variants::layer(variant, findings));
+        for layer in self.files.iter().chain(&own).chain(&self.sets) {
+            for (path, origin) in &layer.drops {
+                if enough(findings) {
+                    break;
+                }
+                findings.extend(merge::drop_entry(&mut root, path, origin).err());
+            }
+            merge::merge(&mut root, layer.table.clone(), Some(&RECIPE));
+        }
+        if variant.is_some() {
+            root.remove("matrix");
+        }
+        root
+    }
+
+    /// What the merged tree says.
+    fn decode(
+        &self,
+        mut root: Table,
+        variant: Option<&str>,
+        mut findings: Vec<Finding>,
+    ) -> Result<Recipe, Findings> {
+        let texts = &self.texts;
+        vars::substitute(&mut root, variant, &mut findings);
+        let main = texts.main();
+        shape::check_table(&root, &Origin::start_of(&main), &ROOT, &mut findings);
+        let recipe = decode::recipe(&root, variant, texts.all.clone(), &mut findings);
+        texts.sort(&mut findings);
+        Findings::check(findings)?;
+        recipe.ok_or_else(|| {
+            Finding::at(
+                &Origin::start_of(&main),
+                "recipe::internal",
+                "the recipe could not be understood, and nothing says why",
+                "in this recipe",
+                "this is a mistake in Transom; please report it with the recipe",
+            )
+            .into()
+        })
+    }
 }
 
 /// One file or `--set`.
-struct Layer {
+pub(super) struct Layer {
     /// Key paths to drop from what is below, each with its place.
-    drops: Vec<(String, Origin)>,
-    table: Table,
+    pub(super) drops: Vec<(String, Origin)>,
+    pub(super) table: Table,
 }
 
 /// The texts, and which of them is the recipe.

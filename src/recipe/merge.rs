@@ -48,7 +48,7 @@ fn merge_node(under: &mut Node, over: Node, shape: Option<&'static Shape>) {
 /// The keys that a table of this shape cannot have together with `key`.
 fn exclusive(shape: Option<&Shape>, key: &str) -> impl Iterator<Item = &'static str> {
     let groups = match shape {
-        Some(Shape::Table(table)) => table.groups,
+        Some(Shape::Table(table) | Shape::Part(table)) => table.groups,
         _ => &[],
     };
     groups

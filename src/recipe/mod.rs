@@ -22,13 +22,15 @@ pub mod schema;
 mod sections;
 mod shape;
 pub mod source;
+mod variants;
 mod vars;
 
 pub use finding::{Finding, Findings};
-pub use load::{Files, HostFiles, load, load_from};
+pub use load::{Files, HostFiles, load, load_from, load_variants};
 pub use model::{
-    BaseSection, Compression, Entry, Expect, ImageSection, ImageSelect, InputDecl, OutputImages,
-    OutputSection, PolicySection, Recipe,
+    BaseImage, BaseSection, Compression, Entry, Expect, ImageSection, ImageSelect, InputDecl,
+    OutputImages, OutputSection, PolicySection, Recipe,
 };
+pub use paths::lock as lock_path;
 pub(crate) use paths::same as same_path;
 pub use source::{Located, Origin, Source, Sources};

@@ -13,18 +13,24 @@ use super::source::{Located, Origin, Sources};
 /// A recipe: what the image shall be, where it starts from, what is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
+    /// The variant of `[matrix]` that it is; `None` for a recipe without variants.
+    pub variant: Option<String>,
     /// What the built image says of itself.
     pub image: ImageSection,
     /// The image to start from.
     pub base: BaseSection,
     /// What shall be in the image, in the order of first appearance.
     pub entries: Vec<Entry>,
+    /// What shall be in the recovery image inside the image.
+    pub winre: Vec<Entry>,
     /// What to do where there is a choice.
     pub policy: PolicySection,
     /// What is written, and how.
     pub output: OutputSection,
     /// The files and folders of this machine that the entries read.
     pub inputs: BTreeMap<InputId, InputDecl>,
+    /// The environment variables that hold its secrets, and where the recipe names each first. Their values are no part of it.
+    pub secrets: BTreeMap<String, Origin>,
     /// The texts that the recipe was read from, for diagnostics; the recipe itself follows what it extends.
     pub sources: Sources,
 }
@@ -45,10 +51,30 @@ pub struct ImageSection {
 pub struct BaseSection {
     /// The WIM file.
     pub wim: Located<PathBuf>,
-    /// Which of its images.
-    pub select: Located<ImageSelect>,
-    /// What that image must be.
+    /// Which of its images: one at least. They are built in this order.
+    pub images: Vec<BaseImage>,
+    /// What these images must be.
     pub expect: Expect,
+}
+
+/// An image of the base that is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseImage {
+    /// Which one.
+    pub select: Located<ImageSelect>,
+    /// The name of the built image, where it is its own.
+    pub name: Option<Located<String>>,
+    /// The description of the built image, where it is its own.
+    pub description: Option<Located<String>>,
+}
+
+impl BaseSection {
+    /// True when more than one image is built, as far as the recipe tells.
+    #[must_use]
+    pub fn has_several(&self) -> bool {
+        self.images.len() > 1
+            || self.images.iter().any(|image| image.select.value == ImageSelect::All)
+    }
 }
 
 /// How an image is chosen.
@@ -60,6 +86,8 @@ pub enum ImageSelect {
     Name(String),
     /// By number, from 1.
     Index(u32),
+    /// All there are.
+    All,
 }
 
 /// What the base image must be; a build on another is refused.
@@ -82,6 +110,20 @@ pub struct Entry {
     pub origin: Origin,
     /// What it means.
     pub operation: Operation,
+    /// More words for its title: what of an input asks for it.
+    pub note: Option<String>,
+}
+
+impl Entry {
+    /// What it does, for a person.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let title = self.operation.title();
+        match &self.note {
+            Some(note) => format!("{title}; {note}"),
+            None => title,
+        }
+    }
 }
 
 /// `[policy]`.
@@ -135,10 +177,10 @@ impl Compression {
 /// Which images the output has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutputImages {
-    /// The built image alone.
+    /// The built images alone.
     #[default]
     Selected,
-    /// All images of the base, with the built one in its place.
+    /// All images of the base, with the built ones in their places.
     All,
 }
 

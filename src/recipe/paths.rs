@@ -40,8 +40,12 @@ pub(crate) fn folder(path: &str) -> &str {
 
 /// True when both name the same file, as far as their texts tell.
 pub(crate) fn same(left: &Path, right: &Path) -> bool {
-    let text = |path: &Path| normalize(&path.to_string_lossy().replace('\\', "/"));
-    text(left) == text(right)
+    normal(left) == normal(right)
+}
+
+/// The path with `/` and without what its text says twice.
+pub(crate) fn normal(path: &Path) -> PathBuf {
+    PathBuf::from(normalize(&path.to_string_lossy().replace('\\', "/")))
 }
 
 fn is_absolute(text: &str) -> bool {
@@ -66,6 +70,15 @@ fn normalize(text: &str) -> String {
     match (root, names.is_empty()) {
         ("", true) => ".".to_owned(),
         _ => format!("{root}{}", names.join("/")),
+    }
+}
+
+/// Where the lock file of a recipe is: `NAME.lock` beside `NAME.toml`, and `NAME.VARIANT.lock` for a variant.
+#[must_use]
+pub fn lock(recipe: &Path, variant: Option<&str>) -> PathBuf {
+    match variant {
+        None => recipe.with_extension("lock"),
+        Some(variant) => recipe.with_extension(format!("{variant}.lock")),
     }
 }
 

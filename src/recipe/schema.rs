@@ -45,11 +45,14 @@ fn shape(shape: &Shape, partial: bool) -> Map<String, Value> {
             list
         }
         Shape::Table(shape) => table(shape, partial && !shape.whole),
+        // The whole schema once more; what may not stand there is said when the recipe is read.
+        Shape::Part(_) => object(json!({ "$ref": "#" })),
         Shape::Map(map) => object(json!({
             "type": "object",
             "description": map.about,
             "additionalProperties": self::shape(map.value, partial),
         })),
+        Shape::Tree(about) => object(json!({ "type": "object", "description": about })),
         Shape::OneOf(shapes) => {
             let shapes: Vec<_> = shapes.iter().map(|one| self::shape(one, partial)).collect();
             object(json!({ "anyOf": shapes }))

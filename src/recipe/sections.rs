@@ -3,6 +3,16 @@
 //! Data only. [`super::shape`] checks recipes against it and [`super::schema`] makes the JSON Schema of it, so the descriptions here are
 //! what an editor shows.
 
+mod answers;
+pub(super) mod apps;
+mod base;
+mod locale;
+mod pe;
+mod unattend;
+mod winre;
+
+use crate::base::secret::SecretRef;
+
 use super::shape::{Group, Key, MapShape, Pattern, Shape, TableShape, Word};
 
 /// A key that may be left out.
@@ -30,21 +40,31 @@ static LINE: Shape = Shape::Text(Some(&Pattern {
     matches: |text| !text.is_empty() && !text.contains(char::is_control),
     what: "one line of text",
 }));
-static PATH: Shape = Shape::Path;
+const PATH_SHAPE: Shape = Shape::Path;
+static PATH: Shape = PATH_SHAPE;
 static PATHS: Shape = Shape::List { of: &PATH, least: 1, append: false };
+/// What stands for a secret wherever one may stand.
+static SECRET: Shape = SECRET_SHAPE;
+const SECRET_SHAPE: Shape = Shape::Table(&SECRET_TABLE);
+static SECRET_TABLE: TableShape = TableShape {
+    whole: true,
+    ..table(
+        "a secret",
+        "A text that the recipe does not hold: it is put in when the output is written.",
+        &[required("env", &VARIABLE, ENV)],
+    )
+};
+static VARIABLE: Shape = Shape::Text(Some(&Pattern {
+    regex: "^[A-Za-z_][A-Za-z0-9_]*$",
+    matches: |text| SecretRef::new(text).is_some(),
+    what: "the name of an environment variable",
+}));
+const ENV: &str = "the environment variable that holds the text when the image is built";
 static BOOLEAN: Shape = Shape::Boolean;
 static TRUE: Shape = Shape::True;
 
 /// The whole recipe.
 pub(crate) static ROOT: TableShape = TableShape {
-    later: &[
-        ("locale", "set the image's locale"),
-        ("appx", "provision or remove apps"),
-        ("winpe", "service Windows PE"),
-        ("winre", "service the recovery image"),
-        ("defaults", "set defaults for new users"),
-        ("matrix", "build several images from one recipe"),
-    ],
     ..table(
         "a recipe",
         "A Windows image as it shall be. Nothing here is a step: what has to be done and in which order is worked out.",
@@ -61,24 +81,38 @@ pub(crate) static ROOT: TableShape = TableShape {
             ),
             key("vars", &VARS, "texts that `${name}` stands for in every other text"),
             key("image", &IMAGE, "what the built image says of itself"),
-            required("base", &BASE, "the image to start from"),
+            required("base", &base::BASE, "the image to start from"),
             key("packages", &PACKAGES, "packages: updates and whatever else comes as .cab or .msu"),
             key("languages", &LANGUAGES, "languages of Windows itself"),
             key("features", &FEATURES, "optional features: on, off, or gone"),
             key("capabilities", &CAPABILITIES, "capabilities (features on demand)"),
+            key("appx", &apps::APPX, "provisioned apps"),
             key("drivers", &DRIVERS, "driver packages"),
+            key("locale", &locale::LOCALE, "languages, formats, keyboards and the time zone"),
+            key("defaults", &apps::DEFAULTS, "file associations, OEM information"),
+            key("winpe", &pe::WINPE, "settings of a Windows PE image"),
+            key("winre", &winre::WINRE, "the recovery image inside the image"),
             key("registry", &REGISTRY, "registry keys and values"),
             key("registry-files", &REGISTRY_FILES, "`.reg` files"),
             key("services", &SERVICES, "how services start"),
             key("files", &FILES, "files and folders"),
-            key("unattend", &UNATTEND, "the answer file for Windows Setup"),
-            key("first-boot", &FIRST_BOOT, "what Windows runs once, before the first logon"),
+            key("unattend", &unattend::UNATTEND, "the answer file for Windows Setup"),
+            key("first-boot", &apps::FIRST_BOOT, "what Windows runs once, before the first logon"),
             key("policy", &POLICY, "what to do where there is a choice"),
             required("output", &OUTPUT, "what is written, and how"),
+            key("matrix", &MATRIX, "variants of this recipe, each with an output of its own"),
         ],
     )
 };
 
+/// `[matrix]`.
+pub(crate) static MATRIX: Shape = Shape::Map(&MapShape {
+    valid: |_| true,
+    about: "Variants of this recipe by names of your own: each is the recipe with what stands here laid over it, as `--set` does. \
+            `${matrix.name}` stands for the variant's name.",
+    value: &VARIANT,
+});
+static VARIANT: Shape = Shape::Part(&ROOT);
 static DROP: Shape = Shape::List { of: &LINE, least: 0, append: false };
 static VARS: Shape = Shape::Map(&MapShape {
     valid: |_| true,
@@ -95,61 +129,6 @@ static IMAGE: Shape = Shape::Table(&table(
         key("description", &LINE, "the image's description in the WIM"),
     ],
 ));
-
-static BASE: Shape = Shape::Table(&TableShape {
-    later: &[
-        ("dir", "build on a captured folder"),
-        ("iso", "build on an image inside an ISO"),
-        ("vhdx", "build on a virtual disk"),
-    ],
-    groups: &[Group { keys: &["edition", "name", "index"], required: true }],
-    ..table(
-        "the section [base]",
-        "The image to start from. It is only read.",
-        &[
-            required("wim", &PATH, "the WIM file (.wim, .esd) with the image to start from"),
-            key("edition", &LINE, "choose the image by its edition id: `ServerDatacenterCor`"),
-            key("name", &LINE, "choose the image by its name in the WIM"),
-            key("index", &INDEX, "choose the image by its number in the WIM, from 1"),
-            key("expect", &EXPECT, "what the image must be; a build on another is refused"),
-        ],
-    )
-});
-static INDEX: Shape = Shape::Integer {
-    least: 1,
-    most: 0xffff,
-    help: "images are counted from 1; `transom wim info FILE` lists them",
-};
-static EXPECT: Shape = Shape::Table(&table(
-    "`expect`",
-    "What the image must be.",
-    &[
-        key("arch", &ARCHITECTURE, "the architecture"),
-        key("build", &BUILD, "the build number: `26100`, or `26100.1742` with the revision"),
-    ],
-));
-static ARCHITECTURE: Shape = Shape::Choice {
-    words: &[
-        word("amd64", "64-bit x86"),
-        word("arm64", "64-bit ARM"),
-        word("x86", "32-bit x86"),
-        word("arm", "32-bit ARM"),
-    ],
-    other: None,
-};
-static BUILD: Shape = Shape::Text(Some(&Pattern {
-    regex: r"^[0-9]{1,9}(\.[0-9]{1,9})?$",
-    matches: is_build,
-    what: "a build number such as \"26100\" or \"26100.1742\"",
-}));
-
-fn is_build(text: &str) -> bool {
-    let mut parts = text.split('.');
-    let number = |part: &str| {
-        (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    parts.next().is_some_and(number) && parts.next().is_none_or(number) && parts.next().is_none()
-}
 
 static REGISTRY: Shape = Shape::Map(&MapShape {
     // `[registry.HKLM.SOFTWARE]`, not quoted, is another table altogether.
@@ -176,15 +155,14 @@ static REGISTRY_VALUE: Shape = Shape::OneOf(&[
     Shape::Text(None),
     Shape::List { of: &TEXT, least: 0, append: false },
     Shape::Table(&TableShape {
-        later: &[("env", "read secrets from the environment")],
         groups: &[
-            Group { keys: &["type", "absent"], required: true },
-            Group { keys: &["value", "absent"], required: false },
+            Group { keys: &["type", "absent", "env"], required: true },
+            Group { keys: &["value", "absent", "env"], required: false },
         ],
         whole: true,
         ..table(
             "a registry value",
-            "A value with its type, or its absence.",
+            "A value with its type, a secret, or its absence.",
             &[
                 key("type", &REGISTRY_TYPE, "the type"),
                 key(
@@ -194,6 +172,11 @@ static REGISTRY_VALUE: Shape = Shape::OneOf(&[
                     hexadecimal bytes for the rest",
                 ),
                 key("absent", &TRUE, "the value goes"),
+                key(
+                    "env",
+                    &VARIABLE,
+                    "a REG_SZ: the environment variable that holds the text when the image is built",
+                ),
             ],
         )
     }),
@@ -377,7 +360,8 @@ static DRIVERS: Shape = Shape::Map(&MapShape {
     about: "Driver packages by names of your own. They are installed in the order in which they stand here, which decides their oemN numbers.",
     value: &DRIVER,
 });
-static DRIVER: Shape = Shape::Table(&TableShape {
+static DRIVER: Shape = Shape::Table(&DRIVER_TABLE);
+static DRIVER_TABLE: TableShape = TableShape {
     groups: &[Group { keys: &["source", "state"], required: true }],
     ..table(
         "a driver",
@@ -411,7 +395,7 @@ static DRIVER: Shape = Shape::Table(&TableShape {
             ),
         ],
     )
-});
+};
 static DRIVER_STATE: Shape =
     Shape::Choice { words: &[word("absent", "the package is removed")], other: None };
 static UNSIGNED: Shape = Shape::Choice {
@@ -503,16 +487,6 @@ static ATTRIBUTES: Shape = Shape::List {
     append: false,
 };
 
-static UNATTEND: Shape = Shape::Table(&table(
-    "the section [unattend]",
-    "The answer file for Windows Setup; it is checked and put at `Windows\\Panther\\unattend.xml`.",
-    &[required("file", &PATH, "the answer file")],
-));
-static FIRST_BOOT: Shape = Shape::Table(&table(
-    "the section [first-boot]",
-    "What Windows runs once, before the first logon.",
-    &[required("run", &PATHS, "scripts, in the order they run")],
-));
 static POLICY: Shape = Shape::Table(&table(
     "the section [policy]",
     "What to do where there is a choice.",
@@ -604,8 +578,8 @@ static CHUNK: Shape = Shape::Integer {
 };
 static IMAGES: Shape = Shape::Choice {
     words: &[
-        word("selected", "the built image alone"),
-        word("all", "all images of the base, with the built one in its place"),
+        word("selected", "the built images alone"),
+        word("all", "all images of the base, with the built ones in their places"),
     ],
     other: None,
 };

@@ -33,8 +33,12 @@ pub(crate) enum Shape {
     Table(&'static TableShape),
     /// A table whose keys the user chooses.
     Map(&'static MapShape),
+    /// A table of tables, lists and values as decoding alone knows them; what it is, in a sentence.
+    Tree(&'static str),
     /// One of these, told apart by the kind of the value.
     OneOf(&'static [Self]),
+    /// A part of a whole recipe, which this is the shape of: what is in it is looked at when it is merged.
+    Part(&'static TableShape),
 }
 
 /// A form that text must have.
@@ -142,9 +146,10 @@ impl Shape {
                 Self::Text(None) => "a list of texts".to_owned(),
                 Self::Path => "a list of paths".to_owned(),
                 Self::Table(_) => "a list of tables".to_owned(),
+                Self::OneOf(_) => "a list of paths and tables".to_owned(),
                 _ => "a list of words".to_owned(),
             },
-            Self::Table(_) | Self::Map(_) => "a table".to_owned(),
+            Self::Table(_) | Self::Map(_) | Self::Tree(_) | Self::Part(_) => "a table".to_owned(),
             Self::OneOf(shapes) => {
                 let all: Vec<String> = shapes.iter().map(Self::expected).collect();
                 match all.split_last() {
@@ -168,7 +173,9 @@ impl Shape {
             Self::Integer { .. } => matches!(value, Value::Integer(_)),
             Self::Time => matches!(value, Value::Time(_)),
             Self::List { .. } => matches!(value, Value::List(_)),
-            Self::Table(_) | Self::Map(_) => matches!(value, Value::Table(_)),
+            Self::Table(_) | Self::Map(_) | Self::Tree(_) | Self::Part(_) => {
+                matches!(value, Value::Table(_))
+            }
             Self::OneOf(_) => false,
         };
         fits.then_some(self)
@@ -182,7 +189,7 @@ impl Shape {
     /// The shape of what `key` names in a table of this shape.
     pub(crate) fn child(&self, key: &str) -> Option<&'static Self> {
         match self {
-            Self::Table(table) => table.key(key).map(|key| key.shape),
+            Self::Table(table) | Self::Part(table) => table.key(key).map(|key| key.shape),
             Self::Map(map) => Some(map.value),
             Self::OneOf(shapes) => shapes.iter().find_map(|shape| shape.child(key)),
             _ => None,
@@ -286,10 +293,10 @@ fn wrong_kind(node: &Node, key: &str, shape: &Shape) -> Finding {
     if node.table().is_some_and(|table| table.get("env").is_some()) {
         return Finding::at(
             &node.origin,
-            "recipe::not-yet",
-            "this version of Transom cannot read secrets from the environment yet",
-            "not in this version",
-            "write the value itself, or leave it out of the image and set it at deployment",
+            "recipe::secret-place",
+            format!("`{}` cannot be a secret", shown(key)),
+            format!("expected {}", shape.expected()),
+            "secrets can be values of [registry] keys and settings of [unattend]",
         );
     }
     let scalar =
@@ -325,7 +332,12 @@ fn meant(key: &str, value: &Value, shape: &Shape) -> Option<String> {
         _ => None,
     });
     let takes = |wanted: fn(&Shape) -> bool| shapes.iter().any(wanted);
+    let secret = |shape: &Shape| matches!(shape, Shape::Table(table) if table.what == "a secret");
     match (value, words) {
+        (Value::Text(_), _) if takes(secret) => Some(
+            "a secret does not stand in a recipe: put it into an environment variable and write { env = \"NAME\" }"
+                .to_owned(),
+        ),
         (Value::List(_) | Value::Table(_) | Value::Text(_) | Value::Broken, _) => None,
         (_, Some(_)) if takes(|shape| matches!(shape, Shape::Map(_))) => Some(
             "values stand in a table; to remove the key and all below it write = \"absent\""

@@ -1,7 +1,7 @@
 //! Variables: `${name}` in any text stands for a text of `[vars]`.
 //!
 //! Values may use variables themselves. `$${` is a plain `${`. Places are kept: a text after substitution still stands where it was written. Keys
-//! are replaced too, so that `[registry.'HKLM\SOFTWARE\${company}']` works.
+//! are replaced too, so that `[registry.'HKLM\SOFTWARE\${company}']` works. In a variant `${matrix.name}` stands for its name.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,18 @@ const BUDGET: usize = 64 << 20;
 /// Most variables that may lead from one to the next.
 const CHAIN: usize = 32;
 
+/// The variable that a variant's name has.
+const VARIANT: &str = "matrix.name";
+
 /// Replaces variables in all of `root` but `[vars]`, which is resolved too. What cannot be replaced becomes [`Value::Broken`].
-pub(crate) fn substitute(root: &mut Table, findings: &mut Vec<Finding>) {
+pub(crate) fn substitute(root: &mut Table, variant: Option<&str>, findings: &mut Vec<Finding>) {
     let variables = root.get("vars").and_then(Node::table).cloned().unwrap_or_default();
     let mut expander = Expander {
         variables,
-        resolved: BTreeMap::new(),
+        resolved: variant
+            .map(|name| (VARIANT.to_owned(), Some(name.to_owned())))
+            .into_iter()
+            .collect(),
         stack: Vec::new(),
         budget: BUDGET,
         findings,
@@ -180,7 +186,7 @@ impl Expander<'_> {
             ));
             return None;
         }
-        if self.variables.get(name).is_none() {
+        if self.variables.get(name).is_none() && !self.resolved.contains_key(name) {
             let names = self.variables.entries().iter().map(|entry| entry.key.as_str());
             let help = nearest(name, names).map_or_else(
                 || "add it to [vars], or write `$${` for a plain `${`".to_owned(),
@@ -227,7 +233,7 @@ mod tests {
     fn substituted(text: &str) -> Result<Table, Vec<Finding>> {
         let mut table = read_document(&Arc::new(Source::new("test.toml", text))).unwrap();
         let mut findings = Vec::new();
-        substitute(&mut table, &mut findings);
+        substitute(&mut table, None, &mut findings);
         if findings.is_empty() { Ok(table) } else { Err(findings) }
     }
 

@@ -9,12 +9,17 @@
 //! Nothing restarts the machine: Setup is still at work.
 //!
 //! That a script asked for a restart (3010) is remembered in `TRANSOM_RESTART`, which those behind it see. All of them are run; one that cannot do its work
-//! before the restart ends with 350 (`ERROR_FAIL_NOACTION_REBOOT`). After `done 350` the machine has to be restarted and SetupComplete.cmd run again, by
-//! hand or by a CI: it then runs only what did not end with 0 or 3010 before.
+//! before the restart ends with 350 (`ERROR_FAIL_NOACTION_REBOOT`). One that ends with 1641 has succeeded, and what stands behind it waits for the restart, without being
+//! run. When something waits, a task (`Transom first boot`) runs SetupComplete.cmd again when Windows starts the next time, and goes when nothing waits any more; a person or a CI
+//! may run it too. It then runs only what did not end with 0, 3010 or 1641 before. The restart itself is not made here. The task was not tried on a Windows.
+//!
+//! What a recipe lists is an entry: a script as it is, or a script or command with its limits.
 //!
 //! A SetupComplete.cmd that the image has already is kept as `SetupComplete-before-transom.cmd` and runs first. One of ours is written anew, so a
 //! build on an output of ours does not call itself, and one that a file of the recipe brings later is kept in the same way: scripts that are there stay, in their order. A script of the recipe that is there already
 //! (same name, same content) keeps its place as long as the recipe's own order holds; every other one follows behind them with a new number.
+
+mod entry;
 
 use crate::{
     base::{digest::Sha1, name::Name, ntpath::NtPath},
@@ -27,26 +32,21 @@ use super::{
     inputs::{BlobSink, InputId, Inputs, single_file},
 };
 
-/// Scripts for the first boot.
+use entry::PreparedEntry;
+pub use entry::{FirstBootEntry, Reboot, Run, line_defect};
+
+/// What the first boot runs.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FirstBootSpec {
-    /// The scripts, in the order they run.
-    pub scripts: Vec<InputId>,
+    /// Scripts and commands, in the order they run.
+    pub run: Vec<FirstBootEntry>,
 }
 
-/// Scripts whose content is in the store.
+/// Scripts whose content is in the store, and command files of ours.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PreparedFirstBoot {
-    scripts: Vec<Script>,
-}
-
-/// A script.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-struct Script {
-    /// File name without number, safe in a command file.
-    name: String,
-    content: StoredBlob,
+    run: Vec<PreparedEntry>,
 }
 
 /// What a script to put into the image holds.
@@ -62,11 +62,20 @@ const MARK: &str = "rem Written by Transom: first boot.";
 const COMMAND_FILE: &str = "SetupComplete.cmd";
 const KEPT: &str = "SetupComplete-before-transom.cmd";
 const FOLDER: &str = "transom";
+/// Where the scripts lie that a command file of ours runs.
+const FOLDER_OF_RUNS: &str = "transom-run";
+/// The scheduled task that goes on after a restart.
+const TASK: &str = "Transom first boot";
+/// What the names of scripts begin with that other kinds of steps leave.
+const OF_ROOMS: [&str; 6] = ["package-", "language-", "capability-", "feature-", "driver-", "app-"];
 /// The key that says what came of the first boot.
 const KEY: &str = r"HKLM\SOFTWARE\Transom\FirstBoot";
 
 /// The exit code of a script that did nothing because a restart has to come first: `ERROR_FAIL_NOACTION_REBOOT`.
 pub(super) const WAITS: u32 = 350;
+
+/// The exit code of a script behind which nothing is run before a restart: `ERROR_SUCCESS_REBOOT_INITIATED`.
+const STOPS: u32 = 1641;
 
 /// How a kind of script is run: extension, and the command in front of its quoted path and behind it.
 const RUNNERS: &[(&str, &str, &str)] = &[
@@ -84,9 +93,20 @@ const RUNNERS: &[(&str, &str, &str)] = &[
 ];
 
 impl FirstBootSpec {
+    /// These scripts, without options.
+    #[must_use]
+    pub fn of_scripts(scripts: impl IntoIterator<Item = InputId>) -> Self {
+        Self { run: scripts.into_iter().map(FirstBootEntry::script).collect() }
+    }
+
     pub(super) fn title(&self) -> String {
-        let names: Vec<&str> = self.scripts.iter().map(|script| script.0.as_str()).collect();
+        let names: Vec<&str> = self.run.iter().map(FirstBootEntry::shown).collect();
         format!("first boot: {}", names.join(", "))
+    }
+
+    /// The scripts.
+    pub(super) fn inputs(&self) -> Vec<InputId> {
+        self.run.iter().filter_map(FirstBootEntry::input).cloned().collect()
     }
 
     pub(super) fn prepare(
@@ -94,7 +114,7 @@ impl FirstBootSpec {
         inputs: &dyn Inputs,
         blobs: &dyn BlobSink,
     ) -> Result<PreparedFirstBoot, ServicingError> {
-        let script = |id: &InputId| {
+        let content = |id: &InputId| {
             let name = safe_name(&id.0);
             if runner(&name).is_none() {
                 let known: Vec<String> =
@@ -107,10 +127,13 @@ impl FirstBootSpec {
                 return Err(ServicingError::refused(NAME, Problem::error(&id.0, cause, help)));
             }
             let (content, blake3) = single_file(NAME, inputs, id)?;
-            Ok(Script { name, content: blobs.put(&id.0, content.as_ref(), &blake3)? })
+            blobs.put(&id.0, content.as_ref(), &blake3)
         };
-        let scripts = self.scripts.iter().map(script).collect::<Result<_, _>>()?;
-        Ok(PreparedFirstBoot { scripts })
+        let prepared = |entry: &FirstBootEntry| {
+            Ok::<_, ServicingError>(entry.prepared(entry.input().map(content).transpose()?))
+        };
+        let run = self.run.iter().map(prepared).collect::<Result<_, _>>()?;
+        Ok(PreparedFirstBoot { run })
     }
 
     pub(super) fn apply(
@@ -118,28 +141,76 @@ impl FirstBootSpec {
         prepared: &PreparedFirstBoot,
         image: &mut Image,
     ) -> Result<(), ServicingError> {
-        if prepared.scripts.is_empty() {
+        if let Some(problem) = wrong_image(&image.facts()) {
+            return Err(ServicingError::refused(NAME, problem));
+        }
+        if prepared.run.is_empty() {
             return Ok(());
         }
-        let scripts: Vec<(&str, Content<'_>)> = prepared
-            .scripts
-            .iter()
-            .map(|script| (script.name.as_str(), Content::Stored(script.content)))
-            .collect();
-        put(&scripts, image).map_err(|error| ServicingError::image(NAME, COMMAND_FILE, error))
+        let failed = |error| ServicingError::image(NAME, COMMAND_FILE, error);
+        let folder = Places::of(image).scripts.join(FOLDER_OF_RUNS.into());
+        let mut scripts: Vec<(&str, Content<'_>)> = Vec::new();
+        for entry in &prepared.run {
+            let content = match (&entry.around, entry.content) {
+                (Some(around), content) => {
+                    if let (Some(script), Some(content)) = (&around.script, content) {
+                        let path = folder.join(Name::from(script.as_str()));
+                        image.put_file(&path, content, &NewNode::default()).map_err(failed)?;
+                    }
+                    Content::Text(&around.text)
+                }
+                (None, Some(content)) => Content::Stored(content),
+                (None, None) => continue,
+            };
+            scripts.push((entry.name.as_str(), content));
+        }
+        put(&scripts, image).map_err(failed)
     }
 }
 
-/// What is odd about the image.
+/// What stands against it in this image.
 pub(super) fn check(facts: &ImageFacts) -> Vec<Problem> {
-    let windows_pe = facts.windows_pe.then(|| {
-        Problem::warning(
-            COMMAND_FILE,
-            "Windows PE does not run it",
-            r"start scripts of a Windows PE from Windows\System32\startnet.cmd",
+    wrong_image(facts).into_iter().collect()
+}
+
+/// Says that scripts which an earlier build left run too: those of another recipe, and those of this one that are others now.
+pub(super) fn check_prepared(prepared: &PreparedFirstBoot, image: &Image) -> Vec<Problem> {
+    // A command file that cannot be read stops the step itself.
+    let there = chained(image).unwrap_or_default();
+    let folder = Places::of(image).folder;
+    let is_wanted = |script: &String| {
+        let path = folder.join(Name::from(script.as_str()));
+        prepared.run.iter().any(|entry| {
+            let content = match (&entry.around, entry.content) {
+                (Some(around), _) => Content::Text(&around.text),
+                (None, Some(content)) => Content::Stored(content),
+                (None, None) => return false,
+            };
+            plain_name(script).eq_ignore_ascii_case(&entry.name) && holds(image, &path, &content)
+        })
+    };
+    // Packages, drivers and apps replace what is theirs.
+    let is_listed = |script: &&String| {
+        !OF_ROOMS.iter().any(|start| plain_name(script).starts_with(start)) && !is_wanted(script)
+    };
+    let others: Vec<&str> = there.iter().filter(is_listed).map(String::as_str).collect();
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let cause = format!("these already wait on the base image, and run too: {}", others.join(", "));
+    let help = "begin with a base image on which nothing waits, unless both shall run";
+    vec![Problem::warning("[first-boot]", cause, help)]
+}
+
+fn wrong_image(facts: &ImageFacts) -> Option<Problem> {
+    facts.windows_pe.then(|| {
+        let cause = "Windows PE runs no SetupComplete.cmd";
+        Problem::error(
+            "[first-boot]",
+            cause,
+            "start scripts of a Windows PE with `startnet` of [winpe]",
         )
-    });
-    windows_pe.into_iter().collect()
+    })
 }
 
 /// Has the first boot run one more script, behind those that are there; `name` is its file name.
@@ -159,6 +230,15 @@ pub(super) fn add_text(image: &mut Image, name: &str, text: &str) -> Result<(), 
     put(&[(name, Content::Text(text))], image)
 }
 
+/// True when the script called `name` (without number) is there with this text.
+pub(super) fn holds_text(image: &Image, name: &str, text: &str) -> bool {
+    let folder = Places::of(image).folder;
+    scripts_there(image, &folder).iter().any(|known| {
+        plain_name(known).eq_ignore_ascii_case(name)
+            && holds(image, &folder.join(Name::from(known.as_str())), &Content::Text(text))
+    })
+}
+
 /// True when the first boot runs a script whose name, without number, `is` one that is looked for.
 pub(super) fn waits(image: &Image, is: impl Fn(&str) -> bool) -> Result<bool, ImageError> {
     Ok(chained(image)?.iter().any(|name| is(plain_name(name))))
@@ -174,6 +254,12 @@ pub(super) fn chained(image: &Image) -> Result<Vec<String>, ImageError> {
         return Ok(Vec::new());
     }
     Ok(scripts_there(image, &places.folder))
+}
+
+/// The text of the script `name` ([`chained`]).
+pub(super) fn text(image: &Image, name: &str) -> Result<String, ImageError> {
+    let bytes = image.read(&Places::of(image).folder.join(Name::from(name)))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Puts our command file back over one that a file of the recipe brought: `names` are the scripts that it ran. The other one is kept and runs first.
@@ -202,7 +288,7 @@ pub fn waiting(image: &Image) -> Result<Vec<String>, ImageError> {
 /// What must stay in the image while scripts wait there: the command file, and folders.
 pub(super) fn held(image: &Image) -> (NtPath, Vec<NtPath>) {
     let places = Places::of(image);
-    let folders = [FOLDER, "transom-packages", "transom-drivers"];
+    let folders = [FOLDER, FOLDER_OF_RUNS, "transom-packages", "transom-drivers", "transom-apps"];
     (places.command_file, folders.iter().map(|name| places.scripts.join((*name).into())).collect())
 }
 
@@ -352,11 +438,12 @@ fn command_text(kept: bool, names: &[String]) -> String {
         r#"set "TRANSOM_FAILED=""#,
         r#"set "TRANSOM_WAITING=""#,
         r#"set "TRANSOM_RESTART=""#,
+        r#"set "TRANSOM_STOP=""#,
         "rem After a run that waited for a restart: what is done already is not done again.",
         r#"set "TRANSOM_BEFORE=%TRANSOM_STATUS%.before""#,
         r#"if exist "%TRANSOM_BEFORE%" del /f /q "%TRANSOM_BEFORE%""#,
         &format!(
-            r#""%SystemRoot%\System32\findstr.exe" /x /c:"done {WAITS}" "%TRANSOM_STATUS%" >nul 2>&1"#
+            r#""%SystemRoot%\System32\findstr.exe" /r /c:" {WAITS}$" "%TRANSOM_STATUS%" >nul 2>&1"#
         ),
         r#"if not errorlevel 1 move /y "%TRANSOM_STATUS%" "%TRANSOM_BEFORE%" >nul"#,
         r#"if exist "%TRANSOM_STATUS%" del /f /q "%TRANSOM_STATUS%""#,
@@ -381,17 +468,28 @@ fn command_text(kept: bool, names: &[String]) -> String {
     }
     let end = [
         r#"if exist "%TRANSOM_BEFORE%" del /f /q "%TRANSOM_BEFORE%""#,
+        "rem What waits for a restart is run by a task when Windows starts the next time; then the task goes.",
+        &format!(r#""%SystemRoot%\System32\schtasks.exe" /delete /f /tn "{TASK}" >nul 2>&1"#),
+        &format!(
+            r#"if defined TRANSOM_WAITING "%SystemRoot%\System32\schtasks.exe" /create /f /tn "{TASK}" /sc onstart /ru SYSTEM /rl highest /tr "\"%SystemRoot%\System32\cmd.exe\" /d /c \"%~f0\"" >>"%TRANSOM_LOG%" 2>&1"#
+        ),
         r#"call :record %TRANSOM_CODE% "%TRANSOM_FAILED%" "%TRANSOM_WAITING%""#,
         r#">>"%TRANSOM_STATUS%" echo done %TRANSOM_CODE%"#,
         r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% first boot: done, code %TRANSOM_CODE%"#,
         "exit /b 0",
         "",
         ":wanted",
-        r#"if not exist "%TRANSOM_BEFORE%" exit /b 0"#,
-        r#""%SystemRoot%\System32\findstr.exe" /x /c:"%~1 0" /c:"%~1 3010" "%TRANSOM_BEFORE%" >nul 2>&1"#,
-        "if errorlevel 1 exit /b 0",
+        r#"if not exist "%TRANSOM_BEFORE%" goto unless"#,
+        &format!(
+            r#""%SystemRoot%\System32\findstr.exe" /x /c:"%~1 0" /c:"%~1 3010" /c:"%~1 {STOPS}" "%TRANSOM_BEFORE%" >nul 2>&1"#
+        ),
+        "if errorlevel 1 goto unless",
         r#">>"%TRANSOM_LOG%" echo %DATE% %TIME% %~1: done before the restart"#,
         r#">>"%TRANSOM_STATUS%" echo %~1 0"#,
+        "exit /b 1",
+        ":unless",
+        r#"if not defined TRANSOM_STOP exit /b 0"#,
+        &format!("call :ended %~1 {WAITS}"),
         "exit /b 1",
         "",
         ":ended",
@@ -402,6 +500,11 @@ fn command_text(kept: bool, names: &[String]) -> String {
         r#"if "%~2"=="3010" set "TRANSOM_RESTART=1""#,
         r#"if "%~2"=="3010" if "%TRANSOM_CODE%"=="0" set "TRANSOM_CODE=3010""#,
         r#"if "%~2"=="3010" exit /b 0"#,
+        &format!("rem {STOPS}: it succeeded, and nothing is run behind it before a restart."),
+        &format!(r#"if "%~2"=="{STOPS}" set "TRANSOM_RESTART=1""#),
+        &format!(r#"if "%~2"=="{STOPS}" set "TRANSOM_STOP=1""#),
+        &format!(r#"if "%~2"=="{STOPS}" if "%TRANSOM_CODE%"=="0" set "TRANSOM_CODE=3010""#),
+        &format!(r#"if "%~2"=="{STOPS}" exit /b 0"#),
         &format!("rem {WAITS}: it did nothing, and waits for a restart."),
         &format!(r#"if "%~2"=="{WAITS}" set "TRANSOM_WAITING=%TRANSOM_WAITING% %~1""#),
         &format!(r#"if "%~2"=="{WAITS}" if not defined TRANSOM_FAILED set "TRANSOM_CODE={WAITS}""#),
@@ -478,7 +581,7 @@ mod tests {
         assert!(remembered < waits && waits < failed);
         assert_eq!(lines[waits + 1], r#"if "%~2"=="350" exit /b 0"#);
         // A run after that restart does what is left: each script asks, and is jumped over.
-        let again = lines.iter().position(|line| line.contains(r#"/c:"done 350""#)).unwrap();
+        let again = lines.iter().position(|line| line.contains(r#"/c:" 350$""#)).unwrap();
         assert!(lines[again + 1].starts_with("if not errorlevel 1 move /y"), "{text}");
         for name in ["01-a.cmd", "02-b.cmd"] {
             let asks = at(&format!("call :wanted {name}"));
@@ -486,7 +589,19 @@ mod tests {
             let ends = at(&format!("call :ended {name} %ERRORLEVEL%"));
             assert_eq!((ends, lines[ends + 1]), (asks + 4, format!(":{label}").as_str()));
         }
-        assert!(text.contains(r#"/c:"%~1 0" /c:"%~1 3010" "%TRANSOM_BEFORE%""#), "{text}");
+        assert!(
+            text.contains(r#"/c:"%~1 0" /c:"%~1 3010" /c:"%~1 1641" "%TRANSOM_BEFORE%""#),
+            "{text}"
+        );
+        // Behind 1641 nothing is run: it is told to wait.
+        let stopped = at(r#"if "%~2"=="1641" set "TRANSOM_STOP=1""#);
+        assert!(stopped < waits);
+        let unless = at(":unless");
+        assert_eq!(lines[unless + 2], "call :ended %~1 350");
+        // A task goes on after the restart, and goes itself when nothing waits.
+        let task = lines.iter().position(|line| line.contains("/create /f /tn")).unwrap();
+        assert!(lines[task].starts_with("if defined TRANSOM_WAITING "), "{text}");
+        assert!(lines[task - 1].contains(r#"/delete /f /tn "Transom first boot""#), "{text}");
     }
 
     #[test]

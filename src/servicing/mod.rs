@@ -10,25 +10,36 @@
 //! - [`files`]: files and folders put in place, taken away, adjusted
 //! - [`unattend`]: the answer file for Windows Setup
 //! - [`drivers`]: driver packages
+//! - [`locale`]: languages, formats, keyboards and the time zone
+//! - [`appx`]: provisioned apps
+//! - [`defaults`]: file associations, OEM information
+//! - [`winpe`], [`winre`]: Windows PE, and the recovery image inside an image
 //! - [`first_boot`]: scripts that Windows runs once, before the first logon
+//! - [`setup_state`]: how far an image is with Windows Setup
 //!
 //! An operation sees inputs by name ([`Inputs`]) and gives content to a [`BlobSink`]; it never sees a host path, the output, the clock or the
 //! terminal. `prepare` depends on the operation and its inputs alone, may run in parallel and is what is worth caching; `apply` needs the image and
 //! takes milliseconds.
 
-mod answer_file;
+pub mod appx;
 mod archive;
 pub mod cbs;
+pub mod defaults;
 pub mod drivers;
 mod error;
 pub mod files;
 pub mod first_boot;
 mod inputs;
+pub mod locale;
 mod not_native;
 mod operation;
+mod own_file;
 pub mod registry;
 pub mod services;
+pub mod setup_state;
 pub mod unattend;
+pub mod winpe;
+pub mod winre;
 
 pub use error::{Problem, ServicingError};
 pub use inputs::{BlobSink, InputEntry, InputId, InputKind, InputTree, Inputs};

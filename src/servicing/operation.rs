@@ -3,11 +3,11 @@
 use crate::image::{Changeset, Image, ImageFacts};
 
 use super::{
-    cbs, drivers,
+    appx, cbs, defaults, drivers,
     error::{Problem, ServicingError},
     files, first_boot,
     inputs::{BlobSink, InputId, Inputs},
-    registry, services, unattend,
+    locale, registry, services, unattend, winpe, winre,
 };
 
 /// One step of a build.
@@ -20,6 +20,16 @@ pub enum Operation {
     Feature(cbs::FeatureSpec),
     /// Driver packages.
     Driver(drivers::DriverSpec),
+    /// Languages, formats, keyboards and the time zone.
+    Locale(locale::LocaleSpec),
+    /// Provisioned apps.
+    Appx(appx::AppxSpec),
+    /// Defaults for new users and the machine: file associations, OEM information.
+    Defaults(defaults::DefaultsSpec),
+    /// Settings of a Windows PE image.
+    WinPe(winpe::WinPeSpec),
+    /// The recovery image inside the image.
+    WinRe(winre::WinReSpec),
     /// A registry key: its values, or its absence.
     RegistryKey(registry::KeySpec),
     /// A `.reg` file.
@@ -44,6 +54,16 @@ pub enum Prepared {
     Packages(cbs::PreparedPackages),
     /// A driver source whose files are in the store.
     Driver(drivers::PreparedDriver),
+    /// Languages, formats, keyboards and the time zone.
+    Locale(locale::PreparedLocale),
+    /// Provisioned apps.
+    Appx(appx::PreparedAppx),
+    /// Defaults for new users and the machine: file associations, OEM information.
+    Defaults(defaults::PreparedDefaults),
+    /// Settings of a Windows PE image.
+    WinPe(winpe::PreparedWinPe),
+    /// The recovery image inside the image.
+    WinRe(winre::PreparedWinRe),
     /// The entries of a `.reg` file.
     RegistryFile(registry::PreparedFile),
     /// Files and folders whose content is in the store.
@@ -62,6 +82,11 @@ impl Operation {
             Self::Package(spec) => spec.kind(),
             Self::Feature(_) => "feature",
             Self::Driver(_) => "driver",
+            Self::Locale(_) => "locale",
+            Self::Appx(_) => "appx",
+            Self::Defaults(_) => "defaults",
+            Self::WinPe(_) => "winpe",
+            Self::WinRe(_) => "winre",
             Self::RegistryKey(_) => "registry",
             Self::RegistryFile(_) => "registry-file",
             Self::Service(_) => "service",
@@ -76,12 +101,17 @@ impl Operation {
     pub fn version(&self) -> u32 {
         match self {
             Self::RegistryKey(_) | Self::RegistryFile(_) | Self::Service(_) => 1,
+            // 2: the bias of another zone does not stay in force.
+            Self::Locale(_) => 2,
+            // 2: a file of the component store loses the name that is written over, and is not changed itself.
+            Self::Appx(_) | Self::Defaults(_) | Self::WinPe(_) | Self::WinRe(_) => 2,
             // Raise it too when other authorities are known: what a catalog is worth is part of what was prepared.
             // Packages and features, 2: what needs something that waits for the first boot waits behind it.
-            Self::Unattend(_) => 2,
+            // 3: the file is prepared as it was given.
+            Self::Unattend(_) => 3,
             // 3: the first boot leaves a status, which a driver or a file over its command file may change.
             // Packages and features, 3: keys and folders that others name stay; a catalog that cannot be read is none.
-            // All of them, 4: what waits for a restart is told from what failed. Packages and features too: keys and folders of the base stay.
+            // All of them, 4: what waits for a restart is told from what failed, and a task goes on with it. Packages and features too: keys and folders of the base stay.
             Self::Driver(_) | Self::FirstBoot(_) | Self::Package(_) | Self::Feature(_) => 4,
             // 4: a file of the component store loses the name that is written over, and is not changed itself.
             // 5: nor by attributes or security alone.
@@ -115,7 +145,7 @@ impl Operation {
         first_boot::adds_scripts(changes)
     }
 
-    /// True when it leaves something to the first boot of this image, of what a plan does not try ([`Operation::is_rehearsed`]): drivers.
+    /// True when it leaves something to the first boot of this image, of what a plan does not try ([`Operation::is_rehearsed`]): drivers and apps.
     pub fn leaves_to_first_boot(
         &self,
         prepared: &Prepared,
@@ -126,6 +156,7 @@ impl Operation {
             (Self::Driver(spec), Prepared::Driver(prepared)) => {
                 spec.leaves_to_first_boot(prepared, image, facts)
             }
+            (Self::Appx(spec), Prepared::Appx(prepared)) => spec.waits(prepared, image),
             _ => false,
         }
     }
@@ -137,11 +168,16 @@ impl Operation {
             Self::Package(spec) => spec.title(),
             Self::Feature(spec) => spec.title(),
             Self::Driver(spec) => spec.title(),
+            Self::Locale(spec) => spec.title(),
+            Self::Appx(spec) => spec.title(),
+            Self::Defaults(spec) => spec.title(),
+            Self::WinPe(spec) => spec.title(),
+            Self::WinRe(spec) => spec.title(),
             Self::RegistryKey(spec) => spec.title(),
             Self::RegistryFile(spec) => format!("registry from {}", spec.input),
             Self::Service(spec) => spec.title(),
             Self::Files(spec) => spec.title(),
-            Self::Unattend(spec) => format!("unattend from {}", spec.input),
+            Self::Unattend(spec) => spec.title(),
             Self::FirstBoot(spec) => spec.title(),
         }
     }
@@ -160,13 +196,18 @@ impl Operation {
             Self::Package(spec) => spec.inputs(),
             Self::Feature(spec) => spec.inputs(),
             Self::Driver(spec) => spec.inputs(),
+            Self::Locale(spec) => spec.inputs(),
+            Self::Appx(spec) => spec.inputs(),
+            Self::Defaults(spec) => spec.inputs(),
+            Self::WinPe(spec) => spec.inputs(),
+            Self::WinRe(spec) => spec.inputs(),
             Self::RegistryFile(spec) => vec![spec.input.clone()],
             Self::Files(spec) => match &spec.action {
                 files::FilesAction::From { input, .. } => vec![input.clone()],
                 files::FilesAction::Absent | files::FilesAction::Adjust => Vec::new(),
             },
-            Self::Unattend(spec) => vec![spec.input.clone()],
-            Self::FirstBoot(spec) => spec.scripts.clone(),
+            Self::Unattend(spec) => spec.input.iter().cloned().collect(),
+            Self::FirstBoot(spec) => spec.inputs(),
         }
     }
 
@@ -190,6 +231,20 @@ impl Operation {
             Self::Driver(spec) => {
                 spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Driver)
             }
+            Self::Locale(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Locale)
+            }
+            Self::Appx(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Appx)
+            }
+            Self::Defaults(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::Defaults)
+            }
+            Self::WinPe(spec) => {
+                spec.prepare(inputs, blobs)?.map_or(Prepared::Nothing, Prepared::WinPe)
+            }
+            // A build does it: see `winre`.
+            Self::WinRe(_) => Prepared::Nothing,
             Self::RegistryFile(spec) => Prepared::RegistryFile(spec.prepare(inputs)?),
             Self::Files(spec) => Prepared::Files(spec.prepare(inputs, blobs)?),
             Self::Unattend(spec) => Prepared::Unattend(spec.prepare(inputs, blobs)?),
@@ -219,6 +274,17 @@ impl Operation {
             (Self::Driver(spec), Prepared::Nothing) if spec.inputs().is_empty() => {
                 spec.apply(None, image)
             }
+            (Self::Locale(spec), Prepared::Locale(prepared)) => spec.apply(Some(prepared), image),
+            (Self::Locale(spec), Prepared::Nothing) => spec.apply(None, image),
+            (Self::Appx(spec), Prepared::Appx(prepared)) => spec.apply(Some(prepared), image),
+            (Self::Appx(spec), Prepared::Nothing) => spec.apply(None, image),
+            (Self::Defaults(spec), Prepared::Defaults(prepared)) => {
+                spec.apply(Some(prepared), image)
+            }
+            (Self::Defaults(spec), Prepared::Nothing) => spec.apply(None, image),
+            (Self::WinPe(spec), Prepared::WinPe(prepared)) => spec.apply(Some(prepared), image),
+            (Self::WinPe(spec), Prepared::Nothing) => spec.apply(None, image),
+            (Self::WinRe(spec), Prepared::WinRe(prepared)) => spec.apply(prepared, image),
             (Self::RegistryKey(spec), _) => spec.apply(image),
             (Self::Service(spec), _) => spec.apply(image),
             (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
@@ -231,6 +297,11 @@ impl Operation {
                 Self::Package(_)
                 | Self::Feature(_)
                 | Self::Driver(_)
+                | Self::Locale(_)
+                | Self::Appx(_)
+                | Self::Defaults(_)
+                | Self::WinPe(_)
+                | Self::WinRe(_)
                 | Self::RegistryFile(_)
                 | Self::Files(_)
                 | Self::Unattend(_)
@@ -249,9 +320,14 @@ impl Operation {
     pub fn warnings(&self, prepared: &Prepared) -> Vec<Problem> {
         match prepared {
             Prepared::Unattend(_) => self.defects(prepared),
+            Prepared::WinRe(prepared) => prepared.warnings(),
             Prepared::Nothing
             | Prepared::Packages(_)
             | Prepared::Driver(_)
+            | Prepared::Locale(_)
+            | Prepared::Appx(_)
+            | Prepared::Defaults(_)
+            | Prepared::WinPe(_)
             | Prepared::RegistryFile(_)
             | Prepared::Files(_)
             | Prepared::FirstBoot(_) => Vec::new(),
@@ -287,11 +363,28 @@ impl Operation {
             (Self::Driver(spec), Prepared::Driver(prepared)) => {
                 spec.check_prepared(prepared, image, facts)
             }
+            (Self::Locale(spec), Prepared::Locale(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
+            (Self::Appx(spec), Prepared::Appx(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
+            (Self::Defaults(spec), Prepared::Defaults(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
+            (Self::WinPe(spec), Prepared::WinPe(prepared)) => {
+                spec.check(Some(prepared), image, facts)
+            }
             (Self::RegistryFile(spec), Prepared::RegistryFile(prepared)) => {
                 spec.check(prepared, image)
             }
             (Self::Files(spec), Prepared::Files(prepared)) => spec.check_prepared(prepared, image),
-            (Self::Unattend(_), Prepared::Unattend(prepared)) => prepared.warnings(facts),
+            (Self::Unattend(spec), Prepared::Unattend(prepared)) => {
+                spec.check(prepared, image, facts)
+            }
+            (Self::FirstBoot(_), Prepared::FirstBoot(prepared)) => {
+                first_boot::check_prepared(prepared, image)
+            }
             _ => Vec::new(),
         }
     }
@@ -304,12 +397,18 @@ impl Operation {
             // What a source brings is known once it is prepared: see `check_prepared`.
             Self::Package(_) | Self::Feature(_) => Vec::new(),
             Self::Driver(spec) => spec.check(image),
+            Self::Locale(spec) => spec.check(None, image, facts),
+            Self::Appx(spec) => spec.check(None, image, facts),
+            Self::Defaults(spec) => spec.check(None, image, facts),
+            Self::WinPe(spec) => spec.check(None, image, facts),
+            Self::WinRe(spec) => spec.check(image),
             Self::RegistryKey(spec) => spec.check(image),
             // Which keys a .reg file names is known once it is prepared: see `check_prepared`.
             Self::RegistryFile(_) => Vec::new(),
             Self::Service(spec) => spec.check(image),
             Self::Files(spec) => spec.check(image),
-            Self::Unattend(_) => unattend::check(image),
+            // Whether a file is placed at all is known once it is prepared: see `check_prepared`.
+            Self::Unattend(_) => Vec::new(),
             Self::FirstBoot(_) => first_boot::check(facts),
         }
     }

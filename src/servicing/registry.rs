@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    base::name::Name,
+    base::{name::Name, secret::SecretRef},
     format::{
         hive::{Value, ValueType},
         reg_text::{self, RegAction},
@@ -47,6 +47,8 @@ pub enum ValueAction {
         /// The data.
         data: Vec<u8>,
     },
+    /// `REG_SZ`: a secret, whose value comes when the output is written.
+    Secret(SecretRef),
     /// Not there.
     Absent,
 }
@@ -115,6 +117,9 @@ impl KeySpec {
                         ValueAction::Set { kind, data } => {
                             let value = Value::new(name.clone(), ValueType(*kind), data.as_slice());
                             image.set_value(&self.path, &value)
+                        }
+                        ValueAction::Secret(secret) => {
+                            image.set_secret(&self.path, name, ValueType::SZ, secret)
                         }
                         ValueAction::Absent => image.delete_value(&self.path, name),
                     }

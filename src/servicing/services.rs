@@ -7,7 +7,7 @@
 use crate::{
     base::name::Name,
     format::hive::{Value, ValueType},
-    image::{Image, RegistryPath},
+    image::{Image, ImageError, RegistryPath},
 };
 
 use super::error::{Problem, ServicingError};
@@ -46,6 +46,56 @@ pub enum StartMode {
     Disabled,
 }
 
+/// A service or driver of an image.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InstalledService {
+    /// Its key name.
+    pub name: String,
+    /// When it starts; `None` when its number means nothing.
+    pub start: Option<StartMode>,
+    /// True for a driver.
+    pub driver: bool,
+    /// The account it runs as.
+    pub account: Option<String>,
+    /// Its command line.
+    pub program: Option<String>,
+    /// The name that is shown, as the hive has it: it may be `@file,-number`.
+    pub display_name: Option<String>,
+}
+
+/// The services and drivers of an image, in the hive's order.
+///
+/// # Errors
+/// When the SYSTEM hive is missing or damaged.
+pub fn inventory(image: &mut Image) -> Result<Vec<InstalledService>, ImageError> {
+    let root = RegistryPath::parse(SERVICES).expect("a constant path");
+    let mut services = Vec::new();
+    for name in image.registry_subkeys(&root)? {
+        let (key, Some(text)) = (root.join(&name), name.to_text()) else { continue };
+        let values = image.registry_values(&key)?;
+        let value = |name: &str| values.iter().find(|value| value.name.is(name));
+        // Drivers and services have a Start value; other keys below are settings of something else.
+        let Some(start) = value("Start") else { continue };
+        let delayed = value("DelayedAutostart").and_then(Value::as_dword) == Some(1);
+        let start = match start.as_dword() {
+            Some(2) if delayed => Some(StartMode::Delayed),
+            number => StartMode::ALL.into_iter().find(|mode| Some(mode.start()) == number),
+        };
+        let kind = value("Type").and_then(Value::as_dword).unwrap_or(0);
+        let of = |name: &str| value(name).and_then(Value::as_text).filter(|text| !text.is_empty());
+        services.push(InstalledService {
+            name: text,
+            start,
+            driver: kind & DRIVER_TYPES != 0,
+            account: of("ObjectName"),
+            program: of("ImagePath"),
+            display_name: of("DisplayName"),
+        });
+    }
+    Ok(services)
+}
+
 const NAME: &str = "service";
 const SERVICES: &str = r"HKLM\SYSTEM\CurrentControlSet\Services";
 /// `Type` of kernel and file system drivers, and recognisers.
@@ -54,6 +104,10 @@ const DRIVER_TYPES: u32 = 0x1 | 0x2 | 0x8;
 const NEAR: f64 = 0.8;
 
 impl StartMode {
+    /// Every mode; of two with one number the plain one comes first.
+    pub const ALL: [Self; 6] =
+        [Self::Boot, Self::System, Self::Auto, Self::Delayed, Self::Manual, Self::Disabled];
+
     /// The word of the recipe.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -124,7 +178,7 @@ impl ServiceSpec {
         }
     }
 
-    fn failed(&self, error: crate::image::ImageError) -> ServicingError {
+    fn failed(&self, error: ImageError) -> ServicingError {
         ServicingError::image(NAME, &self.name, error)
     }
 
@@ -248,7 +302,7 @@ fn program_of(line: &str) -> &str {
 }
 
 /// At most three names like `wanted`, the most similar first.
-fn near_names(wanted: &str, names: impl Iterator<Item = String>) -> Vec<String> {
+pub(super) fn near_names(wanted: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     let plain = |name: &str| name.to_lowercase().replace([' ', '-', '_'], "");
     let wanted = plain(wanted);
     let mut scored: Vec<(f64, String)> = names

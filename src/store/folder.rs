@@ -100,6 +100,16 @@ impl Store {
         }
     }
 
+    /// A file without a name in the store's folder, for what is too large for memory; it is gone when it is closed.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn scratch(&self) -> Result<std::fs::File, StoreError> {
+        let folder = self.folder.join("tmp");
+        fs::create_dir_all(&folder)?;
+        Ok(tempfile::tempfile_in(&folder)?)
+    }
+
     /// Moves a finished temporary to the object `name`, replacing what is there.
     pub(super) fn persist(&self, file: NamedTempFile, name: &str) -> Result<(), StoreError> {
         let path = self.path_of(name);
@@ -131,7 +141,8 @@ impl Store {
     }
 
     /// The error for a write that failed; the system's own error does not name the place.
-    pub(super) fn full(&self, error: &io::Error) -> StoreError {
+    #[must_use]
+    pub fn full(&self, error: &io::Error) -> StoreError {
         let text = format!("cannot write in {}: {error}", self.folder.display());
         StoreError::Io(io::Error::new(error.kind(), text))
     }

@@ -54,11 +54,13 @@ from = "key.pub"
 to = 'C:\ProgramData\ssh\administrators_authorized_keys'
 sddl = "O:BAG:SYD:PAI(A;;FA;;;SY)(A;;FA;;;BA)"
 
-[unattend]
-file = "unattend.xml"
+[[files]]
+from = "unattend.xml"
+to = 'C:\Windows\Panther\unattend.xml'
 
-[first-boot]
-run = ["first.cmd"]
+[winpe]
+startnet = "first.cmd"
+scratch-mib = 128
 
 [output]
 path = "out/built.wim"
@@ -94,12 +96,13 @@ fn assert_only_the_recipe(before: &Dump, after: &Dump) {
         "/Tools/sub/b.bin",
         "/ProgramData/ssh/administrators_authorized_keys",
         "/Windows/Panther/unattend.xml",
-        "/Windows/Setup/Scripts/SetupComplete.cmd",
+        "/Windows/System32/startnet.cmd",
     ] {
         assert!(after.contains_key(expected), "{expected} is there: {lines:#?}");
     }
     for path in &added {
-        let below = ["/Tools", "/ProgramData", "/Windows/Panther", "/Windows/Setup"];
+        let below =
+            ["/Tools", "/ProgramData", "/Windows/Panther", "/Windows/System32/startnet.cmd"];
         assert!(below.iter().any(|folder| path.starts_with(folder)), "{path} was not asked for");
     }
     assert_eq!(lines.iter().find(|line| line.starts_with("- ")), None, "nothing was removed");

@@ -277,7 +277,7 @@ fn helps_lead_to_a_recipe_that_is_right() {
         (r"registry.'HKLM\SOFTWARE\x'.absent=true", "write = \"absent\""),
         (r"registry.'HKLM/SOFTWARE/x'.a=1", r"backslashes: 'HKLM\SOFTWARE\x'"),
         (r"registry.'HKLM\SOFTWARE\x'.a={type='REG_DWORD',value=1}", "did you mean `dword`?"),
-        ("vars.who={env=\"HOME\"}", "cannot read secrets from the environment yet"),
+        ("vars.who={env=\"HOME\"}", "secrets can be values of [registry] keys"),
         ("output.epoch=1500-01-01T00:00:00Z", "after 1601-01-01T00:00:00Z"),
         ("output.epoch=2026-11-01", "for UTC write 2026-11-01T00:00:00Z"),
         ("output.epoch=2026-11-01T00:00:00", "for UTC write 2026-11-01T00:00:00Z"),

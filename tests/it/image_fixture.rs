@@ -324,6 +324,8 @@ pub(crate) fn save_with(
             BlobLocation::Stored(stored) => {
                 BlobSource::Bytes { source: Arc::new(store.get(&stored.sha1).unwrap()) }
             }
+            BlobLocation::Secret(bytes) => BlobSource::Bytes { source: Arc::new(bytes.clone()) },
+            BlobLocation::Template(_) => panic!("a finished image has no templates"),
         },
     };
     let blobs = finished.blobs.iter().map(blob).collect();

@@ -199,7 +199,7 @@ fn write_base(path: &Path, codec: Codec) {
             let path = NtPath::parse(path).unwrap();
             image.put_bytes(&path, content, &NewNode::default()).unwrap();
         };
-        put(r"Windows\System32\config\SYSTEM", system_hive(epoch));
+        put(r"Windows\System32\config\SYSTEM", system_hive(epoch, name));
         put(r"Windows\System32\config\SOFTWARE", software_hive(epoch, edition));
         put(r"Windows\readme.txt", format!("this is {name}").into_bytes());
         put(r"Windows\shared.txt", b"both images have this ".repeat(4000));
@@ -238,11 +238,12 @@ fn names(path: &str) -> Vec<Name> {
     path.split('\\').map(Name::from).collect()
 }
 
-fn system_hive(epoch: FileTime) -> Vec<u8> {
+fn system_hive(epoch: FileTime, image: &str) -> Vec<u8> {
     let mut hive = Hive::create(5, epoch, &[]);
     let select = hive.create_path(hive.root(), &names("Select"), epoch).unwrap();
     hive.set_value(select, &Value::dword("Current", 1), epoch).unwrap();
-    for service in ["RemoteRegistry", "Spooler"] {
+    let own = (image == "Server").then_some("DNS");
+    for service in ["RemoteRegistry", "Spooler"].into_iter().chain(own) {
         let path = format!(r"ControlSet001\Services\{service}");
         let key = hive.create_path(hive.root(), &names(&path), epoch).unwrap();
         hive.set_value(key, &Value::dword("Start", 3), epoch).unwrap();

@@ -36,7 +36,7 @@ fn an_image_that_is_not_there_is_refused_with_what_is() {
     place.edit("edition = \"ServerCor\"", "index = 3");
     assert_eq!(refused(&place, &Options::default()).1[0].0, "base::no-such-image");
     place.edit("index = 3", "name = \"server\"");
-    assert_eq!(place.plan().base.index, 2);
+    assert_eq!(place.plan().images[0].index, 2);
 }
 
 #[test]
@@ -169,17 +169,17 @@ fn steps_stand_in_servicing_order_and_say_why() {
     place.write("recipe.toml", text.as_bytes());
     let plan = place.plan();
     let order: Vec<(usize, &str)> =
-        plan.steps.iter().map(|step| (step.listed, step.section)).collect();
+        plan.images[0].steps.iter().map(|step| (step.listed, step.section)).collect();
     let sections: Vec<&str> = order.iter().map(|(_, section)| *section).collect();
     assert_eq!(sections, ["services", "registry", "files", "files", "first-boot"]);
     assert_eq!(order[0].0, 5);
-    assert!(plan.steps[0].reasons.is_empty());
-    assert_eq!(plan.steps[1].reasons[0].after, [1]);
-    assert!(plan.steps[1].reasons[0].why.contains("order table"));
-    let conflict = &plan.steps[3].reasons[1];
+    assert!(plan.images[0].steps[0].reasons.is_empty());
+    assert_eq!(plan.images[0].steps[1].reasons[0].after, [1]);
+    assert!(plan.images[0].steps[1].reasons[0].why.contains("order table"));
+    let conflict = &plan.images[0].steps[3].reasons[1];
     assert_eq!(conflict.after, [3]);
     assert!(conflict.why.contains(r"DATA\TREE"), "{}", conflict.why);
-    assert_eq!(plan.steps[4].reasons[0].after, [3, 4]);
+    assert_eq!(plan.images[0].steps[4].reasons[0].after, [3, 4]);
 }
 
 #[test]
@@ -187,24 +187,32 @@ fn the_plan_says_what_is_cached_and_which_part_of_a_key_changed() {
     let place = Place::new(Codec::Xpress);
     let statuses = |place: &Place| status(&place.plan(), &place.store()).unwrap();
     let first = statuses(&place);
-    assert!(matches!(&first.steps[0], StepStatus::Runs(why) if why[0].contains("not built")));
+    assert!(
+        matches!(&first.images[0].steps[0], StepStatus::Runs(why) if why[0].contains("not built"))
+    );
     assert_eq!(
-        first.steps[1..],
+        first.images[0].steps[1..],
         [1; 4].map(|step| StepStatus::DependsOn { step, prepared: false })
     );
     place.build();
     let built = statuses(&place);
-    assert!(built.up_to_date && built.steps.iter().all(|step| *step == StepStatus::Cached));
+    assert!(built.up_to_date && built.steps().all(|step| *step == StepStatus::Cached));
     place.write("files/one.txt", b"another");
     let changed = statuses(&place);
     assert!(!changed.up_to_date);
-    assert_eq!(changed.steps[..2], [StepStatus::Cached, StepStatus::Cached]);
-    assert_eq!(changed.steps[2], StepStatus::Runs(vec!["input files/one.txt".to_owned()]));
-    assert!(matches!(changed.steps[3], StepStatus::DependsOn { step: 3, .. }));
+    assert_eq!(changed.images[0].steps[..2], [StepStatus::Cached, StepStatus::Cached]);
+    assert_eq!(
+        changed.images[0].steps[2],
+        StepStatus::Runs(vec!["input files/one.txt".to_owned()])
+    );
+    assert!(matches!(changed.images[0].steps[3], StepStatus::DependsOn { step: 3, .. }));
     place.write("files/one.txt", b"one");
     place.edit("AllowTelemetry = 0", "AllowTelemetry = 3");
     let changed = statuses(&place);
-    assert_eq!(changed.steps[1], StepStatus::Runs(vec!["what the recipe says of it".to_owned()]));
+    assert_eq!(
+        changed.images[0].steps[1],
+        StepStatus::Runs(vec!["what the recipe says of it".to_owned()])
+    );
 }
 
 #[test]
@@ -217,7 +225,7 @@ fn the_views_show_every_step() {
     let json = serde_json::to_value(view::view(&plan, &status)).unwrap();
     let dot = view::graph(&plan, GraphLanguage::Dot);
     let mermaid = view::graph(&plan, GraphLanguage::Mermaid);
-    for step in &plan.steps {
+    for step in &plan.images[0].steps {
         for view in [&text, &dot.replace("\\\\", "\\"), &mermaid] {
             assert!(view.contains(&step.title), "{}: {view}", step.title);
         }
@@ -334,13 +342,13 @@ fn the_plan_does_not_say_that_a_reg_file_writes_what_it_may_not_write() {
     let key = "[registry.'HKLM\\SOFTWARE\\Policies\\Telemetry']\nAllowTelemetry = 0\n";
     place.edit(key, &format!("{key}[[registry-files]]\nfile = \"files/a.reg\"\n"));
     let plan = place.plan();
-    let step = plan.steps.iter().find(|step| step.title.contains("a.reg")).unwrap();
+    let step = plan.images[0].steps.iter().find(|step| step.title.contains("a.reg")).unwrap();
     let whys: Vec<&str> = step.reasons.iter().map(|reason| reason.why.as_str()).collect();
     assert!(
         whys.contains(&"a .reg file may write any key; the recipe names this one later"),
         "{whys:?}"
     );
-    let key = plan.steps.iter().find(|step| step.title.contains("Telemetry")).unwrap();
+    let key = plan.images[0].steps.iter().find(|step| step.title.contains("Telemetry")).unwrap();
     assert!(key.title.ends_with(": 1 value"), "{}", key.title);
 }
 

@@ -50,7 +50,7 @@ fn refused(place: &Place) -> String {
 }
 
 fn labels(plan: &Plan) -> Vec<&str> {
-    plan.steps.iter().map(|step| step.label.as_str()).collect()
+    plan.images[0].steps.iter().map(|step| step.label.as_str()).collect()
 }
 
 fn text(plan: &Plan, place: &Place) -> String {
@@ -107,7 +107,7 @@ fn what_is_given_in_the_wrong_order_is_planned_and_built_in_the_right_one() {
     }
     let shown = text(&plan, &place);
     assert!(shown.contains("needs Contoso-Runtime-Package~"), "{shown}");
-    assert!(plan.steps.iter().all(|step| !step.deferred));
+    assert!(plan.images[0].steps.iter().all(|step| !step.deferred));
     let is = &plan.lock.inputs["packages/contoso-runtime.msu"].is;
     assert_eq!(is.len(), 1);
     assert!(is[0].starts_with("Contoso-Runtime-Package~") && is[0].ends_with("~amd64~~1.0.0.0"));
@@ -115,7 +115,7 @@ fn what_is_given_in_the_wrong_order_is_planned_and_built_in_the_right_one() {
     let (outcome, _) = place.build();
     assert!(outcome.steps.iter().all(|step| step.changed && !step.deferred), "{outcome:?}");
     let again = status(&place.plan(), &place.store()).unwrap();
-    assert!(again.up_to_date && again.steps.iter().all(|step| *step == StepStatus::Cached));
+    assert!(again.up_to_date && again.steps().all(|step| *step == StepStatus::Cached));
     // A lock without what inputs say of themselves is as good.
     place.plan().write_lock().unwrap();
     let text = String::from_utf8(place.read("recipe.lock")).unwrap();
@@ -227,7 +227,7 @@ fn what_is_not_native_is_refused_by_name_or_waits_for_the_first_boot_and_nothing
     }
     say(&place, &recipe("first-boot"));
     let plan = place.plan();
-    assert!(plan.steps[0].deferred);
+    assert!(plan.images[0].steps[0].deferred);
     let shown = text(&plan, &place);
     assert!(shown.contains("left to the first boot"), "{shown}");
     let said = |plan: &Plan| plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -236,10 +236,10 @@ fn what_is_not_native_is_refused_by_name_or_waits_for_the_first_boot_and_nothing
     // Remembered, it is said again.
     let plan = place.plan();
     assert_eq!(said(&plan), first);
-    assert!(plan.steps[0].deferred);
+    assert!(plan.images[0].steps[0].deferred);
     let (outcome, _) = place.build();
     assert!(outcome.steps[0].deferred);
-    let before = tree(&open(&place.path("media/install.wim"), plan.base.index));
+    let before = tree(&open(&place.path("media/install.wim"), plan.images[0].index));
     let image = place.output_image(1);
     let scripts = r"\Windows\Setup\Scripts";
     let new: Vec<String> = tree(&image)
@@ -346,11 +346,11 @@ fn what_needs_something_that_waits_for_the_first_boot_waits_behind_it() {
     place.write("packages/child.cab", &child("one").cabinet(stored));
     let plan = place.plan();
     assert_eq!(labels(&plan), ["task", "child"]);
-    assert!(plan.steps.iter().all(|step| step.deferred), "{}", text(&plan, &place));
+    assert!(plan.images[0].steps.iter().all(|step| step.deferred), "{}", text(&plan, &place));
     // The first step is remembered, and the other is checked on what it leaves.
     place.write("packages/child.cab", &child("two").cabinet(stored));
     let plan = place.plan();
-    assert!(plan.steps.iter().all(|step| step.deferred), "{}", text(&plan, &place));
+    assert!(plan.images[0].steps.iter().all(|step| step.deferred), "{}", text(&plan, &place));
     let (outcome, _) = place.build();
     assert!(outcome.steps.iter().all(|step| step.deferred), "{outcome:?}");
     let scripts = tree(&place.output_image(1));
@@ -433,14 +433,14 @@ fn a_driver_that_waits_for_the_first_boot_is_shown_so() {
         }
     }
     let plan = place.plan();
-    assert!(!plan.steps[0].deferred, "it is native");
+    assert!(!plan.steps().next().unwrap().deferred, "it is native");
     let coinstaller = "\r\n[Net_Inst.CoInstallers]\r\nAddReg = Co_AddReg\r\n[Co_AddReg]\r\nHKR,,CoInstallers32,0x00010000,\"x.dll,Entry\"\r\n";
     let text_of_inf = format!("{}{coinstaller}", crate::driver_fixture::NETWORK_INF);
     place.write("drivers/net/testnet.inf", text_of_inf.as_bytes());
     // Looked at, and remembered.
     for _ in 0..2 {
         let plan = place.plan();
-        assert!(plan.steps[0].deferred);
+        assert!(plan.steps().next().unwrap().deferred);
         assert!(text(&plan, &place).contains("left to the first boot"), "{}", text(&plan, &place));
     }
     let (outcome, _) = place.build();

@@ -1,6 +1,9 @@
 //! Recipes as files: what loads, and what is said of those that do not. Driven by `tests/data/recipes`; each sample has its snapshot beside it.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use transom::recipe::{self, Finding, Findings, Recipe};
@@ -33,7 +36,14 @@ fn dump(recipe: &Recipe) -> String {
         |name: &str, what: &dyn std::fmt::Debug| writeln!(text, "{name}: {what:?}").unwrap();
     line("image", &recipe.image);
     line("base wim", &recipe.base.wim);
-    line("base select", &recipe.base.select);
+    for image in &recipe.base.images {
+        line("base select", &image.select);
+        for (name, text) in [("new-name", &image.name), ("new-description", &image.description)] {
+            if text.is_some() {
+                line(name, text);
+            }
+        }
+    }
     line("base expect", &recipe.base.expect);
     line("policy", &recipe.policy);
     line("output", &recipe.output);
@@ -43,6 +53,9 @@ fn dump(recipe: &Recipe) -> String {
     for entry in &recipe.entries {
         writeln!(text, "[{}] {} at {}", entry.section, entry.label, entry.origin).unwrap();
         writeln!(text, "    {}", serde_json::to_string(&entry.operation).unwrap()).unwrap();
+    }
+    for entry in &recipe.winre {
+        writeln!(text, "[winre.{}] {} at {}", entry.section, entry.label, entry.origin).unwrap();
     }
     text
 }
@@ -91,16 +104,21 @@ fn check_finding(finding: &Finding) {
 
 #[test]
 fn the_recipes_of_the_repository_load() {
+    let mut parts = samples("recipes/common");
     for path in samples("recipes") {
         match recipe::load(&path, &[]) {
             Ok(recipe) => {
                 for input in recipe.inputs.values() {
                     assert!(input.path.exists(), "{} names {:?}", path.display(), input.path);
                 }
+                parts.retain(|part| {
+                    !recipe.sources.iter().any(|source| part.as_path() == Path::new(&source.name))
+                });
             }
             Err(findings) => panic!("{}", rendered(&findings)),
         }
     }
+    assert!(parts.is_empty(), "no recipe extends them, so nothing checks them: {parts:?}");
 }
 
 fn smallest(sets: &[&str]) -> Result<Recipe, Findings> {
@@ -128,8 +146,8 @@ fn the_command_line_can_set_anything() {
     assert_eq!(text(&recipe.image.version), "2026.10");
     assert_eq!(text(&recipe.image.name), "ws-farm");
     let edition = recipe::ImageSelect::Edition("ServerDatacenterCor".into());
-    assert_eq!(recipe.base.select.value, edition);
-    assert_eq!(recipe.base.select.origin.to_string(), "--set 2");
+    assert_eq!(recipe.base.images[0].select.value, edition);
+    assert_eq!(recipe.base.images[0].select.origin.to_string(), "--set 2");
     let labels: Vec<&str> = recipe.entries.iter().map(|entry| entry.label.as_str()).collect();
     assert_eq!(labels, ["RemoteRegistry", r"HKLM\SOFTWARE\X", r"\x", "run"]);
     let input = recipe.inputs.values().next().unwrap();

@@ -1,7 +1,7 @@
 //! `transom check`: is a recipe sound?
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,9 +15,14 @@ use crate::{
         exit::{Exit, Failure},
         failures, text,
     },
-    plan::{self, Control, inputs},
+    image::ImageFacts,
+    plan::{
+        self, Control, PlanError,
+        inputs::{self, ResolvedInputs},
+        unattend::Expanded,
+    },
     recipe::{self, Finding, Origin, Recipe},
-    servicing::ServicingError,
+    servicing::{Operation, ServicingError},
     store::Store,
 };
 
@@ -38,6 +43,10 @@ pub(crate) struct CheckArguments {
     /// Set a value over the recipes', such as output.path=x.wim; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+
+    /// Look at this variant of their [matrix] alone [default: all of them]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) variant: Option<String>,
 }
 
 /// Runs `transom check`.
@@ -45,8 +54,9 @@ pub(crate) fn run(arguments: &CheckArguments, context: &Context) -> Result<(), F
     let mut failure: Option<Failure> = None;
     let mut outputs: Vec<(PathBuf, PathBuf, Origin)> = Vec::new();
     for path in &arguments.recipes {
-        let checked = check(path, &arguments.set, context)
-            .and_then(|recipe| other_output(path, &recipe, &mut outputs));
+        let checked = check(path, arguments, context).and_then(|recipes| {
+            recipes.iter().try_for_each(|recipe| other_output(path, recipe, &mut outputs))
+        });
         match checked {
             Ok(()) => {}
             Err(other) => match &mut failure {
@@ -86,19 +96,73 @@ fn other_output(
     result
 }
 
-fn check(path: &Path, sets: &[String], context: &Context) -> Result<Recipe, Failure> {
-    let recipe = recipe::load(path, sets).map_err(|findings| failures::recipe(&findings))?;
-    let missing = look_into_inputs(&recipe, context)?;
-    for input in &missing {
-        context.printer.note(format_args!("{}: not there yet: {input}", path.display()));
+fn check(
+    path: &Path,
+    arguments: &CheckArguments,
+    context: &Context,
+) -> Result<Vec<Recipe>, Failure> {
+    let recipes = recipe::load_variants(path, &arguments.set, arguments.variant.as_deref())
+        .map_err(|findings| failures::recipe(&findings))?;
+    let mut told = BTreeSet::new();
+    for recipe in &recipes {
+        for input in look_into_inputs(recipe, context)? {
+            if told.insert(input.clone()) {
+                context.printer.note(format_args!("{}: not there yet: {input}", path.display()));
+            }
+        }
+        let variant = recipe.variant.as_ref().map(|name| format!(" [{name}]")).unwrap_or_default();
+        context.printer.line(format_args!(
+            "{}{variant}: good ({}, {})",
+            path.display(),
+            text::count(recipe.entries.len() as u64, "entry", "entries"),
+            text::count(recipe.inputs.len() as u64, "input", "inputs"),
+        ))?;
     }
-    context.printer.line(format_args!(
-        "{}: good ({}, {})",
-        path.display(),
-        text::count(recipe.entries.len() as u64, "entry", "entries"),
-        text::count(recipe.inputs.len() as u64, "input", "inputs"),
-    ))?;
-    Ok(recipe)
+    Ok(recipes)
+}
+
+/// What an answer file that is present asks for of the image and cannot be done, whatever image it is.
+fn look_into_answer_file(
+    recipe: &Recipe,
+    present: &ResolvedInputs,
+    context: &Context,
+) -> Vec<Finding> {
+    let is_present = |entry: &recipe::Entry| {
+        matches!(entry.operation, Operation::Unattend(_))
+            && entry.operation.inputs().iter().all(|id| present.contains_key(id))
+    };
+    if !recipe.entries.iter().any(is_present) {
+        return Vec::new();
+    }
+    match for_any_architecture(recipe, present) {
+        Ok(expanded) => {
+            expanded.warnings.iter().for_each(|warning| session::warn(warning, context));
+            Vec::new()
+        }
+        // That the file cannot be read was said by its own step.
+        Err(PlanError::Refused(findings)) => findings.iter().cloned().collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// What the answer file asks for. An image takes of it what is for its own architecture, so a file is good when one of those that it names can take it.
+fn for_any_architecture(recipe: &Recipe, present: &ResolvedInputs) -> Result<Expanded, PlanError> {
+    let expand = |architecture| {
+        let facts = ImageFacts { architecture, ..ImageFacts::default() };
+        plan::unattend::expand_for(recipe, present, &facts, None)
+    };
+    let count = |result: &Result<Expanded, PlanError>| match result {
+        Err(PlanError::Refused(findings)) => findings.iter().count(),
+        _ => 0,
+    };
+    // Every component together: when none is refused there is nothing to tell apart.
+    let all = expand(None);
+    if count(&all) == 0 {
+        return all;
+    }
+    let architectures = plan::unattend::architectures(recipe, present);
+    let each = architectures.into_iter().map(|architecture| expand(Some(architecture)));
+    each.min_by_key(count).unwrap_or(all)
 }
 
 /// Prepares every entry whose inputs are present, and throws the result away. Returns the inputs that are not.
@@ -124,7 +188,7 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
             }
         }
     }
-    for entry in &recipe.entries {
+    for entry in recipe.entries.iter().chain(&recipe.winre) {
         let inputs = entry.operation.inputs();
         if inputs.is_empty() || !inputs.iter().all(|id| present.contains_key(id)) {
             continue;
@@ -156,6 +220,7 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
             }
         }
     }
+    findings.extend(look_into_answer_file(recipe, &present, context));
     recipe::Findings::check(findings)
         .map_err(|findings| failures::findings(&findings, Exit::BadInput))?;
     Ok(missing)

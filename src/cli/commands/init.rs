@@ -211,6 +211,12 @@ const BODY: &str = r##"
 # [languages.de-DE]
 # source = "languages/client-language-pack-de-de.cab"
 
+# Languages, formats, keyboards and the time zone; `defaults = "de-DE"` sets them all, single settings win.
+# [locale]
+# user = "de-DE"
+# input = ["0407:00000407", "0409:00000409"]
+# timezone = "W. Europe Standard Time"
+
 # Optional features: enabled | disabled | removed.
 # [features]
 # TelnetClient = "enabled"
@@ -244,9 +250,11 @@ const BODY: &str = r##"
 # from = "files/readme.txt"
 # to = 'C:\ProgramData\Example\readme.txt'
 
-# The answer file for Setup.
+# The answer file for Setup: a file, or settings, or both.
 # [unattend]
 # file = "unattend.xml"
+# computer-name = "*"
+# administrator-password = { env = "ADMIN_PASSWORD" }
 
 # Scripts that run once, at the end of Setup.
 # [first-boot]

@@ -9,7 +9,7 @@ use crate::cli::{app::Context, exit::Failure, failures};
 ///
 /// The lock (NAME.lock beside NAME.toml) holds what the recipe was resolved to: every input with size and digest, the base image's identity,
 /// the time of new files, the version of the order table. Check it in with the recipe: `transom build --locked` then refuses when
-/// anything is no longer so. `transom build` without --locked writes it too.
+/// anything is no longer so. `transom build` without --locked writes it too. Each variant of a [matrix] has a lock of its own, NAME.VARIANT.lock.
 #[derive(Debug, Default, Args)]
 #[command(after_long_help = r#"Example:
   transom lock server.toml"#)]
@@ -24,11 +24,15 @@ pub(crate) struct LockArguments {
 
 /// Runs `transom lock`.
 pub(crate) fn run(arguments: &LockArguments, context: &Context) -> Result<(), Failure> {
-    let recipe = arguments.recipe.load()?;
+    let recipes = arguments.recipe.load()?;
     let store = session::store(context)?;
     let planning = Planning { rehash: arguments.rehash, ..Planning::default() };
-    let plan = session::plan(&recipe, &arguments.recipe.recipe, &store, planning, context)?;
-    let written = plan.write_lock().map_err(|error| failures::output(&plan.lock_path, error))?;
-    let what = if written { "written" } else { "current already" };
-    context.printer.line(format_args!("{}: {what}", plan.lock_path.display()))
+    for recipe in &recipes {
+        let plan = session::plan(recipe, &arguments.recipe.recipe, &store, planning, context)?;
+        let written =
+            plan.write_lock().map_err(|error| failures::output(&plan.lock_path, error))?;
+        let what = if written { "written" } else { "current already" };
+        context.printer.line(format_args!("{}: {what}", plan.lock_path.display()))?;
+    }
+    Ok(())
 }

@@ -4,7 +4,11 @@ use clap::{Args, ValueEnum};
 
 use super::session::{self, Planning, RecipeArguments};
 use crate::{
-    cli::{app::Context, exit::Failure, failures},
+    cli::{
+        app::Context,
+        exit::{Exit, Failure, Problem},
+        failures,
+    },
     plan::{
         dism, state,
         view::{self, GraphLanguage},
@@ -21,13 +25,14 @@ use crate::{
 #[command(after_long_help = r#"Examples:
   transom plan server.toml
   transom plan server.toml --set 'output.path="test.wim"'
+  transom plan server.toml --variant core
   transom plan server.toml --graph dot | dot -Tsvg > plan.svg
   transom plan server.toml --as dism > server.cmd"#)]
 pub(crate) struct PlanArguments {
     #[command(flatten)]
     pub(crate) recipe: RecipeArguments,
 
-    /// Print JSON: {order-table, base, output, lock, up-to-date, steps: [...], ...}
+    /// Print JSON: {order-table, base, output, lock, up-to-date, images: [...], steps: [...], ...}; of several variants {variants: [...]}
     #[arg(long, conflicts_with = "graph")]
     pub(crate) json: bool,
 
@@ -69,7 +74,13 @@ pub(crate) enum Tool {
 
 /// Runs `transom plan`.
 pub(crate) fn run(arguments: &PlanArguments, context: &Context) -> Result<(), Failure> {
-    let recipe = arguments.recipe.load()?;
+    let recipes = arguments.recipe.load()?;
+    if recipes.len() > 1 && (arguments.graph.is_some() || arguments.tool.is_some()) {
+        let message = "the recipe has several variants, and only one can be drawn or handed over";
+        return Err(Problem::new("usage", message)
+            .help("choose it with --variant NAME")
+            .exit(Exit::Usage));
+    }
     let store = session::store(context)?;
     let planning = Planning {
         locked: arguments.locked,
@@ -77,23 +88,31 @@ pub(crate) fn run(arguments: &PlanArguments, context: &Context) -> Result<(), Fa
         unchecked: arguments.tool.is_some(),
         ..Planning::default()
     };
-    let plan = session::plan(&recipe, &arguments.recipe.recipe, &store, planning, context)?;
-    if let Some(Tool::Dism) = arguments.tool {
-        return context.printer.text(dism::script(&plan));
+    let mut plans = Vec::new();
+    for recipe in &recipes {
+        let plan = session::plan(recipe, &arguments.recipe.recipe, &store, planning, context)?;
+        let status = state::status(&plan, &store).map_err(failures::build_store)?;
+        plans.push((plan, status));
     }
-    if let Some(graph) = arguments.graph {
-        let language = match graph {
-            GraphChoice::Dot => GraphLanguage::Dot,
-            GraphChoice::Mermaid => GraphLanguage::Mermaid,
-        };
-        return context.printer.text(view::graph(&plan, language));
-    }
-    let status = state::status(&plan, &store).map_err(failures::build_store)?;
     if arguments.json {
-        return context.printer.json(&view::view(&plan, &status));
+        let views = plans.iter().map(|(plan, status)| view::view(plan, status)).collect();
+        return session::json(views, context);
     }
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    view::text(&plan, &status, &mut text).ok();
-    context.printer.text(text)
+    for (place, (plan, status)) in plans.iter().enumerate() {
+        if let Some(Tool::Dism) = arguments.tool {
+            return context.printer.text(dism::script(plan));
+        }
+        if let Some(graph) = arguments.graph {
+            let language = match graph {
+                GraphChoice::Dot => GraphLanguage::Dot,
+                GraphChoice::Mermaid => GraphLanguage::Mermaid,
+            };
+            return context.printer.text(view::graph(plan, language));
+        }
+        let mut text = String::from(if place > 0 { "\n" } else { "" });
+        // Writing to a string cannot fail.
+        view::text(plan, status, &mut text).ok();
+        context.printer.text(text)?;
+    }
+    Ok(())
 }

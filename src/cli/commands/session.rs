@@ -21,12 +21,37 @@ pub(crate) struct RecipeArguments {
     /// Set a value over the recipe's, such as output.path=x.wim; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+
+    /// Take this variant of the recipe's [matrix] alone [default: all of them]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) variant: Option<String>,
 }
 
 impl RecipeArguments {
-    /// Loads the recipe.
-    pub(crate) fn load(&self) -> Result<Recipe, Failure> {
-        recipe::load(&self.recipe, &self.set).map_err(|findings| failures::recipe(&findings))
+    /// Loads the recipe: itself, or its variants.
+    pub(crate) fn load(&self) -> Result<Vec<Recipe>, Failure> {
+        recipe::load_variants(&self.recipe, &self.set, self.variant.as_deref())
+            .map_err(|findings| failures::recipe(&findings))
+    }
+}
+
+/// What a verb found out of a recipe, as JSON: of several variants under `variants`.
+#[derive(serde::Serialize)]
+struct Variants<T> {
+    variants: Vec<T>,
+}
+
+/// Prints what a verb found out of a recipe, or of each of its variants.
+pub(crate) fn json<T: serde::Serialize>(
+    mut found: Vec<T>,
+    context: &Context,
+) -> Result<(), Failure> {
+    match (found.len(), found.pop()) {
+        (1, Some(one)) => context.printer.json(&one),
+        (_, last) => {
+            found.extend(last);
+            context.printer.json(&Variants { variants: found })
+        }
     }
 }
 

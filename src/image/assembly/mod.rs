@@ -435,7 +435,11 @@ impl Gathered {
                 BlobSource::Bytes { source: Arc::new(Arc::clone(bytes)) }
             }
             BlobLocation::Host(source) => BlobSource::Bytes { source: Arc::clone(source) },
-            BlobLocation::Stored(_) => return Err(Missing::Stored(sha1)),
+            BlobLocation::Secret(bytes) => BlobSource::Bytes { source: Arc::new(bytes.clone()) },
+            // A finished image has no templates.
+            BlobLocation::Template(_) | BlobLocation::Stored(_) => {
+                return Err(Missing::Stored(sha1));
+            }
         };
         Ok((found.size, source))
     }

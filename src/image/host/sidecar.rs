@@ -160,7 +160,8 @@ fn blobs(image: &Image, placed: &[Placed]) -> Result<Vec<BlobToWrite>, ImageErro
                 Some(BlobLocation::Base(wim, blob)) => BlobSource::Wim { wim, blob },
                 Some(BlobLocation::Memory(bytes)) => BlobSource::Bytes { source: Arc::new(bytes) },
                 Some(BlobLocation::Host(source)) => BlobSource::Bytes { source },
-                Some(BlobLocation::Stored(_)) => {
+                Some(BlobLocation::Secret(bytes)) => BlobSource::Bytes { source: Arc::new(bytes) },
+                Some(BlobLocation::Stored(_) | BlobLocation::Template(_)) => {
                     BlobSource::Bytes { source: Arc::new(image.read_blob(&stream.content)?) }
                 }
                 None => return Err(image.missing(&tree.path_of(id), &stream.content, "")),

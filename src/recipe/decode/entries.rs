@@ -11,12 +11,10 @@ use crate::{
         source::Origin,
     },
     servicing::{
-        InputId, Operation,
+        Operation,
         files::{FileAttribute, FilesAction, FilesSpec},
-        first_boot::FirstBootSpec,
         registry::FileSpec,
         services::{ServiceSpec, StartMode},
-        unattend::UnattendSpec,
     },
 };
 
@@ -230,42 +228,6 @@ impl Decoder<'_> {
                     .and(above, "absent, with all below it"),
                 );
             }
-        }
-    }
-
-    pub(super) fn unattend(&mut self, section: &Entry) {
-        let file = section.node.table().and_then(|table| table.get("file"));
-        let Some(input) = file.and_then(|file| self.input(file)) else { return };
-        let label = input.to_string();
-        let operation = Operation::Unattend(UnattendSpec { input });
-        self.entry("unattend", label, &section.node.origin, operation);
-    }
-
-    pub(super) fn first_boot(&mut self, section: &Entry) {
-        let run = section.node.table().and_then(|table| table.get("run")).and_then(Node::list);
-        let mut scripts: Vec<InputId> = Vec::new();
-        let mut seen: BTreeMap<Name, Origin> = BTreeMap::new();
-        for node in run.unwrap_or_default() {
-            let Some(input) = self.input(node) else { continue };
-            let name = input.0.rsplit('/').next().unwrap_or_default().to_owned();
-            let folded = Name::from(name.as_str()).to_upcase();
-            if let Some(first) = seen.insert(folded, node.origin.clone()) {
-                self.findings.push(
-                    Finding::at(
-                        &node.origin,
-                        "recipe::duplicate",
-                        format!("two scripts are called `{}`", shown(&name)),
-                        "this one",
-                        "all scripts go to one folder of the image; give them different names",
-                    )
-                    .and(&first, "and this one"),
-                );
-            }
-            scripts.push(input);
-        }
-        if !scripts.is_empty() {
-            let operation = Operation::FirstBoot(FirstBootSpec { scripts });
-            self.entry("first-boot", "run", &section.node.origin, operation);
         }
     }
 }

@@ -3,14 +3,21 @@
 //! The tree has passed [`super::shape`], so here nothing is said of unknown keys and wrong kinds: a value of the wrong kind is skipped. What is
 //! said here is what a value means: paths, names, types with their data, entries that contradict one another.
 
+mod answers;
+mod apps;
 mod drivers;
 mod entries;
+mod locale;
 mod packages;
+mod pe;
 mod registry;
 mod settings;
+mod unattend;
+mod winre;
 
 use std::collections::BTreeMap;
 
+use crate::base::secret::SecretRef;
 use crate::servicing::{InputId, Operation, drivers::source::split_inf};
 
 use super::{
@@ -25,16 +32,19 @@ use super::{
 struct Decoder<'a> {
     entries: Vec<Entry>,
     inputs: BTreeMap<InputId, InputDecl>,
+    secrets: BTreeMap<String, Origin>,
     findings: &'a mut Vec<Finding>,
 }
 
 /// Decodes the whole recipe; `None` only when there are findings.
 pub(super) fn recipe(
     root: &Table,
+    variant: Option<&str>,
     sources: Sources,
     findings: &mut Vec<Finding>,
 ) -> Option<Recipe> {
-    let mut decoder = Decoder { entries: Vec::new(), inputs: BTreeMap::new(), findings };
+    let (inputs, secrets) = (BTreeMap::new(), BTreeMap::new());
+    let mut decoder = Decoder { entries: Vec::new(), inputs, secrets, findings };
     let empty = Table::default();
     let table = |key: &str| root.get(key).and_then(Node::table).unwrap_or(&empty);
     let policy = settings::policy(table("policy"));
@@ -51,18 +61,28 @@ pub(super) fn recipe(
             "services" => decoder.services(&section.node),
             "files" => decoder.files(&section.node),
             "unattend" => decoder.unattend(section),
+            "appx" => decoder.appx(section, policy.when_not_native),
+            "locale" => decoder.locale(section),
+            "defaults" => decoder.defaults(section),
+            "winpe" => decoder.winpe(section),
             "first-boot" => decoder.first_boot(section),
             _ => {}
         }
     }
+    let winre = root.entry("winre").map(|section| decoder.winre(section)).unwrap_or_default();
     let image = settings::image(table("image"));
     let base = settings::base(table("base"));
     let output = decoder.output(table("output"));
     if let (Some(base), Some(output)) = (&base, &output) {
-        decoder.output_apart(base, output, &sources);
+        decoder.output_apart(base, output, variant, &sources);
     }
-    let Decoder { entries, inputs, .. } = decoder;
-    Some(Recipe { image, base: base?, entries, policy, output: output?, inputs, sources })
+    if let Some(base) = &base {
+        decoder.one_name(&image, base);
+    }
+    let Decoder { entries, inputs, secrets, .. } = decoder;
+    let variant = variant.map(str::to_owned);
+    let (base, output) = (base?, output?);
+    Some(Recipe { variant, image, base, entries, winre, policy, output, inputs, secrets, sources })
 }
 
 impl Decoder<'_> {
@@ -79,7 +99,16 @@ impl Decoder<'_> {
             label: label.into(),
             origin: origin.clone(),
             operation,
+            note: None,
         });
+    }
+
+    /// The secret that `{ env = "NAME" }` names; `None` for any other table.
+    fn secret(&mut self, table: &Table) -> Option<SecretRef> {
+        let node = table.get("env")?;
+        let secret = SecretRef::new(node.text()?)?;
+        self.secrets.entry(secret.env.clone()).or_insert_with(|| node.origin.clone());
+        Some(secret)
     }
 
     /// Declares a source of drivers; an INF comes with the folder it is in, and is returned too.

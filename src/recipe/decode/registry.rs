@@ -148,6 +148,9 @@ impl Decoder<'_> {
             Value::Table(table) if table.get("absent").is_some() => {
                 return Some(ValueAction::Absent);
             }
+            Value::Table(table) if table.get("env").is_some() => {
+                return self.secret(table).map(ValueAction::Secret);
+            }
             Value::Table(table) => self.typed(table, &node.origin)?,
             _ => return None,
         };

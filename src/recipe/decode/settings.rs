@@ -8,7 +8,7 @@ use crate::{
     recipe::{
         finding::Finding,
         model::{
-            BaseSection, Compression, Expect, ImageSection, ImageSelect, OutputImages,
+            BaseImage, BaseSection, Compression, Expect, ImageSection, ImageSelect, OutputImages,
             OutputSection, PolicySection,
         },
         node::{Node, Table, Value},
@@ -37,12 +37,47 @@ pub(super) fn base(table: &Table) -> Option<BaseSection> {
     let expect = table.get("expect").and_then(Node::table);
     Some(BaseSection {
         wim: path(table.get("wim")?)?,
-        select: ["edition", "name", "index"].iter().find_map(|key| select(key, table.get(key)?))?,
+        images: images(table)?,
         expect: expect.map_or_else(Expect::default, |expect| Expect {
             arch: located(expect, "arch"),
             build: located(expect, "build"),
         }),
     })
+}
+
+/// The images that are built; `None` when there is none.
+fn images(table: &Table) -> Option<Vec<BaseImage>> {
+    let plain = |select| BaseImage { select, name: None, description: None };
+    let one = |table: &Table| {
+        ["edition", "name", "index"].iter().find_map(|key| select(key, table.get(key)?))
+    };
+    if let Some(selected) = one(table) {
+        return Some(vec![plain(selected)]);
+    }
+    let lists = [("editions", "edition"), ("names", "name"), ("indexes", "index")];
+    let listed = lists.iter().find_map(|(list, key)| {
+        let nodes = table.get(list)?.list()?.iter();
+        Some(nodes.filter_map(|node| select(key, node)).map(plain).collect())
+    });
+    let images: Vec<BaseImage> = match (listed, table.get("images")) {
+        (Some(listed), _) => listed,
+        (None, Some(node)) if node.text().is_some() => {
+            vec![plain(Located { value: ImageSelect::All, origin: node.origin.clone() })]
+        }
+        (None, Some(node)) => {
+            let tables = node.list()?.iter().filter_map(Node::table);
+            let image = |table: &Table| {
+                Some(BaseImage {
+                    select: one(table)?,
+                    name: located(table, "new-name"),
+                    description: located(table, "new-description"),
+                })
+            };
+            tables.filter_map(image).collect()
+        }
+        (None, None) => Vec::new(),
+    };
+    (!images.is_empty()).then_some(images)
 }
 
 fn select(key: &str, node: &Node) -> Option<Located<ImageSelect>> {
@@ -186,11 +221,28 @@ impl Decoder<'_> {
         time
     }
 
+    /// Images of one WIM cannot have one name.
+    pub(super) fn one_name(&mut self, image: &ImageSection, base: &BaseSection) {
+        if let (Some(name), true) = (&image.name, base.has_several()) {
+            self.findings.push(
+                Finding::at(
+                    &name.origin,
+                    "recipe::one-name",
+                    "several images of one WIM cannot have one name",
+                    "would be the name of each",
+                    "take it away: each keeps its name; or write [[base.images]], each with its own `new-name`",
+                )
+                .and(&base.images[0].select.origin, "several images are built"),
+            );
+        }
+    }
+
     /// The output must not be a file that the build reads.
     pub(super) fn output_apart(
         &mut self,
         base: &BaseSection,
         output: &OutputSection,
+        variant: Option<&str>,
         sources: &Sources,
     ) {
         let path: &Path = &output.path.value;
@@ -222,7 +274,7 @@ impl Decoder<'_> {
         // Beside each recipe, its own and those that it extends, lies a lock file.
         let lock = sources.iter().find(|source| {
             source.name.ends_with(".toml")
-                && paths::same(path, &Path::new(&source.name).with_extension("lock"))
+                && paths::same(path, &paths::lock(Path::new(&source.name), variant))
         });
         if let Some(recipe) = lock {
             self.findings.push(Finding::at(

@@ -9,7 +9,11 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 
-use super::{drivers, packages::PackageViews};
+use super::{
+    drivers,
+    packages::PackageViews,
+    settings::{SettingViews, Settings},
+};
 use crate::{
     base::{limits::Limits, name::Name},
     cli::{
@@ -29,7 +33,9 @@ use crate::{
 /// Show what an image is and holds
 ///
 /// Prints what the WIM's XML says of the image, what the image itself says (its registry hives and the header of kernel32.dll), what its tree holds, and how
-/// its services start. What is not there is unknown and left out.
+/// its services start, how far it is with Windows Setup, which answer files Setup finds in it, its provisioned apps, its languages,
+/// formats, keyboards and time zone, and the settings of a Windows PE.
+/// What is not there is unknown and left out.
 #[derive(Debug, Args)]
 #[command(after_long_help = r#"Examples:
   transom inspect image install.wim --index 2
@@ -37,7 +43,10 @@ use crate::{
   transom inspect image install.wim --index 2 --drivers
   transom inspect image install.wim --index 2 --driver oem3.inf
   transom inspect image install.wim --index 2 --packages --all
-  transom inspect image install.wim --index 2 --feature TelnetClient"#)]
+  transom inspect image install.wim --index 2 --feature TelnetClient
+  transom inspect image install.wim --index 2 --apps
+  transom inspect image install.wim --index 2 --intl
+  transom inspect image boot.wim --index 1 --pe"#)]
 pub(crate) struct InspectImageArguments {
     /// The WIM
     #[arg(value_name = "WIM")]
@@ -57,11 +66,15 @@ pub(crate) struct InspectImageArguments {
     #[command(flatten)]
     packages: PackageViews,
 
+    #[command(flatten)]
+    settings: SettingViews,
+
     /// With --drivers: those that came with Windows too; with --packages: hidden ones too; with --capabilities: those that are not there too
     #[arg(long)]
     all: bool,
 
-    /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}}; with --drivers or --driver {drivers: [...], notes: [...]}; with
+    /// Print JSON: {xml: {...}, facts: {...}, tree: {...}, services: {...}, locale: {...}, setup: {...}, defaults: {...}, apps: {...}, winpe:
+    /// {...}}; with --apps, --intl, --setup or --pe that part alone; with --services {services: [...]}; with --drivers or --driver {drivers: [...], notes: [...]}; with
     /// --packages or --package {packages: [...]}; with --features or --feature {features: [...]}; with --capabilities {capabilities: [...]}; with
     /// --languages {languages: [...]}; with --pending {pending: [...], servicing-stack: {...}, first-boot: [...]}
     #[arg(long)]
@@ -80,6 +93,8 @@ struct ImageReport {
     tree: TreeCounts,
     /// How many services there are, by how they start; absent when the image has no such registry.
     services: Option<BTreeMap<&'static str, u64>>,
+    #[serde(flatten)]
+    settings: Settings,
 }
 
 /// What is in a tree.
@@ -117,6 +132,11 @@ pub(crate) fn run(arguments: &InspectImageArguments, context: &Context) -> Resul
         let (all, json) = (arguments.all, arguments.json);
         return arguments.packages.run(&mut image, path, all, json, context);
     }
+    if arguments.settings.any() {
+        let mut image = Image::open(wim, index, &Limits::default())
+            .map_err(|error| failures::image(path, error))?;
+        return arguments.settings.run(&mut image, path, arguments.json, context);
+    }
     let metadata = select::metadata(&wim, path, index, context)?;
     let tree = count(&wim, &metadata);
     drop(metadata);
@@ -127,7 +147,9 @@ pub(crate) fn run(arguments: &InspectImageArguments, context: &Context) -> Resul
         context.printer.warn(format_args!("{}: {warning}", path.display()));
     }
     let services = services(&mut image, path, context);
-    let report = ImageReport { xml: info::image_info(&wim, index), facts, tree, services };
+    let settings = Settings::read(&mut image, path, context);
+    let xml = info::image_info(&wim, index);
+    let report = ImageReport { xml, facts, tree, services, settings };
     if arguments.json { context.printer.json(&report) } else { print(&report, context) }
 }
 
@@ -245,6 +267,7 @@ fn print(report: &ImageReport, context: &Context) -> Result<(), Failure> {
             .collect();
         out.line(format_args!("\nServices and drivers: {total} ({})", parts.join(", ")))?;
     }
+    report.settings.print(&mut out)?;
     out.finish()
 }
 

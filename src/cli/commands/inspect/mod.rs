@@ -8,6 +8,7 @@ mod into;
 mod mum;
 mod package;
 mod packages;
+mod settings;
 
 use clap::{Args, Subcommand};
 
