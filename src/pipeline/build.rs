@@ -16,6 +16,7 @@ use super::{
     commit,
     error::BuildError,
     event::Event,
+    inventory,
     output::PartialOutput,
     prepare::{self, PreparedSteps},
     run::{self, Content, Engine, Failure, Placed, Ran, Recalled},
@@ -42,6 +43,8 @@ pub struct Settings<'a> {
     pub no_cache: bool,
     /// What untrusted files may cost.
     pub limits: Limits,
+    /// Note what each built image is and has ([`super::inventory`]), for a report or a policy.
+    pub inventory: bool,
     /// The values of the recipe's secrets. They go into the output and nowhere else.
     pub secrets: &'a Secrets,
     /// Asked now and then, from several threads; true ends the build with [`BuildError::Cancelled`].
@@ -60,7 +63,7 @@ impl Default for Settings<'_> {
     fn default() -> Self {
         let (cancelled, events) = (&|| false, &|_: Event<'_>| ());
         let (limits, secrets) = (Limits::default(), Secrets::none());
-        Self { no_cache: false, limits, secrets, cancelled, events }
+        Self { no_cache: false, inventory: false, limits, secrets, cancelled, events }
     }
 }
 
@@ -126,6 +129,9 @@ pub struct StepOutcome {
     pub changed: bool,
     /// True when it leaves something to the first boot, as the plan says.
     pub deferred: bool,
+    /// Digest of what it did; `None` when it changed nothing.
+    #[serde(skip)]
+    pub changeset: Option<Blake3>,
 }
 
 impl Outcome {
@@ -238,6 +244,7 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
             cached: true,
             changed: record.as_ref().is_some_and(|record| record.changeset.is_some()),
             deferred: step.deferred,
+            changeset: record.as_ref().and_then(|record| record.changeset),
         }));
         warnings.extend(chain.records.into_iter().flatten().flat_map(|record| record.warnings));
     }
@@ -416,6 +423,9 @@ fn build_image(
     let mut warnings = image.warnings().to_vec();
     let first = key::first_state(&planned.identity, plan.epoch);
     let mut ran = run::run(engine, steps, remembered, prepared, &mut image, first)?;
+    if engine.settings.inventory {
+        inventory::take(&mut image, &ran.state, engine.store)?;
+    }
     let finished =
         image.finish_with(engine.settings.secrets).map_err(|error| finish_error(plan, error))?;
     warnings.append(&mut ran.warnings);

@@ -7,6 +7,7 @@
 //! - [`Event`]: the only channel of progress
 //! - [`output`]: the output file: its lock, its rename
 //! - [`Outcome`], [`BuildError`]: how it ended
+//! - [`report`]: what is told of a build
 //! - [`verify_output`]: everything in a WIM against its SHA-1
 
 mod build;
@@ -14,9 +15,11 @@ mod commit;
 mod error;
 mod event;
 mod flush;
+pub mod inventory;
 mod nested;
 pub mod output;
 mod prepare;
+pub mod report;
 mod run;
 mod split;
 mod verify;

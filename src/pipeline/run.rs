@@ -155,6 +155,7 @@ pub(super) fn run(
             cached,
             changed: record.changeset.is_some(),
             deferred: step.deferred,
+            changeset: record.changeset,
         });
         ran.state = key::next_state(ran.state, record.changeset);
         ran.warnings.extend(record.warnings);

@@ -16,6 +16,7 @@
 //! - [`winpe`], [`winre`]: Windows PE, and the recovery image inside an image
 //! - [`first_boot`]: scripts that Windows runs once, before the first logon
 //! - [`setup_state`]: how far an image is with Windows Setup
+//! - [`inventory`]: all that an image has, put together for comparing, reporting and checking
 //!
 //! An operation sees inputs by name ([`Inputs`]) and gives content to a [`BlobSink`]; it never sees a host path, the output, the clock or the
 //! terminal. `prepare` depends on the operation and its inputs alone, may run in parallel and is what is worth caching; `apply` needs the image and
@@ -30,6 +31,7 @@ mod error;
 pub mod files;
 pub mod first_boot;
 mod inputs;
+pub mod inventory;
 pub mod locale;
 mod not_native;
 mod operation;

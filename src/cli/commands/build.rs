@@ -158,6 +158,7 @@ fn build(
     let cancelled = || context.interrupt.pressed();
     let settings = pipeline::Settings {
         no_cache: arguments.no_cache,
+        inventory: true,
         limits: Limits::default(),
         secrets: &secrets,
         cancelled: &cancelled,

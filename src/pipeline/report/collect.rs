@@ -1,0 +1,1 @@
+//! A [`Report`] of what a build did. (Contract stub: helper `report`.)
