@@ -14,6 +14,7 @@
 //! - [`lock`]: the lock file
 //! - [`key`]: what the result of a step depends on
 //! - [`state`]: which steps are cached, and why others are not
+//! - [`policy`]: rules that the recipe itself breaks
 //! - [`view`]: the plan as text, JSON and graph
 //! - [`dism`]: the plan as DISM's commands
 //! - [`error`]: why there is no plan
@@ -33,6 +34,7 @@ mod nested;
 pub mod order;
 pub mod output;
 pub mod packages;
+pub mod policy;
 pub mod state;
 pub mod subjects;
 pub mod unattend;
