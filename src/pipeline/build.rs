@@ -271,7 +271,7 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, BuildErr
             };
             checked.push(one);
         }
-        warnings.extend(keep_policy(plan, checked)?);
+        warnings.extend(keep_policy(plan, checked, "the output that is there breaks this rule")?);
     }
     // Written again, it counts as used now.
     store.put_root(&key, &root)?;
@@ -287,11 +287,16 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, BuildErr
 }
 
 /// Refuses images that break the policy, each with all that it breaks; gives what is doubtful.
-fn keep_policy(plan: &Plan, checked: Vec<Checked>) -> Result<Vec<String>, BuildError> {
+fn keep_policy(
+    plan: &Plan,
+    checked: Vec<Checked>,
+    consequence: &str,
+) -> Result<Vec<String>, BuildError> {
     let (mut findings, mut doubts) = (Vec::new(), Vec::new());
     for (image, checked) in plan.images.iter().zip(checked) {
         let label = plan.label_of(image);
-        findings.extend(policy::findings(&plan.policy, label.as_deref(), &checked.broken));
+        let (label, broken) = (label.as_deref(), &checked.broken);
+        findings.extend(policy::findings(&plan.policy, label, broken, consequence));
         doubts.extend(checked.doubts);
     }
     Findings::check(findings).map_err(BuildError::Policy)?;
@@ -435,7 +440,7 @@ fn build_images(plan: &Plan, engine: &Engine<'_>) -> Result<Built, Failure> {
         built.warnings.extend(ran.warnings);
         built.states.push(ran.state);
     }
-    built.warnings.extend(keep_policy(plan, checked)?);
+    built.warnings.extend(keep_policy(plan, checked, "broken, so nothing is written")?);
     Ok(built)
 }
 

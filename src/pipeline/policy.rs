@@ -67,22 +67,29 @@ pub(super) fn check_output(
         OutputImages::All => image.index,
         OutputImages::Selected => u32::try_from(place + 1).unwrap_or(u32::MAX),
     };
-    let open = || Image::open(Arc::new(Wim::open_path(&plan.output.path, &limits).ok()?), index, &limits).ok();
+    let open = || {
+        Image::open(Arc::new(Wim::open_path(&plan.output.path, &limits).ok()?), index, &limits).ok()
+    };
     match open() {
         Some(mut image) => check(rules, &mut image, state, store).map(Some),
         None => Ok(None),
     }
 }
 
-/// What is broken as findings at the rules; `label` is the image, where there are several.
+/// What is broken as findings at the rules; `label` is the image, where there are several, `consequence` what is said of a rule: `this rule is broken`.
 #[must_use]
-pub fn findings(rules: &PolicySection, label: Option<&str>, broken: &[Broken]) -> Vec<Finding> {
+pub fn findings(
+    rules: &PolicySection,
+    label: Option<&str>,
+    broken: &[Broken],
+    consequence: &str,
+) -> Vec<Finding> {
     let finding = |broken: &Broken| {
         let image = label.map(|label| format!("{label}: ")).unwrap_or_default();
         let message = format!("{image}{}", broken.found);
         let code = format!("policy::{}", broken.rule.code());
         match rules.origins.get(&broken.rule) {
-            Some(origin) => Finding::at(origin, code, message, "this rule is broken", &*broken.help),
+            Some(origin) => Finding::at(origin, code, message, consequence, &*broken.help),
             None => Finding::nowhere(code, message, &*broken.help),
         }
     };

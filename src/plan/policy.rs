@@ -69,11 +69,12 @@ fn finding(
     help: &str,
 ) -> Finding {
     let code = format!("policy::{}", rule.code());
-    let finding = Finding::at(origin, code, message, "this breaks a rule", help);
-    match policy.origins.get(rule) {
-        Some(place) => finding.and(place, "this rule"),
-        None => finding,
-    }
+    // The rule may stand far away, in the recipe of a whole company.
+    let label = match policy.origins.get(rule) {
+        Some(place) => format!("this breaks the rule at {place}"),
+        None => "this breaks a rule".to_owned(),
+    };
+    Finding::at(origin, code, message, label, help)
 }
 
 /// What an entry asks for, in the words of rules.
@@ -137,7 +138,10 @@ impl<'a> Asked<'a> {
         let same = match self.area {
             Area::Packages | Area::Capabilities => {
                 is_meant(&item.pattern, self.name)
-                    || self.name.split_once('~').is_some_and(|(name, _)| is_meant(&item.pattern, name))
+                    || self
+                        .name
+                        .split_once('~')
+                        .is_some_and(|(name, _)| is_meant(&item.pattern, name))
             }
             _ => is_meant(&item.pattern, self.name),
         };

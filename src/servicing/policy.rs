@@ -190,7 +190,8 @@ impl Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = |text: &str| {
-            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+            !text.is_empty()
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         };
         match self {
             Self::Item(area, pattern) if plain(pattern) => {
@@ -231,7 +232,8 @@ impl Build {
         if !parts.iter().all(|part| is_number(&part)) {
             return None;
         }
-        let numbers: Vec<u32> = parts.iter().map(|part| part.parse().ok()).collect::<Option<_>>()?;
+        let numbers: Vec<u32> =
+            parts.iter().map(|part| part.parse().ok()).collect::<Option<_>>()?;
         match numbers[..] {
             [build] => Some(Self { version: None, build, revision: 0 }),
             [build, revision] => Some(Self { version: None, build, revision }),
@@ -283,7 +285,10 @@ pub fn rules(spec: &PolicySpec) -> Vec<String> {
     let flags = [
         (spec.no_pending, "no-pending: nothing waits for the next start of Windows"),
         (spec.no_deferred, "no-deferred: nothing is left to the first boot"),
-        (spec.signed_drivers, "signed-drivers: every driver that did not come with Windows is signed"),
+        (
+            spec.signed_drivers,
+            "signed-drivers: every driver that did not come with Windows is signed",
+        ),
     ];
     words.extend(flags.iter().filter(|(is_on, _)| *is_on).map(|(_, words)| (*words).to_owned()));
     words.extend(spec.items.iter().map(|item| {
@@ -372,14 +377,15 @@ impl Checked {
             std::cmp::Ordering::Equal => match facts.revision {
                 Some(revision) => revision >= minimum.revision,
                 None => {
-                    let found = format!("it is build {version}, and its revision cannot be told");
+                    let found =
+                        format!("the image is build {version}, and its revision cannot be told");
                     self.broken(rule, found, help);
                     return;
                 }
             },
         };
         if !is_new_enough {
-            self.broken(rule, format!("it is build {version}, older than {minimum}"), help);
+            self.broken(rule, format!("the image is build {version}, older than {minimum}"), help);
         }
     }
 
@@ -388,8 +394,11 @@ impl Checked {
         if self.unknown(&rule, Topic::Pending, inventory) {
             return;
         }
-        let mut waiting: Vec<String> =
-            inventory.pending.iter().map(|item| format!("{} ({})", item.place, item.what)).collect();
+        let mut waiting: Vec<String> = inventory
+            .pending
+            .iter()
+            .map(|item| format!("{} ({})", item.place, item.what))
+            .collect();
         waiting.extend(
             inventory
                 .features
@@ -398,7 +407,8 @@ impl Checked {
                 .map(|feature| format!("feature {} ({})", feature.name, feature.state)),
         );
         if !waiting.is_empty() {
-            let found = format!("something waits for the next start of Windows: {}", list(&waiting));
+            let found =
+                format!("something waits for the next start of Windows: {}", list(&waiting));
             let help = "start from a base without pending work (Windows must have started once after servicing, or \
                         DISM /RevertPendingActions), or take `no-pending` away";
             self.broken(rule, found, help);
@@ -498,16 +508,13 @@ impl Checked {
                 self.broken(rule, found, required_help(item, meant.is_empty(), &names));
             }
             Wanted::Start(mode) => {
-                let others: Vec<String> = meant
-                    .iter()
-                    .filter(|thing| thing.state != mode.name())
-                    .map(shown)
-                    .collect();
+                let others: Vec<String> =
+                    meant.iter().filter(|thing| thing.state != mode.name()).map(shown).collect();
                 if meant.is_empty() {
                     let found = format!("the image has no {one} `{}`", item.pattern);
                     self.broken(rule, found, required_help(item, true, &names));
                 } else if !others.is_empty() {
-                    let found = format!("it starts otherwise: {}", list(&others));
+                    let found = format!("the {one} starts otherwise: {}", list(&others));
                     let help = format!("[services] sets how it starts: NAME = \"{}\"", mode.name());
                     self.broken(rule, found, help);
                 }
@@ -531,7 +538,9 @@ fn forbidden_help(area: Area) -> String {
 
 fn required_help(item: &ItemRule, is_missing: bool, names: &[&str]) -> String {
     let way = match item.area {
-        Area::Packages => "install it under [packages]; what waits for the first boot is not installed yet",
+        Area::Packages => {
+            "install it under [packages]; what waits for the first boot is not installed yet"
+        }
         Area::Features => "switch it on under [features]: NAME = \"enabled\"",
         Area::Capabilities => "add it under [capabilities], with its `source`",
         Area::Languages => "add its language pack under [languages]",

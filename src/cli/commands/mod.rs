@@ -12,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod repro;
 pub(crate) mod schema;
 pub(crate) mod session;

@@ -12,6 +12,7 @@ use crate::{
     cli::{
         app::Context,
         commands::{
+            policy,
             store_health::{self, StoreHealth},
             wim::{
                 select, tree,
@@ -37,10 +38,14 @@ use crate::{
 /// 0x800f081f are what DISM says in such cases); the file grows at its end, or is written anew when its own content is damaged, and is
 /// checked again. Without it nothing is written.
 ///
-/// Exit code 8 when anything is damaged and was not repaired.
+/// With --policy, every image is held against the rules under [policy] of a recipe, or of a file that has nothing else: minimum-build, no-pending,
+/// no-deferred, signed-drivers, and what is required or forbidden of packages, features, capabilities, languages, drivers, apps and services.
+///
+/// Exit code 8 when anything is damaged and was not repaired, 7 when it is sound and an image breaks a rule.
 #[derive(Debug, Args)]
 #[command(after_long_help = r#"Examples:
   transom verify out/golden.wim
+  transom verify out/golden.wim --policy company.toml
   transom verify install.wim --repair-from media/install.wim --repair-index 4
   transom verify broken.wim --repair-from good.wim --output repaired.wim"#)]
 pub(crate) struct VerifyArguments {
@@ -48,7 +53,8 @@ pub(crate) struct VerifyArguments {
     #[arg(value_name = "WIM")]
     pub(crate) wim: PathBuf,
 
-    /// Print JSON: {good, blobs, bytes, problems: [{message, files}], images: [{index, verdict, findings, ...}], ...}
+    /// Print JSON: {good, blobs, bytes, problems: [{message, files}], images: [{index, verdict, findings, ...}], policy: {kept, rules, images},
+    /// ...}
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -63,14 +69,20 @@ pub(crate) struct VerifyArguments {
     /// Write the repaired WIM here, and leave the damaged one as it is
     #[arg(long, value_name = "FILE", requires = "repair_from")]
     pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) policy: policy::PolicyArguments,
 }
 
 /// Runs `transom verify`.
 pub(crate) fn run(arguments: &VerifyArguments, context: &Context) -> Result<(), Failure> {
     let path = &arguments.wim;
+    // A mistake in the rules is told before anything is read.
+    let rules = arguments.policy.load()?;
     let Some(source) = &arguments.repair_from else {
         let wim = select::open(path, context)?;
-        let verification = check(&wim, path, context)?;
+        let mut verification = check(&wim, path, context)?;
+        verification.policy = arguments.policy.check(rules.as_ref(), &wim, path, context)?;
         return verify::show(&verification, path, arguments.json, context);
     };
     let repaired = store_health::repair(arguments, source, context)?;
@@ -78,6 +90,7 @@ pub(crate) fn run(arguments: &VerifyArguments, context: &Context) -> Result<(), 
     let wim = select::open(path, context)?;
     let mut verification = check(&wim, path, context)?;
     verification.repair = Some(repaired);
+    verification.policy = arguments.policy.check(rules.as_ref(), &wim, path, context)?;
     verify::show(&verification, path, arguments.json, context)
 }
 

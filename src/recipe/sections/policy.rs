@@ -75,20 +75,32 @@ static SERVICES: Shape = Shape::Map(&rules(
 
 static VERDICT: Shape = Shape::Choice { words: &VERDICT_WORDS, other: None };
 const VERDICT_WORDS: [Word; 2] = [REQUIRED, FORBIDDEN];
-const REQUIRED: Word =
-    word("required", "one at least is in force; what waits for the next start is not yet").also(
-        None,
-        &["require", "needed", "must", "present", "enabled", "installed", "mandatory", "yes"],
-    );
+const REQUIRED: Word = word(
+    "required",
+    "one at least is in force; what waits for the next start is not yet",
+)
+.also(None, &["require", "needed", "must", "present", "enabled", "installed", "mandatory", "yes"]);
 const FORBIDDEN: Word = word("forbidden", "none is in force, or about to be").also(
     None,
-    &["forbid", "absent", "disabled", "removed", "banned", "denied", "must-not", "prohibited", "no"],
+    &[
+        "forbid",
+        "absent",
+        "disabled",
+        "removed",
+        "banned",
+        "denied",
+        "must-not",
+        "prohibited",
+        "no",
+    ],
 );
 const SERVICE_WORDS: [Word; 8] = {
     let [boot, system, auto, delayed, manual, disabled] = START_WORDS;
     [
-        word("required", "one at least is there, however it starts").also(None, &["require", "needed", "must", "present"]),
-        word("forbidden", "none is there").also(None, &["forbid", "absent", "removed", "banned", "denied", "must-not"]),
+        word("required", "one at least is there, however it starts")
+            .also(None, &["require", "needed", "must", "present"]),
+        word("forbidden", "none is there")
+            .also(None, &["forbid", "absent", "removed", "banned", "denied", "must-not"]),
         boot,
         system,
         auto,

@@ -217,8 +217,7 @@ impl Judged {
 
 fn digests(image: &Image, path: &NtPath) -> Result<FileDigests, ImageError> {
     let bytes = image.read(path)?;
-    FileDigests::of(&bytes)
-        .map_err(|source| ImageError::Content { what: path.to_string(), source })
+    FileDigests::of(&bytes).map_err(|source| ImageError::Content { what: path.to_string(), source })
 }
 
 /// The files in and below `folder`, sorted as the tree is.
