@@ -227,9 +227,9 @@ impl Build {
     /// Reads `26100`, `26100.4061` or `10.0.26100.4061`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         let parts: Vec<&str> = text.split('.').collect();
-        if !parts.iter().all(|part| is_number(&part)) {
+        if !parts.iter().all(|part| is_number(part)) {
             return None;
         }
         let numbers: Vec<u32> =
@@ -477,7 +477,7 @@ impl Checked {
                 let found: Vec<String> = meant
                     .iter()
                     .filter(|thing| thing.presence != Presence::No)
-                    .map(|thing| shown(thing))
+                    .map(shown)
                     .collect();
                 if !found.is_empty() {
                     let found = format!("the image has what is forbidden: {one} {}", list(&found));
