@@ -41,7 +41,10 @@ struct StepNotes {
 
 impl Recorder {
     /// Starts the clock.
-    #[expect(clippy::disallowed_methods, reason = "when a build began is told beside it, and nowhere in it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "when a build began is told beside it, and nowhere in it"
+    )]
     pub(crate) fn start() -> Self {
         let origin = Instant::now();
         let notes = Notes { origin, stopped: None, stages: Vec::new(), steps: BTreeMap::new() };
@@ -78,29 +81,31 @@ impl Recorder {
         self.notes().event(event);
     }
 
-    /// The account of a build of `plan` that ended with `outcome`; `why` says for each step why it would run.
-    pub(crate) fn run(&self, plan: &Plan, outcome: &Outcome, why: &[Vec<String>]) -> Run {
+    /// The account of a build of `plan` that ended with `outcome`.
+    pub(crate) fn run(&self, plan: &Plan, outcome: &Outcome) -> Run {
         let notes = self.notes();
-        let images = plan.images.iter().flat_map(|image| {
-            image.steps.iter().map(move |step| (image.index, step))
-        });
-        let steps = images.zip(&outcome.steps).enumerate().map(|(place, ((image, step), outcome))| {
-            let noted = notes.steps.get(&(place + 1));
-            let why = why.get(place).filter(|_| !outcome.cached);
-            StepRun {
-                image,
-                number: step.number,
-                name: step.name(),
-                cached: outcome.cached,
-                why: why.cloned().unwrap_or_default(),
-                prepare: noted.and_then(|step| span("prepare", step.prepare)),
-                apply: noted.and_then(|step| span("apply", step.apply)),
-                bytes: noted.map_or(0, |step| step.bytes),
-            }
-        });
-        let stages = notes.stages.iter().filter_map(|(name, start, end)| {
-            span(name, end.map(|end| (*start, end)))
-        });
+        let images = plan
+            .images
+            .iter()
+            .flat_map(|image| image.steps.iter().map(move |step| (image.index, step)));
+        let steps =
+            images.zip(&outcome.steps).enumerate().map(|(place, ((image, step), outcome))| {
+                let noted = notes.steps.get(&(place + 1));
+                StepRun {
+                    image,
+                    number: step.number,
+                    name: step.name(),
+                    cached: outcome.cached,
+                    why: outcome.why.iter().map(ToString::to_string).collect(),
+                    prepare: noted.and_then(|step| span("prepare", step.prepare)),
+                    apply: noted.and_then(|step| span("apply", step.apply)),
+                    bytes: noted.map_or(0, |step| step.bytes),
+                }
+            });
+        let stages = notes
+            .stages
+            .iter()
+            .filter_map(|(name, start, end)| span(name, end.map(|end| (*start, end))));
         Run {
             format: FORMAT,
             commit: outcome.commit.to_hex(),

@@ -1,10 +1,6 @@
 //! A plan: everything a build needs to know, and why.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use fs_err as fs;
 

@@ -200,7 +200,9 @@ pub fn refuse_documents(
     };
     for document in documents {
         let is_one = |file: &Path| is_one_place(document, file) || is_same_file(document, file);
-        for (place, plan) in std::iter::once(plan).chain(others.iter().map(|(plan, _)| *plan)).enumerate() {
+        for (place, plan) in
+            std::iter::once(plan).chain(others.iter().map(|(plan, _)| *plan)).enumerate()
+        {
             let of_variant = match &plan.variant {
                 Some(name) if place > 0 => format!(" of the variant `{name}`"),
                 _ => String::new(),

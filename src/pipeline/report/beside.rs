@@ -12,14 +12,8 @@ use super::{Document, Report, Run, documents, run};
 use crate::base::temporary;
 
 /// What follows the output's name without its extension, for every document there may be.
-pub const SUFFIXES: [&str; 6] = [
-    ".report.json",
-    ".run.json",
-    ".report.html",
-    ".cdx.json",
-    ".spdx.json",
-    ".provenance.json",
-];
+pub const SUFFIXES: [&str; 6] =
+    [".report.json", ".run.json", ".report.html", ".cdx.json", ".spdx.json", ".provenance.json"];
 
 /// Where the document with `suffix` about `output` is: `out/demo.report.json` beside `out/demo.wim`.
 #[must_use]
@@ -69,9 +63,9 @@ pub fn write(output: &Path, report: &Report, run: &Run) -> Result<Vec<PathBuf>, 
     for (file, path) in ready {
         file.persist(&path).map_err(|error| WriteError { path, source: error.error })?;
     }
-    let is_there = |suffix: &&str| {
-        documents.iter().any(|document| document.suffix == *suffix)
-            || kept.is_some() && *suffix == ".run.json"
+    let is_there = |suffix: &&&str| {
+        documents.iter().any(|document| document.suffix == **suffix)
+            || kept.is_some() && **suffix == ".run.json"
     };
     Ok(SUFFIXES.iter().filter(is_there).map(|suffix| path_of(output, suffix)).collect())
 }
@@ -127,7 +121,8 @@ mod tests {
         let output = folder.path().join("a.wim");
         let mut report = Report::default();
         report.output.commit = "c".to_owned();
-        let built = Run { format: run::FORMAT, commit: "c".to_owned(), duration: 7, ..Run::default() };
+        let built =
+            Run { format: run::FORMAT, commit: "c".to_owned(), duration: 7, ..Run::default() };
         let nothing = Run { up_to_date: true, duration: 1, ..built.clone() };
         let paths = write(&output, &report, &built).unwrap();
         assert!(paths.iter().all(|path| path.is_file()));

@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::{
     changes,
     model::{
-        Changes, FORMAT, FilePart, ImagePart, OutputFile, OutputPart, ReasonPart, RecipePart, Report, StepPart,
+        Changes, FORMAT, FilePart, ImagePart, OutputFile, OutputPart, ReasonPart, RecipePart,
+        Report, StepPart,
     },
     written::{self, Written},
 };
@@ -26,6 +27,7 @@ use crate::{
     pipeline::{Outcome, inventory},
     plan::{
         Plan, PlannedImage, Step, key,
+        memory::OutputRecord,
         state::{self, StepRecord},
     },
     recipe::{Finding, Origin, OutputImages, Recipe, Source},
@@ -114,7 +116,15 @@ pub fn collect(
     let mut digests = outcome.steps.iter().map(|step| step.changeset);
     for (place, image) in plan.images.iter().enumerate() {
         let changesets: Vec<_> = digests.by_ref().take(image.steps.len()).collect();
-        images.push(image_part(plan, image, place, &changesets, written.as_ref(), store, &mut warnings)?);
+        images.push(image_part(
+            plan,
+            image,
+            place,
+            &changesets,
+            written.as_ref(),
+            store,
+            &mut warnings,
+        )?);
     }
     let mut said = std::collections::BTreeSet::new();
     warnings.retain(|warning| said.insert(warning.clone()));
@@ -203,7 +213,7 @@ fn inputs(plan: &Plan) -> Vec<FilePart> {
 fn output_part(
     plan: &Plan,
     outcome: &Outcome,
-    last: &state::OutputRecord,
+    last: &OutputRecord,
     written: Option<Written>,
 ) -> OutputPart {
     let file_name = |path: &Path| {
@@ -252,7 +262,8 @@ fn image_part(
         OutputImages::All => image.index,
         OutputImages::Selected => u32::try_from(place + 1).unwrap_or(u32::MAX),
     };
-    let metadata = written.and_then(|written| written.metadata.get((index as usize).checked_sub(1)?));
+    let metadata =
+        written.and_then(|written| written.metadata.get((index as usize).checked_sub(1)?));
     let before = inventory::of_base(plan, image, store)?.map_err(CollectError::Base)?;
     let lost = || CollectError::Lost("what it knew of the built image".to_owned());
     let inventory: Inventory = inventory::recall(&state, store)?.ok_or_else(lost)?;
@@ -284,7 +295,8 @@ fn step_part(
     if let Some(inside) = &step.nested {
         let mut state = key::first_state(&inside.identity, plan.epoch);
         for step in &inside.steps {
-            let record: Option<StepRecord> = store.json(RecordKind::Step, &step.parts.step_key(&state))?;
+            let record: Option<StepRecord> =
+                store.json(RecordKind::Step, &step.parts.step_key(&state))?;
             let changeset = record.ok_or_else(lost)?.changeset;
             nested.push(step_part(plan, step, &state, changeset, store, warnings)?);
             state = key::next_state(state, changeset);

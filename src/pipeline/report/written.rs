@@ -16,10 +16,7 @@ use crate::{
         limits::Limits,
     },
     format::wim::{Wim, part_path},
-    plan::{
-        Plan, key,
-        state::{self, OutputRecord},
-    },
+    plan::{Plan, key, memory::OutputRecord, state},
     store::{RecordKind, Stamp, Store},
 };
 
@@ -44,7 +41,9 @@ pub(super) struct Written {
 pub(super) fn files(plan: &Plan, last: &OutputRecord) -> Vec<(PathBuf, Stamp)> {
     let parts = (2..).zip(&last.parts);
     let first = std::iter::once((plan.output.path.clone(), last.stamp));
-    first.chain(parts.map(|(number, stamp)| (part_path(&plan.output.path, number), *stamp))).collect()
+    first
+        .chain(parts.map(|(number, stamp)| (part_path(&plan.output.path, number), *stamp)))
+        .collect()
 }
 
 /// What is told of the output of `plan`, which is there as `last` says.
@@ -74,7 +73,8 @@ pub(super) fn look(
     }
     let wim = Wim::open_path(&plan.output.path, &Limits::default())
         .map_err(|error| CollectError::unreadable(&plan.output.path, io::Error::other(error)))?;
-    let metadata = (1..=wim.image_count()).filter_map(|index| Some(wim.metadata_blob(index).ok()?.sha1));
+    let metadata =
+        (1..=wim.image_count()).filter_map(|index| Some(wim.metadata_blob(index).ok()?.sha1));
     let (guid, metadata) = (wim.header().guid.to_string(), metadata.collect());
     let written = Written { stamps, sha256, guid, metadata };
     if !last.racy {
