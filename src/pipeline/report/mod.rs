@@ -19,6 +19,7 @@ mod html;
 pub mod model;
 mod provenance;
 pub mod run;
+pub mod schema;
 mod spdx;
 mod written;
 
