@@ -18,6 +18,7 @@ pub const VERSION: u32 = 2;
 /// What an image is and has. Lists are sorted as the rooms that make them say; none of it depends on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Inventory {
     /// Version, edition, architecture.
     pub facts: ImageFacts,
@@ -90,6 +91,7 @@ impl Topic {
 /// A package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackageItem {
     /// Its identity: `Package_for_KB5066835~31bf3856ad364e35~amd64~~10.0.1.2`.
     pub id: String,
@@ -109,6 +111,7 @@ pub struct PackageItem {
 /// A feature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FeatureItem {
     /// Its name.
     pub name: String,
@@ -121,6 +124,7 @@ pub struct FeatureItem {
 /// A capability.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CapabilityItem {
     /// `OpenSSH.Server~~~~0.0.1.0`.
     pub id: String,
@@ -131,6 +135,7 @@ pub struct CapabilityItem {
 /// A display language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LanguageItem {
     /// Its tag.
     pub tag: String,
@@ -143,6 +148,7 @@ pub struct LanguageItem {
 /// A driver package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DriverItem {
     /// `oem3.inf`.
     pub published: String,
@@ -174,6 +180,7 @@ pub struct DriverItem {
 /// A service or a driver of the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ServiceItem {
     /// Its key name.
     pub name: String,
@@ -192,6 +199,7 @@ pub struct ServiceItem {
 /// A provisioned app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AppItem {
     /// The identity's name: `Microsoft.BingNews`.
     pub name: String,
@@ -204,6 +212,7 @@ pub struct AppItem {
 /// Servicing that waits for Windows to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PendingItem {
     /// Where it is seen: a file, a key, a package.
     pub place: String,
@@ -214,6 +223,7 @@ pub struct PendingItem {
 /// A folder and what lies in and below it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FolderSize {
     /// `\Windows\System32`; the root is `\`.
     pub path: String,

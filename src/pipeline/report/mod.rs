@@ -11,13 +11,17 @@
 //! | `NAME.cdx.json`, `NAME.spdx.json` | bills of materials | yes |
 //! | `NAME.provenance.json` | an in-toto statement | yes |
 
+pub mod beside;
+mod changes;
 pub mod collect;
 mod cyclonedx;
 mod html;
 pub mod model;
 mod provenance;
 pub mod run;
+pub mod schema;
 mod spdx;
+mod written;
 
 pub use model::Report;
 pub use run::Run;
