@@ -66,6 +66,8 @@ pub(crate) struct Planning {
     pub(crate) no_cache: bool,
     /// Only order the steps: another tool will do them.
     pub(crate) unchecked: bool,
+    /// What is odd was told before.
+    pub(crate) told: bool,
 }
 
 /// Opens the store.
@@ -101,7 +103,7 @@ pub(crate) fn plan(
     let made = plan::make(recipe, path, store, &options);
     tally.finish();
     let made = made.map_err(failures::plan)?;
-    for warning in &made.warnings {
+    for warning in made.warnings.iter().filter(|_| !planning.told) {
         warn(warning, context);
     }
     Ok(made)
