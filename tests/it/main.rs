@@ -70,6 +70,8 @@ mod recipe_files;
 mod recipe_hostile;
 mod recipe_matrix;
 mod recipe_schema;
+mod report_beside;
+mod report_promises;
 mod servicing_apply;
 mod settings_apps;
 mod settings_bench;
