@@ -189,6 +189,7 @@ fn run_step(
         tracing::info!("step {number}: cached, state and inputs are those of key {key} ({title})");
         (settings.events)(Event::StepCached { number, title, image: index });
         image.replay(changeset).map_err(Failure::Replay)?;
+        (settings.events)(Event::StepReplayed { number });
         return Ok((true, record.clone()));
     }
     let why = if settings.no_cache { "--no-cache" } else { "nothing sound is remembered" };

@@ -12,6 +12,7 @@
 //! | `NAME.provenance.json` | an in-toto statement | yes |
 
 pub mod added;
+mod changes;
 pub mod collect;
 mod cyclonedx;
 mod html;
@@ -19,6 +20,7 @@ pub mod model;
 mod provenance;
 pub mod run;
 mod spdx;
+mod written;
 
 pub use model::Report;
 pub use run::Run;
