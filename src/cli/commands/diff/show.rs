@@ -105,7 +105,12 @@ fn counts(counts: &[(usize, &str)]) -> String {
 fn entry_line(area: Area, entry: &EntryChange) -> String {
     let sizes = size_change(entry.old_bytes, entry.new_bytes);
     if area == Area::Folders {
-        return format!("  ~ {:COLUMN$}  {}", entry.name, sizes.unwrap_or_default());
+        let sign = match (entry.old_bytes, entry.new_bytes) {
+            (None, _) => '+',
+            (_, None) => '-',
+            _ => '~',
+        };
+        return format!("  {sign} {:COLUMN$}  {}", entry.name, sizes.unwrap_or_default());
     }
     let (sign, what) = match (&entry.old, &entry.new) {
         (Some(old), Some(new)) => ('~', format!("{old} -> {new}")),
