@@ -8,6 +8,7 @@
 //! - [`output`]: the output file: its lock, its rename
 //! - [`Outcome`], [`BuildError`]: how it ended
 //! - [`report`]: what is told of a build
+//! - [`past`]: the images of a past build, made again in memory
 //! - [`verify_output`]: everything in a WIM against its SHA-1
 
 mod build;
@@ -18,6 +19,7 @@ mod flush;
 pub mod inventory;
 mod nested;
 pub mod output;
+pub mod past;
 mod prepare;
 pub mod report;
 mod run;
