@@ -9,16 +9,20 @@
 //! | `NAME.run.json` | the [`Run`] | no |
 //! | `NAME.report.html` | both, as one page | no |
 //! | `NAME.cdx.json`, `NAME.spdx.json` | bills of materials | yes |
-//! | `NAME.provenance.json` | an in-toto statement | yes |
+//! | `NAME.provenance.json` | an in-toto statement; none with secrets | yes |
+//! | `NAME.provenance.dsse.json` | the same, signed, when there is a key | yes |
 
 pub mod added;
 mod changes;
 pub mod collect;
 mod cyclonedx;
 mod html;
+mod identifier;
+mod materials;
 pub mod model;
-mod provenance;
+pub mod provenance;
 pub mod run;
+pub mod signing;
 mod spdx;
 mod written;
 
@@ -47,6 +51,15 @@ pub fn documents(report: &Report, run: &Run) -> Vec<Document> {
     let statement = provenance::statement(report, &documents);
     documents.extend(statement.map(|bytes| Document { suffix: ".provenance.json", bytes }));
     documents
+}
+
+/// The name of an output without its extension, which the names of its documents begin with.
+#[must_use]
+pub fn stem(output: &str) -> &str {
+    match output.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem,
+        _ => output,
+    }
 }
 
 /// JSON for people and programs: indented, with a line break at its end.
