@@ -12,6 +12,7 @@
 //! - [`name`], [`upcase`]: NT names (UTF-16, possibly ill-formed) and how NT folds their case
 //! - [`ntpath`]: paths inside an image
 //! - [`secret`]: what stands for a secret until the output is written, and the values
+//! - [`temporary`]: files that appear complete or not at all
 
 pub mod base64;
 pub mod bytes;
@@ -24,4 +25,5 @@ pub mod name;
 pub mod ntpath;
 pub mod read_at;
 pub mod secret;
+pub mod temporary;
 pub mod upcase;

@@ -27,6 +27,7 @@ use crate::{
     pipeline::{Outcome, inventory},
     plan::{
         Plan, PlannedImage, Step, key,
+        memory::OutputRecord,
         state::{self, StepRecord},
     },
     recipe::{Finding, Origin, OutputImages, Recipe, Source},
@@ -213,7 +214,7 @@ fn inputs(plan: &Plan) -> Vec<FilePart> {
 fn output_part(
     plan: &Plan,
     outcome: &Outcome,
-    last: &state::OutputRecord,
+    last: &OutputRecord,
     written: Option<Written>,
 ) -> OutputPart {
     let file_name = |path: &Path| {

@@ -13,6 +13,7 @@
 //! | `NAME.provenance.dsse.json` | the same, signed, when there is a key | yes |
 
 pub mod added;
+pub mod beside;
 mod changes;
 pub mod collect;
 mod cyclonedx;
@@ -51,15 +52,6 @@ pub fn documents(report: &Report, run: &Run) -> Vec<Document> {
     let statement = provenance::statement(report, &documents);
     documents.extend(statement.map(|bytes| Document { suffix: ".provenance.json", bytes }));
     documents
-}
-
-/// The name of an output without its extension, which the names of its documents begin with.
-#[must_use]
-pub fn stem(output: &str) -> &str {
-    match output.rsplit_once('.') {
-        Some((stem, _)) if !stem.is_empty() => stem,
-        _ => output,
-    }
 }
 
 /// JSON for people and programs: indented, with a line break at its end.

@@ -17,11 +17,11 @@
 //!
 //! Both names are URNs, as there is no place on the web that could be promised to stay.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
-use super::{Document, Report, identifier, model::FilePart};
+use super::{Document, Report, beside, identifier, model::FilePart};
 
 /// Names what kind of build it is.
 pub const BUILD_TYPE: &str = "urn:x-transom:build:v1";
@@ -107,7 +107,8 @@ pub(super) fn statement(report: &Report, documents: &[Document]) -> Option<Vec<u
         subject.push(Resource::new(&file.name, "sha256", file.sha256.as_ref()?));
     }
     for document in documents.iter().filter(|one| DOCUMENTS.contains(&one.suffix)) {
-        let name = format!("{}{}", super::stem(&output.name), document.suffix);
+        let path = beside::path_of(Path::new(&output.name), document.suffix);
+        let name = path.to_string_lossy();
         subject.push(Resource::new(&name, "sha256", &identifier::sha256(&document.bytes)));
     }
     let recipe = &report.recipe;

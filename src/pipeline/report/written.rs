@@ -16,10 +16,7 @@ use crate::{
         limits::Limits,
     },
     format::wim::{Wim, part_path},
-    plan::{
-        Plan, key,
-        state::{self, OutputRecord},
-    },
+    plan::{Plan, key, memory::OutputRecord, state},
     store::{RecordKind, Stamp, Store},
 };
 
