@@ -33,7 +33,8 @@ pub(super) fn signing(
         let message = format!(
             "nothing can be signed: the output has a secret in it ({name}), so its digest is not told and it has no provenance"
         );
-        let help = "build without --sign-key and TRANSOM_SIGN_KEY, or take the secret out of the recipe";
+        let help =
+            "build without --sign-key and TRANSOM_SIGN_KEY, or take the secret out of the recipe";
         return Err(Problem::new("sign::secrets", message).help(help).exit(Exit::Usage));
     }
     key(path, SigningKey::from_pem).map(Some)

@@ -117,7 +117,8 @@ pub fn stale(output: &Path, commit: &str, current: &[PathBuf]) -> Vec<PathBuf> {
     let mut paths = paths_of(output);
     paths.retain(|path| !current.contains(path) && path.is_file());
     // A signature of an earlier build holds as long as the statement comes out the same.
-    paths.retain(|path| *path != path_of(output, signing::SUFFIX) || !is_of_statement(path, output));
+    paths
+        .retain(|path| *path != path_of(output, signing::SUFFIX) || !is_of_statement(path, output));
     paths
 }
 

@@ -17,6 +17,7 @@ pub mod beside;
 mod changes;
 pub mod collect;
 mod cyclonedx;
+pub mod described;
 mod html;
 mod identifier;
 mod materials;
