@@ -12,6 +12,7 @@ use crate::{
     cli::{
         app::Context,
         commands::{
+            against,
             store_health::{self, StoreHealth},
             wim::{
                 select, tree,
@@ -37,12 +38,17 @@ use crate::{
 /// 0x800f081f are what DISM says in such cases); the file grows at its end, or is written anew when its own content is damaged, and is
 /// checked again. Without it nothing is written.
 ///
-/// Exit code 8 when anything is damaged and was not repaired.
-#[derive(Debug, Args)]
+/// With --against, one question alone is answered: whether this is the image that NAME.report.json describes, by the size and SHA-256 of every file. If it is another
+/// file, images are compared by the SHA-1 of their metadata, which names all their content, and then by packages, drivers and so on. A provenance beside the report must name
+/// both; with --key its signature (`transom build --sign-key`) is checked too. Without a key a report proves only as much as the place it comes from.
+///
+/// Exit code 8 when anything is damaged and was not repaired, or is not what the report describes.
+#[derive(Debug, Default, Args)]
 #[command(after_long_help = r#"Examples:
   transom verify out/golden.wim
   transom verify install.wim --repair-from media/install.wim --repair-index 4
-  transom verify broken.wim --repair-from good.wim --output repaired.wim"#)]
+  transom verify broken.wim --repair-from good.wim --output repaired.wim
+  transom verify out/golden.wim --against out/golden.report.json --key sign.pub"#)]
 pub(crate) struct VerifyArguments {
     /// The WIM
     #[arg(value_name = "WIM")]
@@ -63,10 +69,25 @@ pub(crate) struct VerifyArguments {
     /// Write the repaired WIM here, and leave the damaged one as it is
     #[arg(long, value_name = "FILE", requires = "repair_from")]
     pub(crate) output: Option<PathBuf>,
+
+    /// Only ask whether this is the image that a build's report describes
+    #[arg(long, value_name = "REPORT", conflicts_with = "repair_from")]
+    pub(crate) against: Option<PathBuf>,
+
+    /// Check the signature of the provenance beside the report with this public key, a PEM file
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Accept another file with the same images; with secrets, an image that is alike as far as can be told
+    #[arg(long, requires = "against")]
+    pub(crate) content: bool,
 }
 
 /// Runs `transom verify`.
 pub(crate) fn run(arguments: &VerifyArguments, context: &Context) -> Result<(), Failure> {
+    if let Some(report) = &arguments.against {
+        return against::run(arguments, report, context);
+    }
     let path = &arguments.wim;
     let Some(source) = &arguments.repair_from else {
         let wim = select::open(path, context)?;
