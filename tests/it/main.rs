@@ -3,6 +3,7 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod build_policy;
 mod build_winpe;
 mod cab_peers;
 mod catalog_real;
