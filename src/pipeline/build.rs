@@ -19,15 +19,18 @@ use super::{
     inventory,
     output::PartialOutput,
     prepare::{self, PreparedSteps},
-    run::{self, Content, Engine, Failure, Placed, Ran, Recalled},
+    run::{self, Compared, Content, Engine, Failure, Placed, Ran, Recalled},
     split,
 };
 use crate::{
     base::{digest::Blake3, guid::Guid, limits::Limits, secret::Secrets},
     image::{FinishedImage, Image, ImageError, StoredContent},
     plan::{
-        Plan, PlannedImage, base_image, key,
-        state::{self, BuiltStep, OutputRecord},
+        Cause, Plan, PlannedImage, base_image,
+        cause::Present,
+        key,
+        memory::{BuiltStep, OutputRecord, PastBuild},
+        state,
     },
     recipe::{Finding, Findings, Origin},
     store::{Root, Stamp, Store, StoreError},
@@ -129,6 +132,12 @@ pub struct StepOutcome {
     pub changed: bool,
     /// True when it leaves something to the first boot, as the plan says.
     pub deferred: bool,
+    /// Why it ran: what is other than in the last build of the output. Empty when its result was remembered.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "crate::plan::cause::as_texts"
+    )]
+    pub why: Vec<Cause>,
     /// Digest of what it did; `None` when it changed nothing.
     #[serde(skip)]
     pub changeset: Option<Blake3>,
@@ -193,11 +202,13 @@ pub fn build(
         (settings.events)(Event::UpToDate);
         return Ok(outcome);
     }
-    let mut settings = *settings;
+    let asked = *settings;
+    let mut settings = asked;
     let mut attempt = 1;
     loop {
         let content = Arc::new(Content { store: Arc::clone(store), lost: AtomicBool::new(false) });
-        match attempt_build(plan, store, &content, &settings) {
+        let damaged = settings.no_cache && !asked.no_cache;
+        match attempt_build(plan, store, &content, &settings, damaged) {
             // The object is gone now, so the next attempt makes it anew. Where one was damaged there may be many.
             Err(failure) if attempt < ATTEMPTS && is_lost(&failure, &content) => {
                 store.discard_damaged()?;
@@ -244,6 +255,7 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
             cached: true,
             changed: record.as_ref().is_some_and(|record| record.changeset.is_some()),
             deferred: step.deferred,
+            why: Vec::new(),
             changeset: record.as_ref().and_then(|record| record.changeset),
         }));
         warnings.extend(chain.records.into_iter().flatten().flat_map(|record| record.warnings));
@@ -261,7 +273,7 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
     Ok(Some(Outcome {
         up_to_date: true,
         size: last.size(),
-        commit: last.commit,
+        commit: last.build.commit,
         steps,
         warnings,
         ..Outcome::new(plan, &states)
@@ -279,6 +291,7 @@ fn attempt_build(
     store: &Arc<Store>,
     content: &Arc<Content>,
     settings: &Settings<'_>,
+    damaged: bool,
 ) -> Result<Outcome, Failure> {
     let output = match plan.output.part_limit {
         None => PartialOutput::begin(
@@ -290,7 +303,14 @@ fn attempt_build(
     };
     let stored = plan.output.stored();
     let (inputs, epoch) = (&plan.inputs, plan.epoch);
-    let engine = Engine { store, content, settings, inputs, stored, epoch };
+    let last = state::last_build(plan, store)?;
+    let compared = Compared {
+        last: last.as_ref().map(|last| &last.build),
+        present: Present::of(plan),
+        damaged,
+    };
+    let compared = Some(compared);
+    let engine = Engine { store, content, settings, inputs, stored, epoch, compared };
     let Built { images, steps, built, warnings, states } = build_images(plan, &engine)?;
     // What was odd about the base and was put right by reading it: the output is without it.
     let mut warnings: Vec<String> =
@@ -310,7 +330,6 @@ fn attempt_build(
     let size = stamps.iter().map(|stamp| stamp.size).sum();
     let now = store.file_system_time()?;
     let racy = stamps.iter().any(|stamp| is_racy(stamp, now));
-    let last = state::last_build(plan, store)?;
     let stale = split::remove_old_parts(&plan.output.path, last.as_ref(), stamps.len());
     if plan.output.part_limit.is_some() {
         warnings.extend(stale.map(|path| {
@@ -326,7 +345,9 @@ fn attempt_build(
         report.encoded_bytes
     );
     let commit = state::commit_key(plan, &states);
-    let details = OutputRecord { commit, stamp, parts, racy, steps: built };
+    let previous = last.and_then(|last| last.before(&commit));
+    let build = PastBuild::of(plan, commit, &states, built);
+    let details = OutputRecord { stamp, parts, racy, build, previous };
     let details =
         serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;
     let path = std::path::absolute(&plan.output.path).unwrap_or_else(|_| plan.output.path.clone());

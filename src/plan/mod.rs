@@ -13,12 +13,14 @@
 //! - [`output`]: the output's settings
 //! - [`lock`]: the lock file
 //! - [`key`]: what the result of a step depends on
-//! - [`state`]: which steps are cached, and why others are not
+//! - [`state`]: which steps are cached, and why others are not; [`cause`]: what of a key changed, [`parameters`] leaf by leaf
+//! - [`memory`]: what is remembered of the last builds of an output
 //! - [`view`]: the plan as text, JSON and graph
 //! - [`dism`]: the plan as DISM's commands
 //! - [`error`]: why there is no plan
 
 pub mod base_image;
+pub mod cause;
 pub mod check;
 pub mod dism;
 pub mod error;
@@ -28,16 +30,19 @@ pub mod inputs;
 pub mod key;
 pub mod lock;
 mod make;
+pub mod memory;
 mod model;
 mod nested;
 pub mod order;
 pub mod output;
 pub mod packages;
+pub mod parameters;
 pub mod state;
 pub mod subjects;
 pub mod unattend;
 pub mod view;
 
+pub use cause::Cause;
 pub use error::{FailureClass, PlanError};
 pub use inputs::Control;
 pub use make::{Options, explain, make};

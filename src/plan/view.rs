@@ -311,7 +311,10 @@ fn word(status: &StepStatus) -> String {
     match status {
         StepStatus::Cached => "cached".to_owned(),
         StepStatus::Runs(why) if why.is_empty() => "runs".to_owned(),
-        StepStatus::Runs(why) => format!("runs: {}", why.join("; ")),
+        StepStatus::Runs(why) => {
+            let why: Vec<String> = why.iter().map(ToString::to_string).collect();
+            format!("runs: {}", why.join("; "))
+        }
         StepStatus::DependsOn { step, prepared: true } => {
             format!("prepared; depends on step {step}")
         }

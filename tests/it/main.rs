@@ -24,6 +24,7 @@ mod driver_fixture;
 mod drivers_apply;
 mod drivers_defects;
 mod drivers_real;
+mod explain_memory;
 mod health;
 mod health_absence;
 mod health_packages;
