@@ -11,6 +11,7 @@
 //! - [`name`], [`upcase`]: NT names (UTF-16, possibly ill-formed) and how NT folds their case
 //! - [`ntpath`]: paths inside an image
 //! - [`secret`]: what stands for a secret until the output is written, and the values
+//! - [`temporary`]: files that appear complete or not at all
 
 pub mod bytes;
 pub mod digest;
@@ -22,4 +23,5 @@ pub mod name;
 pub mod ntpath;
 pub mod read_at;
 pub mod secret;
+pub mod temporary;
 pub mod upcase;

@@ -91,6 +91,17 @@ pub fn is_free_of_placeholders(text: &str) -> bool {
     !text.contains([OPEN, CLOSE])
 }
 
+/// `text` for a reader: each placeholder in it as `{secret NAME}`.
+#[must_use]
+pub fn readable(text: &str) -> String {
+    let parts = Template(text.to_owned());
+    let word = |part: Part<'_>| match part {
+        Part::Text(text) => text.to_owned(),
+        Part::Secret(secret, _) => format!("{{secret {}}}", secret.env),
+    };
+    parts.parts().map(word).collect()
+}
+
 /// A text with placeholders of secrets in it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
@@ -312,6 +323,13 @@ mod tests {
 
     fn secret() -> SecretRef {
         SecretRef::new("PW").unwrap()
+    }
+
+    #[test]
+    fn a_reader_sees_names() {
+        let text = format!("a {} b", secret().placeholder(&SecretForm::Xml));
+        assert_eq!(readable(&text), "a {secret PW} b");
+        assert_eq!(readable("plain"), "plain");
     }
 
     #[test]

@@ -312,6 +312,7 @@ fn attempt_build(
     let compared = Some(compared);
     let engine = Engine { store, content, settings, inputs, stored, epoch, compared };
     let Built { images, steps, built, warnings, states } = build_images(plan, &engine)?;
+    (settings.events)(Event::Finished);
     // What was odd about the base and was put right by reading it: the output is without it.
     let mut warnings: Vec<String> =
         plan.base.wim.warnings().iter().cloned().chain(warnings).collect();
@@ -444,6 +445,8 @@ fn build_image(
     let mut warnings = image.warnings().to_vec();
     let first = key::first_state(&planned.identity, plan.epoch);
     let mut ran = run::run(engine, steps, remembered, prepared, &mut image, first)?;
+    let index = (plan.images.len() > 1).then_some(planned.index);
+    (engine.settings.events)(Event::Finishing { image: index });
     if engine.settings.inventory {
         inventory::take(&mut image, &ran.state, engine.store)?;
     }

@@ -11,6 +11,8 @@
 //! | `NAME.cdx.json`, `NAME.spdx.json` | bills of materials | yes |
 //! | `NAME.provenance.json` | an in-toto statement | yes |
 
+pub mod beside;
+mod changes;
 pub mod collect;
 mod cyclonedx;
 mod html;
@@ -18,6 +20,7 @@ pub mod model;
 mod provenance;
 pub mod run;
 mod spdx;
+mod written;
 
 pub use model::Report;
 pub use run::Run;

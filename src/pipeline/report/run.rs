@@ -11,6 +11,8 @@ pub const FORMAT: u32 = 1;
 pub struct Run {
     /// [`FORMAT`].
     pub format: u32,
+    /// The key of the commit that it ended with: that of the report it belongs to.
+    pub commit: String,
     /// When it began, RFC 3339.
     pub started: String,
     /// How long it took, in microseconds.
@@ -45,7 +47,7 @@ pub struct Host {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Span {
-    /// `plan`, `prepare`, `apply`, `write`, `flush`.
+    /// `plan`, `prepare`, `apply`, `finish` (hives are written back), `write`, `flush`, `report`; of a step `prepare` or `apply`.
     pub name: String,
     /// When it began, in microseconds from the build's beginning.
     pub start: u64,
