@@ -9,6 +9,7 @@ mod catalog_real;
 mod cbs_real;
 mod cbs_store;
 mod cli_frame;
+mod cli_man;
 mod cli_packages;
 mod cli_recipe;
 mod cli_settings;

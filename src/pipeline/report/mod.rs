@@ -11,6 +11,7 @@
 //! | `NAME.cdx.json`, `NAME.spdx.json` | bills of materials | yes |
 //! | `NAME.provenance.json` | an in-toto statement | yes |
 
+pub mod added;
 pub mod beside;
 mod changes;
 pub mod collect;
