@@ -2,6 +2,8 @@
 
 mod layout;
 
+pub(super) use self::layout::PHASE_WIDE;
+
 use self::layout::{GAP, Layout, WIDTH, Wire, layout};
 use super::{
     format::{capital, counted, fitting},
@@ -93,17 +95,18 @@ fn draw(markup: &mut Markup, image: &ImageView<'_>, drawing: &Layout) {
         ("height", height.as_str()),
     ];
     markup.element("svg", &attributes, |markup| {
-        bands(markup, drawing);
+        frames(markup, drawing);
         for wire in drawing.wires.iter().take(MOST_WIRES) {
             draw_wire(markup, image, wire);
         }
+        phases(markup, drawing);
         for (step, place) in image.steps.iter().zip(&drawing.places) {
             node(markup, step, drawing, *place);
         }
     });
 }
 
-fn bands(markup: &mut Markup, drawing: &Layout) {
+fn frames(markup: &mut Markup, drawing: &Layout) {
     for band in &drawing.bands {
         let (y, height) = ((band.top + 1).to_string(), band.height.to_string());
         let width = (WIDTH - 2).to_string();
@@ -116,7 +119,14 @@ fn bands(markup: &mut Markup, drawing: &Layout) {
             ("rx", "10"),
         ];
         markup.shape("rect", &frame);
-        text(markup, "phase", (18, band.top + 32), &phase_name(&band.phase));
+    }
+}
+
+/// Names of the phases, and why each comes after the one above it.
+fn phases(markup: &mut Markup, drawing: &Layout) {
+    for band in &drawing.bands {
+        let name = fitting(&phase_name(&band.phase), 128, 15, false);
+        text(markup, "phase", (18, band.top + 32), &name);
         text(markup, "phase-steps", (18, band.top + 50), &counted(band.steps, "step", "steps"));
         if band.top == 0 {
             continue;
@@ -130,7 +140,7 @@ fn bands(markup: &mut Markup, drawing: &Layout) {
             markup.shape("path", &[("class", "wire"), ("d", &line)]);
             let head = format!("M25 {}L30 {}L35 {}Z", end - 4, end + 4, end - 4);
             markup.shape("path", &[("class", "head"), ("d", &head)]);
-            let shown = fitting(why, WIDTH - 70, 12, false);
+            let shown = fitting(why, WIDTH - 70, 13, false);
             text(markup, "why", (46, band.top - 10), &shown);
         });
     }
@@ -188,10 +198,12 @@ fn node(markup: &mut Markup, step: &StepView<'_>, drawing: &Layout, (x, y): (usi
             draw_clock(markup, x + width - 18, middle);
         }
         if drawing.compact {
-            let name = fitting(&step.part.name, width - 38 - clock, 11, true);
+            // The band says the phase already.
+            let name = step.part.name.split_once('.').map_or(&*step.part.name, |(_, name)| name);
+            let name = fitting(name, width - 36 - clock, 11, true);
             text(markup, "name", (x + 30, middle + 4), &name);
         } else {
-            let title = fitting(&step.part.title, width - 52 - clock, 13, false);
+            let title = fitting(&step.part.title, width - 52 - clock, 15, false);
             text(markup, "title", (x + 42, middle - 4), &title);
             let name = fitting(&step.part.name, width - 52 - clock, 11, true);
             text(markup, "name", (x + 42, middle + 13), &name);

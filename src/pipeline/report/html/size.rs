@@ -157,14 +157,18 @@ fn labels(markup: &mut Markup, area: Rectangle, folder: &Folder, change: Option<
     let name = folder.path.trim_matches('\\');
     let last = name.rsplit('\\').next().unwrap_or(name);
     let name = if name.is_empty() { "\\" } else { name };
-    let full = fitting(name, room, 12, false);
-    let shown = if full == name { full } else { fitting(last, room, 12, false) };
+    let full = fitting(name, room, 13, false);
+    let shown = if full == name { full } else { fitting(last, room, 13, false) };
     let mut lines = vec![("name", shown)];
-    if high >= 36 {
-        lines.push(("bytes", fitting(&size(folder.own_bytes), room, 11, false)));
-    }
-    if let Some(change) = change.filter(|_| high >= 52) {
-        lines.push(("change", fitting(&change, room, 11, false)));
+    let mut add = |class, text: String, needed: usize| {
+        // A number that is cut off is a wrong number.
+        if high >= needed && fitting(&text, room, 12, false) == text {
+            lines.push((class, text));
+        }
+    };
+    add("bytes", size(folder.own_bytes), 36);
+    if let Some(change) = change {
+        add("change", change, 52);
     }
     for (place, (class, text)) in lines.iter().enumerate() {
         let x = format!("{:.1}", area.x + 6.0);

@@ -1,17 +1,21 @@
 //! The steps of an image, one by one.
 
+use serde_json::Value;
+
 use super::{
     format::{counted, duration, number, plural, short, size},
-    graph::phase_name,
+    graph::{PHASE_WIDE, phase_name},
     markup::Markup,
     view::{ImageView, State, StepView, View, copyable, section, table},
 };
 use crate::pipeline::report::model::{Changes, ReasonPart, StepPart};
 
 /// As many changes as a page tells one by one, of all steps together.
-const MOST_CHANGES: usize = 4000;
+const MOST_CHANGES: usize = 3000;
 /// As many letters of parameters as a page has, of all steps together.
-const MOST_LETTERS: usize = 400_000;
+const MOST_LETTERS: usize = 250_000;
+/// As deep as parameters are looked into.
+const MOST_DEPTH: usize = 40;
 /// As many letters as are told of a place, or of what is there.
 const MOST_OF_A_PLACE: usize = 240;
 
@@ -215,11 +219,12 @@ fn place(markup: &mut Markup, image: &ImageView<'_>, part: &StepPart) {
 }
 
 fn after(markup: &mut Markup, image: &ImageView<'_>, reason: &ReasonPart) {
+    let table = reason.why.strip_prefix(PHASE_WIDE);
     if !reason.after.is_empty() {
         markup.text(if reason.after.len() == 1 { "After step " } else { "After steps " });
         for (index, number) in reason.after.iter().enumerate() {
             if index > 0 {
-                markup.text(if reason.why.starts_with("order table") { " to " } else { ", " });
+                markup.text(if table.is_some() { " to " } else { ", " });
             }
             let number_text = number.to_string();
             match image.steps.iter().find(|step| step.part.number == *number) {
@@ -227,9 +232,9 @@ fn after(markup: &mut Markup, image: &ImageView<'_>, reason: &ReasonPart) {
                 None => markup.text(&number_text),
             }
         }
-        markup.text(": ");
+        markup.text(if table.is_some() { ", by the order table: " } else { ": " });
     }
-    markup.text(&reason.why);
+    markup.text(table.unwrap_or(&reason.why));
 }
 
 fn why(markup: &mut Markup, view: &View<'_>, step: &StepView<'_>) {
@@ -251,11 +256,12 @@ fn why(markup: &mut Markup, view: &View<'_>, step: &StepView<'_>) {
 }
 
 fn parameters(markup: &mut Markup, view: &View<'_>, part: &StepPart, label: &str, most: usize) {
-    if part.parameters.is_null() {
+    let told = told(&part.parameters, &part.operation);
+    if told.is_null() {
         return;
     }
     // Texts, numbers and lists always serialise.
-    let text = serde_json::to_string_pretty(&part.parameters).unwrap_or_default();
+    let text = serde_json::to_string_pretty(&told).unwrap_or_default();
     markup.leaf("p", &[("class", "ask")], "Parameters");
     let name = format!("Parameters, {label}");
     let attributes = [("tabindex", "0"), ("role", "group"), ("aria-label", name.as_str())];
@@ -263,6 +269,29 @@ fn parameters(markup: &mut Markup, view: &View<'_>, part: &StepPart, label: &str
     if text.chars().count() > most {
         let text = format!("Cut off; all of it is in {}", view.document());
         markup.leaf("p", &[("class", "more")], &text);
+    }
+}
+
+/// What is said of an operation: not its name again, and nothing of what is not said.
+fn told(parameters: &Value, operation: &str) -> Value {
+    let inside = match parameters {
+        Value::Object(fields) if fields.len() == 1 => fields.get(operation),
+        _ => None,
+    };
+    without_nothing(inside.unwrap_or(parameters), MOST_DEPTH)
+}
+
+fn without_nothing(value: &Value, depth: usize) -> Value {
+    match value {
+        Value::Object(fields) if depth > 0 => fields
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.clone(), without_nothing(value, depth - 1)))
+            .collect(),
+        Value::Array(values) if depth > 0 => {
+            values.iter().map(|value| without_nothing(value, depth - 1)).collect()
+        }
+        other => other.clone(),
     }
 }
 

@@ -32,13 +32,21 @@ pub(super) fn header(markup: &mut Markup, view: &View<'_>) {
                 markup.leaf("code", &[], variant);
             }
             markup.text(", built ");
-            markup.leaf("span", &[("class", "when")], &view.run.started);
+            markup.leaf("span", &[("class", "when")], &moment(&view.run.started));
             let host = &view.run.host;
             let threads = counted(host.threads, "thread", "threads");
             markup.text(&format!(" on {} {}, {threads}", host.system, host.architecture));
         });
         verdict(markup, view);
     });
+}
+
+/// `2026-11-21 17:42:02 UTC` of what is written as in RFC 3339.
+fn moment(time: &str) -> String {
+    match time.strip_suffix('Z').and_then(|time| time.split_once('T')) {
+        Some((day, time)) => format!("{day} {time} UTC"),
+        None => time.to_owned(),
+    }
 }
 
 /// What the page is about: the image, or the output when there are several.
@@ -61,15 +69,19 @@ fn logo(markup: &mut Markup) {
 /// Whether there is something to do before the image is used.
 fn verdict(markup: &mut Markup, view: &View<'_>) {
     let inventories = || view.images.iter().map(|image| &image.part.inventory);
-    let deferred: usize = inventories().map(|inventory| inventory.deferred.len()).sum();
+    let scripts: usize = inventories().map(|inventory| inventory.deferred.len()).sum();
+    let steps = view.steps().filter(|step| step.part.deferred).count();
     let pending: usize = inventories().map(|inventory| inventory.pending.len()).sum();
     let warnings = view.report.warnings.len();
     let mut rest = Vec::new();
     if pending > 0 {
         rest.push(format!("{} for Windows to start", counted(pending, "change waits", "changes wait")));
     }
-    if deferred > 0 {
-        rest.push(format!("{} at the first boot", counted(deferred, "thing runs", "things run")));
+    if steps > 0 {
+        rest.push(format!("{} at the first boot", counted(steps, "step ends", "steps end")));
+    }
+    if scripts > 0 {
+        rest.push(format!("{} at the first boot", counted(scripts, "script runs", "scripts run")));
     }
     if warnings > 0 {
         rest.push(counted(warnings, "warning", "warnings"));
@@ -91,9 +103,9 @@ fn verdict(markup: &mut Markup, view: &View<'_>) {
             };
             markup.leaf("strong", &[], &built);
             let text = match (rest.is_empty(), view.run.up_to_date) {
-                (true, true) => " The output was there already. Nothing waits, nothing is left to the first boot.".to_owned(),
-                (true, false) => " Complete: nothing waits, nothing is left to the first boot.".to_owned(),
-                (false, _) => format!(" {}.", rest.join(", ")),
+                (true, true) => " \u{b7} The output was there already. Nothing waits, nothing is left to the first boot.".to_owned(),
+                (true, false) => " \u{b7} Complete: nothing waits, nothing is left to the first boot.".to_owned(),
+                (false, _) => format!(" \u{b7} {}", rest.join(", ")),
             };
             markup.text(&text);
         });

@@ -107,7 +107,7 @@ fn place_in_time(span: &Span) -> String {
 
 /// The class of a stage: its name, where the style knows it.
 fn stage_class(name: &str) -> &'static str {
-    let known = ["plan", "prepare", "apply", "write", "flush"];
+    let known = ["plan", "prepare", "apply", "finish", "write", "flush", "report"];
     known.into_iter().find(|known| *known == name).unwrap_or("other")
 }
 
@@ -233,7 +233,7 @@ fn draw_bar(markup: &mut Markup, scale: Scale, bar: &Bar<'_>, y: usize) {
         ];
         markup.shape("rect", &shape);
         let room = usize::try_from(wide / 10).unwrap_or(0).saturating_sub(12);
-        let label = fitting(&bar.label, room, 11, false);
+        let label = fitting(&bar.label, room, 12, false);
         if label.chars().count() > 3 {
             let (x, base) = (pixels(start + 60), (y + 13).to_string());
             markup.leaf("text", &[("x", &x), ("y", &base)], &label);

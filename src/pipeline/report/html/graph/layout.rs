@@ -13,13 +13,13 @@ pub(super) const WIDTH: usize = 1120;
 /// Width of the names of the phases.
 const LABELS: usize = 150;
 /// Room between bands, for the reason why the lower one is later.
-pub(super) const GAP: usize = 30;
+pub(super) const GAP: usize = 28;
 /// Radius of a line's corners.
 const BEND: usize = 6;
 /// How lines that share an alley are set apart.
 const LANES: [usize; 4] = [0, 5, 10, 15];
 /// What a reason begins with that holds for a whole phase.
-const PHASE_WIDE: &str = "order table: ";
+pub(in super::super) const PHASE_WIDE: &str = "order table: ";
 
 /// A place on the drawing.
 pub(super) type Point = (usize, usize);
@@ -81,7 +81,7 @@ impl Grid {
     /// A grid for `steps`, of which a band has at most `widest`.
     fn new(steps: usize, widest: usize) -> Self {
         let (columns, height, alley) = match steps {
-            0..=48 => (widest.clamp(2, 4), 48, (30, 22)),
+            0..=48 => (widest.clamp(2, 3), 46, (30, 20)),
             49..=150 => (5, 30, (28, 20)),
             _ => (6, 28, (24, 18)),
         };
