@@ -75,7 +75,18 @@ mod tests {
     #[test]
     fn what_is_no_base64_is_refused() {
         for wrong in [
-            "T", "TQ", "TQ=", "TWE", "TWFu=", "TQ==TQ==", "T!==", "T===", "=", "====", "TW Fu", "TQ-_",
+            "T",
+            "TQ",
+            "TQ=",
+            "TWE",
+            "TWFu=",
+            "TQ==TQ==",
+            "T!==",
+            "T===",
+            "=",
+            "====",
+            "TW Fu",
+            "TQ-_",
             "cA\u{e9}h",
         ] {
             assert_eq!(decode(wrong), None, "{wrong}");

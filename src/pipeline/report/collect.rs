@@ -13,13 +13,8 @@ use serde_json::Value;
 use super::{
     added, changes,
     model::{
-<<<<<<< HEAD
-        Changes, FORMAT, FilePart, ImagePart, OutputFile, OutputPart, ReasonPart, RecipePart,
-        Report, StepPart,
-=======
         AddedFile, Changes, FORMAT, FilePart, ImagePart, OutputFile, OutputPart, ReasonPart,
         RecipePart, Report, StepPart,
->>>>>>> secrets
     },
     written::{self, Written},
 };
