@@ -110,10 +110,14 @@ fn body(markup: &mut Markup, view: &View<'_>) {
                 let id = format!("image-{}", place + 1);
                 let title = format!("Image {}: {}", image.part.index, image.name);
                 let label = format!("{id}-title");
-                markup.element("section", &[("class", "image"), ("id", &id), ("aria-labelledby", &label)], |markup| {
-                    heading(markup, 2, &label, &title);
-                    parts(markup, view, image, shares);
-                });
+                markup.element(
+                    "section",
+                    &[("class", "image"), ("id", &id), ("aria-labelledby", &label)],
+                    |markup| {
+                        heading(markup, 2, &label, &title);
+                        parts(markup, view, image, shares);
+                    },
+                );
             }
             evidence::evidence(markup, view);
         });
@@ -146,7 +150,8 @@ fn navigation(markup: &mut Markup, view: &View<'_>) {
                 }
                 markup.element("li", &[], |markup| {
                     let target = format!("#image-{}", place + 1);
-                    let name = format!("Image {}: {}", image.part.index, format::short(image.name, 40));
+                    let name =
+                        format!("Image {}: {}", image.part.index, format::short(image.name, 40));
                     markup.leaf("a", &[("href", &target)], &name);
                     markup.element("ul", &[], |markup| of_image(markup, image, false));
                 });

@@ -66,7 +66,10 @@ fn overview(markup: &mut Markup, image: &ImageView<'_>, changes: &[AreaChange]) 
             }
             let changed = changes.iter().find(|change| change.area == area);
             let text = changed.map(tell).unwrap_or_else(|| "as before".to_owned());
-            let name = area.title().to_lowercase();
+            let name = match area {
+                Area::Deferred => "for the first boot".to_owned(),
+                area => area.title().to_lowercase(),
+            };
             one_area(markup, &number(count(now)), &name, &text, changed.is_some());
         }
         let (was, now) = (before.folders.first(), after.folders.first());

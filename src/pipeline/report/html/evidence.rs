@@ -1,7 +1,7 @@
 //! What the build was made of, what came of it, and how to check both.
 
 use super::{
-    format::{counted, number, count, short, size},
+    format::{count, counted, number, short, size},
     markup::Markup,
     view::{View, copyable, heading, section, table},
 };
@@ -26,10 +26,16 @@ fn output(markup: &mut Markup, view: &View<'_>) {
         table(markup, ("Files of the output", &["File", "Size", "SHA-256"]), |markup| {
             for file in output.files.iter().take(MOST_FILES) {
                 markup.element("tr", &[], |markup| {
-                    markup.element("th", &[("scope", "row")], |markup| markup.leaf("code", &[], &file.name));
+                    markup.element("th", &[("scope", "row")], |markup| {
+                        markup.leaf("code", &[], &file.name)
+                    });
                     markup.leaf("td", &[("class", "count")], &size(file.size));
                     markup.element("td", &[], |markup| match &file.sha256 {
-                        Some(digest) => copyable(markup, digest, &format!("SHA-256 of {}, in the table", file.name)),
+                        Some(digest) => copyable(
+                            markup,
+                            digest,
+                            &format!("SHA-256 of {}, in the table", file.name),
+                        ),
                         None => markup.text("not told"),
                     });
                 });
@@ -54,8 +60,14 @@ fn output(markup: &mut Markup, view: &View<'_>) {
             }
         });
         markup.leaf("p", &[], "Equal keys mean equal bytes. To prove that a file is the one that this report describes:");
-        let command = format!("transom verify {} --against {}", quoted(&output.name), quoted(&view.document()));
-        markup.element("p", &[("class", "command")], |markup| copyable(markup, &command, "the command that verifies"));
+        let command = format!(
+            "transom verify {} --against {}",
+            quoted(&output.name),
+            quoted(&view.document())
+        );
+        markup.element("p", &[("class", "command")], |markup| {
+            copyable(markup, &command, "the command that verifies")
+        });
         let stem = view.stem;
         let text = format!(
             "Beside this page lie {stem}.report.json (all of this for programs, the same for every build of the same recipe), {stem}.run.json (times and what was remembered) and the bills of materials {stem}.cdx.json (CycloneDX) and {stem}.spdx.json (SPDX)."
@@ -124,7 +136,11 @@ fn files(markup: &mut Markup, view: &View<'_>, caption: &str, files: &[FilePart]
                 });
                 markup.leaf("td", &[("class", "count")], &size(file.size));
                 markup.element("td", &[], |markup| {
-                    copyable(markup, &file.blake3, &format!("BLAKE3 of {}, in the table {caption}", file.name));
+                    copyable(
+                        markup,
+                        &file.blake3,
+                        &format!("BLAKE3 of {}, in the table {caption}", file.name),
+                    );
                 });
             });
         }
@@ -155,7 +171,9 @@ fn rules(markup: &mut Markup, view: &View<'_>) {
             markup.leaf("p", &[], "The recipe has no [policy]: nothing is demanded of the image.");
         } else {
             markup.leaf("p", &[], "The image was held against these rules, and all of them hold:");
-            markup.element("div", &[("class", "holds")], |markup| lines(markup, view, &report.policy, false));
+            markup.element("div", &[("class", "holds")], |markup| {
+                lines(markup, view, &report.policy, false)
+            });
         }
         heading(markup, 3, "secrets", "Secrets");
         if report.secrets.is_empty() {

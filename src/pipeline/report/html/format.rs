@@ -108,12 +108,11 @@ pub(super) fn fitting(text: &str, pixels: usize, size: usize, fixed: bool) -> St
 fn letter(character: char, size: usize, fixed: bool) -> usize {
     let part = match character {
         // Shown by its number.
-        hidden if hidden.is_control() || ('\u{2000}'..'\u{2070}').contains(&hidden) => 100,
+        hidden if super::markup::is_hidden(hidden) => 560,
         wide if wide >= '\u{1100}' => 110,
         _ if fixed => 62,
-        'i' | 'j' | 'l' | 't' | 'f' | 'r' | 'I' | '.' | ',' | ':' | ';' | ' ' | '\'' | '|' | '!' => {
-            36
-        }
+        'i' | 'j' | 'l' | 't' | 'f' | 'r' | 'I' | '.' | ',' | ':' | ';' | ' ' | '\'' | '|'
+        | '!' => 36,
         'm' | 'w' | 'M' | 'W' | '@' | '%' => 92,
         upper if upper.is_ascii_uppercase() => 72,
         _ => 58,
@@ -135,7 +134,10 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([size(0), size(1023), size(1024), size(1_572_864)].join(" "), "0 B 1023 B 1.0 KiB 1.5 MiB");
+        assert_eq!(
+            [size(0), size(1023), size(1024), size(1_572_864)].join(" "),
+            "0 B 1023 B 1.0 KiB 1.5 MiB"
+        );
         assert_eq!(size(u64::MAX), "15.9 EiB");
         assert_eq!(difference(10, 2048).as_deref(), Some("+1.9 KiB"));
         assert_eq!(difference(2048, 0).as_deref(), Some("−2.0 KiB"));

@@ -44,7 +44,8 @@ pub(super) fn graph(markup: &mut Markup, view: &View<'_>, image: &ImageView<'_>)
         markup.element("div", &attributes, |markup| draw(markup, image, &drawing));
         let left = drawing.wires.len().saturating_sub(MOST_WIRES);
         if left > 0 {
-            let text = format!("{left} more lines are not drawn; each step says what it waits for.");
+            let text =
+                format!("{left} more lines are not drawn; each step says what it waits for.");
             markup.leaf("p", &[("class", "more")], &text);
         }
         let hint = "Drag to move. Click the plan, then turn the wheel to zoom. With the keyboard: arrows, + and \u{2212}, 0 for all.";
@@ -75,8 +76,12 @@ fn legend(markup: &mut Markup, image: &ImageView<'_>) {
 /// Buttons, for when there is a program behind them.
 fn tools(markup: &mut Markup) {
     markup.element("div", &[("class", "tools"), ("hidden", "")], |markup| {
-        let buttons =
-            [("in", "Zoom in", "+"), ("out", "Zoom out", "\u{2212}"), ("all", "Show all", "All"), ("width", "Fit the width", "Width")];
+        let buttons = [
+            ("in", "Zoom in", "+"),
+            ("out", "Zoom out", "\u{2212}"),
+            ("all", "Show all", "All"),
+            ("width", "Fit the width", "Width"),
+        ];
         for (what, label, text) in buttons {
             let attributes = [("type", "button"), ("data-zoom", what), ("aria-label", label)];
             markup.leaf("button", &attributes, text);
@@ -171,11 +176,8 @@ fn node(markup: &mut Markup, step: &StepView<'_>, drawing: &Layout, (x, y): (usi
     let (width, height) = drawing.node;
     let (target, number) = (format!("#{}", step.id), step.part.number.to_string());
     let classes = step.classes("node");
-    let link = [
-        ("class", classes.as_str()),
-        ("href", target.as_str()),
-        ("data-step", number.as_str()),
-    ];
+    let link =
+        [("class", classes.as_str()), ("href", target.as_str()), ("data-step", number.as_str())];
     markup.element("a", &link, |markup| {
         markup.leaf("title", &[], &describe(step));
         let (left, top) = (x.to_string(), y.to_string());

@@ -108,7 +108,7 @@ pub(super) fn escape(text: &str, out: &mut String) {
 }
 
 /// True for what a reader would not see, or would see something else by: control characters, marks of direction, spaces without width, what is no character.
-fn is_hidden(character: char) -> bool {
+pub(super) fn is_hidden(character: char) -> bool {
     let number = u32::from(character);
     character.is_control()
         || matches!(

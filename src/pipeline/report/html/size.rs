@@ -88,13 +88,19 @@ fn draw(markup: &mut Markup, id: &str, folders: &[Folder], before: &Before) {
         ("aria-labelledby", id),
     ];
     markup.element("svg", &attributes, |markup| {
-        markup.leaf("title", &[("id", id)], "Folders of the image by size; the table below tells the same");
+        markup.leaf(
+            "title",
+            &[("id", id)],
+            "Folders of the image by size; the table below tells the same",
+        );
         let tiles = tiles(folders, AREA);
         for tile in tiles.iter().filter(|tile| tile.own) {
             let folder = &folders[tile.folder];
             draw_own(markup, tile, folder, before.get(&folder.path).copied());
         }
-        for tile in tiles.iter().filter(|tile| !tile.own && (1..3).contains(&folders[tile.folder].depth)) {
+        for tile in
+            tiles.iter().filter(|tile| !tile.own && (1..3).contains(&folders[tile.folder].depth))
+        {
             let class = if folders[tile.folder].depth == 1 { "frame top" } else { "frame" };
             rectangle(markup, class, tile.area);
         }
@@ -183,8 +189,13 @@ fn whole(length: f64) -> usize {
 }
 
 fn rows(markup: &mut Markup, view: &View<'_>, image: &ImageView<'_>) {
-    let before: BTreeMap<&str, u64> =
-        image.part.before.folders.iter().map(|folder| (folder.path.as_str(), folder.bytes)).collect();
+    let before: BTreeMap<&str, u64> = image
+        .part
+        .before
+        .folders
+        .iter()
+        .map(|folder| (folder.path.as_str(), folder.bytes))
+        .collect();
     let now: BTreeSet<&str> =
         image.part.inventory.folders.iter().map(|folder| folder.path.as_str()).collect();
     let mut all: Vec<&FolderSize> = image.part.inventory.folders.iter().collect();

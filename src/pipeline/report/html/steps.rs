@@ -29,8 +29,10 @@ pub(super) struct Shares {
 impl Shares {
     /// The largest shares with which the page stays as small as it should.
     pub(super) fn of(view: &View<'_>) -> Self {
-        let steps: Vec<&StepPart> =
-            view.steps().flat_map(|step| std::iter::once(step.part).chain(&step.part.nested)).collect();
+        let steps: Vec<&StepPart> = view
+            .steps()
+            .flat_map(|step| std::iter::once(step.part).chain(&step.part.nested))
+            .collect();
         let changes = [200, 100, 50, 25, 10, 5].into_iter().find(|share| {
             let told = steps.iter().map(|step| step.changes.first.len().min(*share));
             told.sum::<usize>() <= MOST_CHANGES
@@ -101,7 +103,9 @@ fn filter(markup: &mut Markup, image: &ImageView<'_>, list: &str) {
         ];
         let group = [("class", "kinds"), ("role", "group"), ("aria-label", "Which steps")];
         markup.element("div", &group, |markup| {
-            for (kind, text, many) in kinds.into_iter().filter(|(kind, _, many)| *kind == "all" || *many > 0) {
+            for (kind, text, many) in
+                kinds.into_iter().filter(|(kind, _, many)| *kind == "all" || *many > 0)
+            {
                 let pressed = if kind == "all" { "true" } else { "false" };
                 let button = [("type", "button"), ("data-kind", kind), ("aria-pressed", pressed)];
                 markup.leaf("button", &button, &format!("{text} {many}"));
@@ -124,7 +128,11 @@ fn summary(markup: &mut Markup, part: &StepPart, step: Option<&StepView<'_>>) {
         });
         markup.element("span", &[("class", "marks")], |markup| {
             if let Some(step) = step {
-                markup.leaf("span", &[("class", &format!("mark {}", step.state.name()))], step.state.name());
+                markup.leaf(
+                    "span",
+                    &[("class", &format!("mark {}", step.state.name()))],
+                    step.state.name(),
+                );
             }
             if part.changeset.is_none() {
                 markup.text(" ");
@@ -207,7 +215,10 @@ fn fact(markup: &mut Markup, name: &str, value: impl FnOnce(&mut Markup)) {
 
 fn place(markup: &mut Markup, image: &ImageView<'_>, part: &StepPart) {
     if part.reasons.is_empty() {
-        let text = format!("Nothing has to come before it: the recipe names it as number {}.", part.listed);
+        let text = format!(
+            "Nothing has to come before it: the recipe names it as number {}.",
+            part.listed
+        );
         markup.leaf("p", &[], &text);
         return;
     }
@@ -249,8 +260,12 @@ fn why(markup: &mut Markup, view: &View<'_>, step: &StepView<'_>) {
     }
     let text = match step.state {
         State::Ran => "No result of it was remembered.",
-        State::Cached if view.run.up_to_date => "The output was there already and is what the recipe describes.",
-        State::Cached => "Nothing that it depends on has changed, so what it did was remembered and applied again.",
+        State::Cached if view.run.up_to_date => {
+            "The output was there already and is what the recipe describes."
+        }
+        State::Cached => {
+            "Nothing that it depends on has changed, so what it did was remembered and applied again."
+        }
     };
     markup.leaf("p", &[], text);
 }
@@ -338,10 +353,7 @@ fn nested(markup: &mut Markup, view: &View<'_>, part: &StepPart, label: &str, sh
     if part.nested.is_empty() {
         return;
     }
-    let text = format!(
-        "{} inside the recovery image",
-        counted(part.nested.len(), "step", "steps")
-    );
+    let text = format!("{} inside the recovery image", counted(part.nested.len(), "step", "steps"));
     markup.leaf("p", &[("class", "ask")], &text);
     markup.element("ol", &[("class", "steps inner")], |markup| {
         for inner in &part.nested {

@@ -1,7 +1,7 @@
 //! The top of the page: what was built, whether it is fit to be used, and what needs a look.
 
 use super::{
-    format::{counted, difference, duration, number, count, size, plural},
+    format::{count, counted, difference, duration, number, plural, size},
     markup::Markup,
     view::{ImageView, State, View, copyable, section},
 };
@@ -58,8 +58,13 @@ pub(super) fn title<'a>(view: &View<'a>) -> &'a str {
 }
 
 fn logo(markup: &mut Markup) {
-    let attributes =
-        [("class", "logo"), ("viewBox", "0 0 24 24"), ("width", "24"), ("height", "24"), ("aria-hidden", "true")];
+    let attributes = [
+        ("class", "logo"),
+        ("viewBox", "0 0 24 24"),
+        ("width", "24"),
+        ("height", "24"),
+        ("aria-hidden", "true"),
+    ];
     markup.element("svg", &attributes, |markup| {
         markup.shape("path", &[("d", "M3 21V10a9 9 0 0 1 18 0v11z")]);
         markup.shape("path", &[("d", "M3 12h18M12 1v11M12 12 5 5M12 12l7-7M12 12v9")]);
@@ -75,7 +80,10 @@ fn verdict(markup: &mut Markup, view: &View<'_>) {
     let warnings = view.report.warnings.len();
     let mut rest = Vec::new();
     if pending > 0 {
-        rest.push(format!("{} for Windows to start", counted(pending, "change waits", "changes wait")));
+        rest.push(format!(
+            "{} for Windows to start",
+            counted(pending, "change waits", "changes wait")
+        ));
     }
     if steps > 0 {
         rest.push(format!("{} at the first boot", counted(steps, "step ends", "steps end")));
@@ -144,7 +152,13 @@ fn flow(markup: &mut Markup, view: &View<'_>) {
     markup.element("div", &[("class", "flow")], |markup| {
         let digest = Some((base.blake3.as_str(), "BLAKE3"));
         end(markup, "Base", &base.name, base.size, &before, digest);
-        let arrow = [("class", "arrow"), ("viewBox", "0 0 48 24"), ("width", "48"), ("height", "24"), ("aria-hidden", "true")];
+        let arrow = [
+            ("class", "arrow"),
+            ("viewBox", "0 0 48 24"),
+            ("width", "48"),
+            ("height", "24"),
+            ("aria-hidden", "true"),
+        ];
         markup.element("svg", &arrow, |markup| {
             markup.shape("path", &[("d", "M2 12H44M35 4l9 8-9 8")]);
         });
@@ -191,7 +205,9 @@ fn tiles(markup: &mut Markup, view: &View<'_>) {
         let bytes: u64 = view.report.output.files.iter().map(|file| file.size).sum();
         let change = difference(view.report.base.size, bytes);
         let against = match change {
-            Some(change) => format!("{change} against the base's file, {}", view.report.output.compression),
+            Some(change) => {
+                format!("{change} against the base's file, {}", view.report.output.compression)
+            }
             None => view.report.output.compression.clone(),
         };
         tile(markup, "Output", &size(bytes), &against, |_| {});
@@ -204,10 +220,14 @@ fn tiles(markup: &mut Markup, view: &View<'_>) {
         } else {
             format!("{ran} ran, {cached} cached")
         };
-        tile(markup, "Steps", &number(count(ran + cached)), &how, |markup| ratio(markup, ran, cached));
+        tile(markup, "Steps", &number(count(ran + cached)), &how, |markup| {
+            ratio(markup, ran, cached)
+        });
         let bytes = match (view.run.copied_bytes, view.run.encoded_bytes) {
             (0, 0) => "nothing was written".to_owned(),
-            (copied, encoded) => format!("{} copied as it was, {} compressed anew", size(copied), size(encoded)),
+            (copied, encoded) => {
+                format!("{} copied as it was, {} compressed anew", size(copied), size(encoded))
+            }
         };
         tile(markup, "Time", &duration(view.run.duration), &bytes, |_| {});
     });
@@ -259,10 +279,16 @@ fn ratio(markup: &mut Markup, ran: usize, cached: usize) {
     }
     let wide = (ran * 200 / all).to_string();
     let rest = (200 - ran * 200 / all).to_string();
-    let frame = [("class", "ratio"), ("viewBox", "0 0 200 8"), ("preserveAspectRatio", "none"), ("aria-hidden", "true")];
+    let frame = [
+        ("class", "ratio"),
+        ("viewBox", "0 0 200 8"),
+        ("preserveAspectRatio", "none"),
+        ("aria-hidden", "true"),
+    ];
     markup.element("svg", &frame, |markup| {
         markup.shape("rect", &[("class", "ran"), ("width", &wide), ("height", "8")]);
-        markup.shape("rect", &[("class", "cached"), ("x", &wide), ("width", &rest), ("height", "8")]);
+        markup
+            .shape("rect", &[("class", "cached"), ("x", &wide), ("width", &rest), ("height", "8")]);
     });
 }
 

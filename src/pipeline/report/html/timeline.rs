@@ -60,7 +60,7 @@ pub(super) fn timeline(markup: &mut Markup, view: &View<'_>) {
             return;
         }
         scroller(markup, "Timeline, drawn", |markup| draw(markup, view, &groups));
-        legend(markup);
+        legend(markup, view);
         markup.element("details", &[("class", "more-of")], |markup| {
             markup.leaf("summary", &[], "Times as tables");
             times(markup, view);
@@ -203,8 +203,13 @@ fn marks(markup: &mut Markup, scale: Scale, height: usize) {
         let end = time.saturating_add(step) > scale.end && time > 0;
         let anchor = if end { "end" } else { "start" };
         let shift = if end { "-4" } else { "0" };
-        let text =
-            [("class", "time"), ("x", x.as_str()), ("dx", shift), ("y", "13"), ("text-anchor", anchor)];
+        let text = [
+            ("class", "time"),
+            ("x", x.as_str()),
+            ("dx", shift),
+            ("y", "13"),
+            ("text-anchor", anchor),
+        ];
         markup.leaf("text", &text, &if time == 0 { "0".to_owned() } else { duration(time) });
         next = time.checked_add(step);
     }
@@ -241,13 +246,25 @@ fn draw_bar(markup: &mut Markup, scale: Scale, bar: &Bar<'_>, y: usize) {
     });
 }
 
-fn legend(markup: &mut Markup) {
+/// The stages in numbers, and what the colours of steps mean.
+fn legend(markup: &mut Markup, view: &View<'_>) {
+    let stages = view.run.stages.iter().take(MOST_LANES).map(|span| {
+        (
+            format!("stage {}", stage_class(&span.name)),
+            format!("{} {}", span.name, duration(span.duration)),
+        )
+    });
+    let kinds = [(State::Ran, "a step that ran"), (State::Cached, "a step that was cached")];
+    let steps = kinds
+        .into_iter()
+        .filter(|(state, _)| view.steps().any(|step| step.run.is_some() && step.state == *state))
+        .map(|(state, text)| (state.name().to_owned(), text.to_owned()));
     markup.element("ul", &[("class", "legend")], |markup| {
-        for (class, text) in [("ran", "a step that ran"), ("cached", "a step that was cached")] {
+        for (class, text) in stages.chain(steps) {
             markup.element("li", &[], |markup| {
                 let class = format!("swatch {class}");
                 markup.leaf("span", &[("class", &class), ("aria-hidden", "true")], "");
-                markup.text(text);
+                markup.text(&text);
             });
         }
     });
@@ -315,7 +332,8 @@ mod tests {
 
     #[test]
     fn the_scale_has_few_round_marks_and_an_end() {
-        for (end, step) in [(1, 1), (10, 1), (11, 2), (1_340_000, 200_000), (7_000_000, 1_000_000)] {
+        for (end, step) in [(1, 1), (10, 1), (11, 2), (1_340_000, 200_000), (7_000_000, 1_000_000)]
+        {
             assert_eq!(Scale { end }.step(), step, "{end}");
         }
         let scale = Scale { end: 100 };

@@ -113,7 +113,8 @@ fn place(folders: &[Folder], items: Vec<(usize, bool)>, area: Rectangle) -> Vec<
     items.sort_by_key(|(size, item)| (std::cmp::Reverse(*size), *item));
     let sizes: Vec<u64> = items.iter().map(|(size, _)| *size).collect();
     let areas = squarify(&sizes, area);
-    let tile = |((_, (folder, own)), area): ((u64, (usize, bool)), Rectangle)| Tile { folder, own, area };
+    let tile =
+        |((_, (folder, own)), area): ((u64, (usize, bool)), Rectangle)| Tile { folder, own, area };
     items.into_iter().zip(areas).map(tile).collect()
 }
 

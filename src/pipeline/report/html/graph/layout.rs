@@ -106,8 +106,7 @@ pub(super) fn layout(steps: &[StepPart]) -> Layout {
     let phases: Vec<&[StepPart]> = steps.chunk_by(|one, other| one.phase == other.phase).collect();
     let widest = phases.iter().map(|phase| phase.len()).max().unwrap_or(0);
     let grid = Grid::new(steps.len(), widest);
-    let mut drawing =
-        Layout { node: grid.node, compact: grid.node.1 < 40, ..Layout::default() };
+    let mut drawing = Layout { node: grid.node, compact: grid.node.1 < 40, ..Layout::default() };
     let mut cells: Vec<Point> = Vec::new();
     let mut top = 0;
     for (place, phase) in phases.into_iter().enumerate() {
