@@ -10,6 +10,7 @@
 //! - [`policy`]: what is told of an image that breaks the recipe's policy
 //! - [`report`]: what is told of a build
 //! - [`repro`]: where two outputs differ
+//! - [`past`]: the images of a past build, made again in memory
 //! - [`verify_output`]: everything in a WIM against its SHA-1
 
 mod build;
@@ -20,6 +21,7 @@ mod flush;
 pub mod inventory;
 mod nested;
 pub mod output;
+pub mod past;
 pub mod policy;
 mod prepare;
 pub mod report;

@@ -3,6 +3,7 @@
 //! Each room knows its own part; here they are put together as plain data that can be kept and read back. What could not be told is a note, never an error: an
 //! image that Windows would start may have a hive we cannot read.
 
+pub mod diff;
 mod folders;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,6 @@ use super::{
     check::{self, CheckArguments},
     lock::{self, LockArguments},
     plan::{self, PlanArguments},
-    policy::PolicyArguments,
     session::RecipeArguments,
     verify::{self, VerifyArguments},
 };
@@ -58,14 +57,7 @@ pub(crate) fn run(arguments: &DemoArguments, context: &Context) -> Result<(), Fa
     let output = directory.join("out/demo-client.wim");
     heading("verify", &output)?;
     let wim = output.clone();
-    let look = VerifyArguments {
-        wim,
-        json: false,
-        repair_from: None,
-        repair_index: None,
-        output: None,
-        policy: PolicyArguments::default(),
-    };
+    let look = VerifyArguments { wim, ..VerifyArguments::default() };
     verify::run(&look, context)?;
     heading("build", &path)?;
     build::run(&build, context)?;

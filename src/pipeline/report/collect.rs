@@ -11,10 +11,10 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    changes,
+    added, changes,
     model::{
-        Changes, FORMAT, FilePart, ImagePart, OutputFile, OutputPart, ReasonPart, RecipePart,
-        Report, StepPart,
+        AddedFile, Changes, FORMAT, FilePart, ImagePart, OutputFile, OutputPart, ReasonPart,
+        RecipePart, Report, StepPart,
     },
     written::{self, Written},
 };
@@ -138,7 +138,7 @@ pub fn collect(
             name: plan.lock.base.path.clone(),
             size: plan.lock.base.size,
             blake3: plan.lock.base.blake3.to_hex(),
-            is: Vec::new(),
+            ..FilePart::default()
         },
         inputs: inputs(plan),
         output: output_part(plan, outcome, &last, written),
@@ -185,7 +185,7 @@ fn recipe_part(recipe: &Recipe, plan: &Plan) -> RecipePart {
         name: source_name(source),
         size: source.text.len() as u64,
         blake3: Blake3::of(source.text.as_bytes()).to_hex(),
-        is: Vec::new(),
+        ..FilePart::default()
     };
     let files: Vec<FilePart> =
         recipe.sources.iter().filter(|source| !is_set(source)).map(|source| file(source)).collect();
@@ -205,6 +205,7 @@ fn inputs(plan: &Plan) -> Vec<FilePart> {
         name: name.clone(),
         size: input.size,
         blake3: input.blake3.to_hex(),
+        folder: input.files.is_some(),
         is: input.is.clone(),
     };
     plan.lock.inputs.iter().map(part).collect()
@@ -277,7 +278,30 @@ fn image_part(
         before,
         inventory,
         steps,
+        files: added(image, changesets, store)?,
     })
+}
+
+/// The files that the steps put in place.
+fn added(
+    image: &PlannedImage,
+    changesets: &[Option<Blake3>],
+    store: &Store,
+) -> Result<Vec<AddedFile>, CollectError> {
+    let mut did = Vec::new();
+    for (step, digest) in image.steps.iter().zip(changesets) {
+        if let Some(digest) = digest {
+            did.push((step.name(), changeset_of(step, digest, store)?));
+        }
+    }
+    Ok(added::added_files(did.iter().map(|(step, changeset)| (step.as_str(), changeset))))
+}
+
+/// What `step` did, whose changeset has this digest.
+fn changeset_of(step: &Step, digest: &Blake3, store: &Store) -> Result<Changeset, CollectError> {
+    let bytes = store.record(RecordKind::Changeset, digest)?;
+    let changeset = bytes.and_then(|bytes| Changeset::from_bytes(&bytes));
+    changeset.ok_or_else(|| CollectError::Lost(format!("what the step {} did", step.name())))
 }
 
 /// A step on an image in `state`, with what it did.
@@ -306,10 +330,7 @@ fn step_part(
     warnings.extend(record.ok_or_else(lost)?.warnings);
     let changes = match &changeset {
         None => Changes::default(),
-        Some(digest) => {
-            let bytes = store.record(RecordKind::Changeset, digest)?.ok_or_else(lost)?;
-            changes::describe(&Changeset::from_bytes(&bytes).ok_or_else(lost)?)
-        }
+        Some(digest) => changes::describe(&changeset_of(step, digest, store)?),
     };
     let reason = |reason: &crate::plan::StepReason| ReasonPart {
         after: reason.after.clone(),

@@ -74,6 +74,9 @@ pub struct FilePart {
     pub size: u64,
     /// BLAKE3 in hexadecimal; of a folder that of its tree.
     pub blake3: String,
+    /// True for a folder.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub folder: bool,
     /// What it says it is: identities of packages, versions of drivers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub is: Vec<String>,
@@ -137,6 +140,28 @@ pub struct ImagePart {
     pub inventory: Inventory,
     /// The steps, in the order of execution.
     pub steps: Vec<StepPart>,
+    /// The files that steps put in place and that are there in the end, by path: [`super::added::added_files`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<AddedFile>,
+}
+
+/// A file that a step put in place.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AddedFile {
+    /// Where it is.
+    pub path: String,
+    /// The step that put it there, the last of them.
+    pub step: String,
+    /// Size in bytes; not told of a file with a secret in it, and neither are its digests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// BLAKE3 in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<String>,
+    /// SHA-1 in hexadecimal: its name in the WIM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha1: Option<String>,
 }
 
 /// A step.

@@ -17,7 +17,8 @@ mod tests {
         let settings = SchemaSettings::draft07().for_serialize();
         let mut schema = settings.into_generator().into_root_schema_for::<T>();
         schema.insert("title".to_owned(), title.into());
-        format!("{:#}\n", schema.as_value())
+        // The links of the documentation lead nowhere there.
+        format!("{:#}\n", schema.as_value()).replace("[`", "`").replace("`]", "`")
     }
 
     /// Writes them anew with `TRANSOM_BLESS=1`.
