@@ -5,8 +5,11 @@ use std::{path::Path, path::PathBuf, sync::Arc};
 use clap::Args;
 
 use crate::{
-    cli::{app::Context, exit::Failure, failures, progress::Tally},
-    plan::{self, Control, Plan},
+    cli::{app::Context, exit::Failure, failures, progress::Tally, text},
+    plan::{
+        self, Control, Plan,
+        state::{self, StepStatus},
+    },
     recipe::{self, Finding, Recipe},
     store::Store,
 };
@@ -139,6 +142,26 @@ fn warn_all(warnings: &[Finding], context: &Context) {
         let count = alike.len();
         context.printer.warn(format_args!("{count} times: {cause}{help}\n  {list}"));
     }
+}
+
+/// A build was interrupted: how much of it is kept.
+pub(crate) fn interrupted(plan: &Plan, store: &Store) -> Failure {
+    let Ok(status) = state::status(plan, store) else { return Failure::interrupted() };
+    let steps = status.steps().count();
+    let kept = status.steps().filter(|status| **status == StepStatus::Cached).count();
+    let is_prepared =
+        |status: &&StepStatus| matches!(status, StepStatus::DependsOn { prepared: true, .. });
+    let more = match status.steps().filter(is_prepared).count() {
+        0 => String::new(),
+        count => format!(", the inputs of {count} more are prepared"),
+    };
+    let output = plan.output.path.display();
+    let steps = text::count(steps as u64, "step", "steps");
+    let is = if kept == 1 { "is" } else { "are" };
+    Failure::interrupted_so(
+        &format!("{output} is as it was before; {kept} of {steps} {is} kept in the cache{more}"),
+        "run the same command again to go on",
+    )
 }
 
 /// A finding that stops nothing.

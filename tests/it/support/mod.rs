@@ -49,6 +49,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ntfscat", "ntfs-3g"),
     ("ntfsfix", "ntfs-3g"),
     ("ntfsinfo", "ntfs-3g"),
+    ("python3", "python3"),
     ("reged", "chntpw"),
     ("wimlib-imagex", "wimtools"),
     ("xmllint", "libxml2-utils"),
