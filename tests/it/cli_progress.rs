@@ -48,7 +48,9 @@ while at < len(text):
     else:
         character = text[at]
         at += 1
-        if character == "\r": column = 0
+        if character == "\r":
+            drawn.append(rows[row])
+            column = 0
         elif character == "\n":
             drawn.append(rows[row])
             row += 1
@@ -62,8 +64,7 @@ while at < len(text):
             column += 1
             if column == width: drawn.append(rows[row])
     while len(rows) <= row: rows.append("")
-plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "\n", text)
-json.dump({"code": code, "screen": rows, "column": column, "drawn": re.split(r"[\r\n]+", plain), "unknown": unknown}, sys.stdout)
+json.dump({"code": code, "screen": rows, "column": column, "drawn": drawn, "unknown": unknown}, sys.stdout)
 "#;
 
 /// What a terminal showed.

@@ -11,7 +11,7 @@ use crate::{
         state::{self, StepStatus},
     },
     recipe::{self, Finding, Recipe},
-    store::Store,
+    store::{RecordKind, Store},
 };
 
 /// The recipe, and what lies over it.
@@ -147,19 +147,30 @@ fn warn_all(warnings: &[Finding], context: &Context) {
 /// A build was interrupted: how much of it is kept.
 pub(crate) fn interrupted(plan: &Plan, store: &Store) -> Failure {
     let Ok(status) = state::status(plan, store) else { return Failure::interrupted() };
-    let steps = status.steps().count();
-    let kept = status.steps().filter(|status| **status == StepStatus::Cached).count();
-    let is_prepared =
-        |status: &&StepStatus| matches!(status, StepStatus::DependsOn { prepared: true, .. });
-    let more = match status.steps().filter(is_prepared).count() {
-        0 => String::new(),
-        count => format!(", the inputs of {count} more are prepared"),
-    };
-    let output = plan.output.path.display();
-    let steps = text::count(steps as u64, "step", "steps");
+    let (mut kept, mut prepared) = (0, 0);
+    for (step, status) in plan.steps().zip(status.steps()) {
+        let is_prepared = || {
+            let record = store.record(RecordKind::Prepared, &step.parts.prepared_key());
+            !step.parts.inputs.is_empty() && record.is_ok_and(|record| record.is_some())
+        };
+        match status {
+            StepStatus::Cached => kept += 1,
+            _ if is_prepared() => prepared += 1,
+            _ => {}
+        }
+    }
+    let steps = text::count(plan.steps().count() as u64, "step", "steps");
     let is = if kept == 1 { "is" } else { "are" };
+    let output = plan.output.path.display();
+    let kept = match (kept, prepared) {
+        (0, 0) => "nothing of it is kept yet".to_owned(),
+        (kept, 0) => format!("{kept} of {steps} {is} kept in the cache"),
+        (kept, more) => {
+            format!("{kept} of {steps} {is} kept in the cache, and what {more} more need is prepared")
+        }
+    };
     Failure::interrupted_so(
-        &format!("{output} is as it was before; {kept} of {steps} {is} kept in the cache{more}"),
+        &format!("{output} is as it was before; {kept}"),
         "run the same command again to go on",
     )
 }

@@ -94,8 +94,8 @@ fn draw(picture: &dyn Picture, stop: &(Mutex<bool>, Condvar)) {
         {
             let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
             if shown.is_some() {
+                // This draws, too.
                 bar.set_message(lines.join("\n"));
-                bar.tick();
             }
         }
         if waited(stop, PAUSE) {
