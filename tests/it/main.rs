@@ -72,6 +72,7 @@ mod recipe_files;
 mod recipe_hostile;
 mod recipe_matrix;
 mod recipe_schema;
+mod recipes_media;
 mod report_beside;
 mod report_promises;
 mod servicing_apply;
