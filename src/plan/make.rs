@@ -154,7 +154,7 @@ fn hash_base(
             error => {
                 let message = "the base image cannot be read";
                 let label = error.to_string();
-                let help = explain(&error).1;
+                let help = explain_input(&error).1;
                 let finding = Finding::at(origin, "base::unreadable", message, label, help);
                 PlanError::Inputs(finding.into())
             }
@@ -200,7 +200,7 @@ fn resolve_inputs(
             Err(InputError::Store(error)) => return Err(error.into()),
             Err(InputError::Cancelled) => return Err(PlanError::Cancelled),
             Err(error) => {
-                let (code, help) = explain(&error);
+                let (code, help) = explain_input(&error);
                 let message = format!("the input {id} cannot be used");
                 let label = error.to_string();
                 findings.push(Finding::at(&declared.origin, code, message, label, help));
@@ -213,7 +213,7 @@ fn resolve_inputs(
 
 /// Code and help for an input that cannot be used.
 #[must_use]
-pub fn explain(error: &InputError) -> (&'static str, &'static str) {
+pub fn explain_input(error: &InputError) -> (&'static str, &'static str) {
     match error {
         InputError::Missing(_) => {
             ("input::missing", "paths are relative to the file that holds them")
