@@ -83,11 +83,8 @@ fn before_any_build_the_plan_alone_explains() {
         "{text}"
     );
     assert!(text.contains("steps 2 to 5: depends on what step 1 does"), "{text}");
-    assert!(
-        text.contains("here  after step 3: it comes later in the recipe and writes")
-            || text.contains("after step 3"),
-        "{text}"
-    );
+    assert!(text.contains("here  after step 2: the order table"), "{text}");
+    assert!(!text.contains("by itself"), "{text}");
     assert!(details(&place, "1").contains("changes are not known"));
     let history = history(&place, r"C:\Data\one.txt");
     assert_eq!((history.kind, history.of), (PlaceKind::Nowhere, Source::Plan));
@@ -126,7 +123,7 @@ fn the_last_of_several_steps_wins() {
     place.edit(
         "[first-boot]",
         "[[files]]\nfrom = \"files/two.txt\"\nto = 'C:\\Data\\tree\\a.txt'\n\
-         [[files]]\nto = 'C:\\Data\\one.txt'\nabsent = true\n[first-boot]",
+         [[files]]\nto = 'C:\\Windows\\readme.txt'\nabsent = true\n[first-boot]",
     );
     place.build();
     let file = history(&place, r"c:\data\TREE\A.TXT");
@@ -135,12 +132,12 @@ fn the_last_of_several_steps_wins() {
     assert_eq!(file.source().unwrap().name, r"files.\Data\tree\a.txt");
     assert!(file.steps[1].before.as_ref().unwrap().starts_with("35000 bytes"));
     assert!(file.now.as_ref().unwrap().starts_with("3 bytes"));
-    let gone = history(&place, r"C:\Data\one.txt");
-    assert!(gone.now.is_none() && gone.steps.len() == 2, "{gone:#?}");
+    let gone = history(&place, r"C:\Windows\readme.txt");
+    assert!(gone.base.is_some() && gone.now.is_none() && gone.steps.len() == 1, "{gone:#?}");
     assert!(text::history(&gone).contains("took it away"));
     let folder = history(&place, r"C:\Data");
     assert_eq!(folder.kind, PlaceKind::Folder);
-    assert_eq!(folder.steps.len(), 4);
+    assert_eq!(folder.steps.len(), 3);
     assert!(folder.steps[1].changes.iter().any(|line| line.place.ends_with("b.bin")));
 }
 
@@ -214,7 +211,7 @@ fn every_image_is_explained_by_itself() {
     place.build();
     let text = overview(&place);
     assert!(text.contains("image 1 \"Client\"") && text.contains("image 2 \"Server\""), "{text}");
-    assert_eq!(text.matches("services.RemoteRegistry, recipe.toml:").count(), 2, "{text}");
+    assert_eq!(text.matches("services.RemoteRegistry, ").count(), 2, "{text}");
     assert_eq!(explain::find(&place.plan(), "RemoteRegistry").unwrap(), [(0, 0), (1, 0)]);
     let readme = [0, 1].map(|image| history_of(&place, image, r"C:\Windows\readme.txt"));
     assert_ne!(readme[0].now, readme[1].now);

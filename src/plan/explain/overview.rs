@@ -207,7 +207,9 @@ fn explain_image<'a>(
             StepStatus::Cached => NowRun::new("cached", Vec::new()),
             StepStatus::Runs(causes) => NowRun::new("runs", causes.clone()),
             StepStatus::DependsOn { step, prepared } => {
-                let own = state::why(plan, image, place, chain, past);
+                let mut own = state::why(plan, image, place, chain, past);
+                // That is so of every step, and the step that it depends on says it.
+                own.retain(|cause| !matches!(cause, Cause::FirstBuild | Cause::NewImage));
                 let now = NowRun::new("depends-on", own);
                 NowRun { on: Some(*step), prepared: Some(*prepared), ..now }
             }
