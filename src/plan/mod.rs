@@ -16,6 +16,7 @@
 //! - [`state`]: which steps are cached, and why others are not; [`cause`]: what of a key changed, [`parameters`] leaf by leaf
 //! - [`memory`]: what is remembered of the last builds of an output
 //! - [`explain`]: why things are as they are
+//! - [`policy`]: rules that the recipe itself breaks
 //! - [`view`]: the plan as text, JSON and graph
 //! - [`dism`]: the plan as DISM's commands
 //! - [`error`]: why there is no plan
@@ -39,6 +40,7 @@ pub mod order;
 pub mod output;
 pub mod packages;
 pub mod parameters;
+pub mod policy;
 pub mod state;
 pub mod subjects;
 pub mod unattend;

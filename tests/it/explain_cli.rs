@@ -91,6 +91,39 @@ fn places_of_the_demo_are_explained() {
 }
 
 #[test]
+fn the_files_and_settings_of_a_driver_lead_to_its_step() {
+    let folder = temporary_folder();
+    let folder = folder.path();
+    run(folder, &["demo"]);
+    for (path, text) in crate::driver_fixture::FILES {
+        let path = folder.join("transom-demo/drivers").join(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    }
+    let recipe = folder.join(RECIPE);
+    let text = fs_err::read_to_string(&recipe).unwrap();
+    let drivers = "\n[drivers.net]\nsource = \"drivers/network\"\nunsigned = \"allow\"\n";
+    fs_err::write(&recipe, format!("{text}{drivers}")).unwrap();
+    let built = json(folder, &["build", RECIPE]);
+    let step = built["steps"].as_array().unwrap().iter().find(|step| step["name"] == "drivers.net");
+    assert_eq!(step.unwrap()["why"][0], "it is new in the recipe");
+    for place in [
+        r"C:\Windows\System32\drivers\testnet.sys",
+        r"C:\Windows\INF\oem0.inf",
+        r"C:\Windows\System32\DriverStore\FileRepository",
+        r"HKLM\SYSTEM\CurrentControlSet\Services\TestNet : ImagePath",
+    ] {
+        let history = json(folder, &["explain", RECIPE, "--path", place]);
+        let history = &history["histories"][0];
+        assert_eq!(history["steps"][0]["name"], "drivers.net", "{place}: {history:#}");
+    }
+    // Taken out of the recipe, it is told what was there.
+    fs_err::write(&recipe, text).unwrap();
+    let gone = run(folder, &["explain", RECIPE]);
+    assert!(gone.contains("drivers.net\n      was in the last build"), "{gone}");
+}
+
+#[test]
 fn what_is_no_step_and_no_place_ends_with_help() {
     let folder = temporary_folder();
     let folder = folder.path();

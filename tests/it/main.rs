@@ -3,12 +3,14 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod build_policy;
 mod build_winpe;
 mod cab_peers;
 mod catalog_real;
 mod cbs_real;
 mod cbs_store;
 mod cli_frame;
+mod cli_man;
 mod cli_packages;
 mod cli_recipe;
 mod cli_settings;
@@ -72,6 +74,8 @@ mod recipe_files;
 mod recipe_hostile;
 mod recipe_matrix;
 mod recipe_schema;
+mod report_beside;
+mod report_promises;
 mod servicing_apply;
 mod settings_apps;
 mod settings_bench;

@@ -30,6 +30,20 @@ pub(super) fn sizes(tree: &Tree) -> Vec<FolderSize> {
     sizes
 }
 
+/// The most bytes that a folder of an image of `total` bytes has that is not told apart.
+pub(super) fn least(total: u64) -> u64 {
+    total / LEAST
+}
+
+/// Files and bytes in and below `folder`; those of a file that is no folder.
+pub(super) fn size_of(tree: &Tree, folder: NodeId) -> (u64, u64) {
+    let inode = tree.inode(folder);
+    if !inode.is_directory() || inode.is_reparse_point() {
+        return (1, inode.data().size);
+    }
+    measure(tree, folder, DEPTH, &mut BTreeSet::new(), &mut Vec::new())
+}
+
 /// Files and bytes in and below `folder`; notes those of every folder down to [`DEPTH`].
 fn measure(
     tree: &Tree,
