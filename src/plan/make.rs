@@ -206,16 +206,12 @@ fn resolve_inputs(
             Err(InputError::Store(error)) => return Err(error.into()),
             Err(InputError::Cancelled) => return Err(PlanError::Cancelled),
             Err(error) => {
-<<<<<<< HEAD
-                let (code, help) = explain_input(&error);
-=======
-                let (code, mut help) = explain(&error);
+                let (code, mut help) = explain_input(&error);
                 let missing;
                 if matches!(error, InputError::Missing(_)) {
                     missing = inputs::missing_help(&declared.origin);
                     help = &missing;
                 }
->>>>>>> lead
                 let message = format!("the input {id} cannot be used");
                 let label = error.to_string();
                 findings.push(Finding::at(&declared.origin, code, message, label, help));
