@@ -161,7 +161,7 @@ fn hash_base(
             error => {
                 let message = "the base image cannot be read";
                 let label = error.to_string();
-                let help = explain(&error).1;
+                let help = explain_input(&error).1;
                 let finding = Finding::at(origin, "base::unreadable", message, label, help);
                 PlanError::Inputs(finding.into())
             }
@@ -202,7 +202,7 @@ fn with_missing_inputs(error: PlanError, recipe: &Recipe) -> PlanError {
 
 /// What is said of an input that cannot be used.
 fn unusable(id: &InputId, declared: &InputDecl, error: &InputError) -> Finding {
-    let (code, help) = explain(error);
+    let (code, help) = explain_input(error);
     let message = format!("the input {id} cannot be used");
     let help = match error {
         InputError::Missing(_) => inputs::missing_help(&declared.origin),
@@ -240,7 +240,7 @@ fn resolve_inputs(
 
 /// Code and help for an input that cannot be used.
 #[must_use]
-pub fn explain(error: &InputError) -> (&'static str, &'static str) {
+pub fn explain_input(error: &InputError) -> (&'static str, &'static str) {
     match error {
         InputError::Missing(_) => {
             ("input::missing", "paths are relative to the file that holds them")
