@@ -13,6 +13,7 @@ mod cli_frame;
 mod cli_man;
 mod cli_packages;
 mod cli_recipe;
+mod cli_repro;
 mod cli_settings;
 mod cli_wim;
 mod codec_lzms;
