@@ -9,14 +9,12 @@ use fs_err as fs;
 use serde_json::Value;
 use transom::{
     cli::demo,
-    codec::Codec,
     pipeline::report::{Report, Run, beside, model},
 };
 
 use crate::{
-    pipeline_place::Place,
     pipeline_secrets,
-    support::{self, expect_success, oracle, temporary_folder, transom},
+    support::{expect_success, oracle, temporary_folder, transom},
     winre_nested,
 };
 
@@ -297,7 +295,7 @@ fn validate(output: &Path) {
         let path = home.path().join(format!("{what}.schema.json"));
         fs::write(&path, schema).unwrap();
         let document = beside::path_of(output, &format!(".{what}.json"));
-        support::expect_success(tool.command().arg("--schemafile").arg(&path).arg(&document));
+        expect_success(tool.command().arg("--schemafile").arg(&path).arg(&document));
         // What is missing is seen.
         let mut broken: Value = serde_json::from_slice(&fs::read(&document).unwrap()).unwrap();
         broken.as_object_mut().unwrap().remove("format");
