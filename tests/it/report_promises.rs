@@ -78,7 +78,7 @@ fn the_same_bytes_whatever_the_cache_the_threads_and_the_place() {
     let (one, output) = workspace();
     let home = one.path();
     let cache = home.join("cache");
-    let telling = build(home, "demo.toml", &cache, &["-j", "1"]);
+    let telling = build(home, "demo.toml", &cache, &["--jobs", "1"]);
     assert!(telling.contains("0 cached"), "{telling}");
     let cold = same(&output);
     let stamp =
@@ -88,7 +88,7 @@ fn the_same_bytes_whatever_the_cache_the_threads_and_the_place() {
     let (two, other) = workspace();
     let elsewhere = temporary_folder();
     let recipe = two.path().join("demo.toml").display().to_string();
-    build(elsewhere.path(), &recipe, &elsewhere.path().join("c"), &["-j", "4", "-q"]);
+    build(elsewhere.path(), &recipe, &elsewhere.path().join("c"), &["--jobs", "4", "-q"]);
     assert_same(&cold, &same(&other));
 
     let telling = build(home, "./demo.toml", &cache, &[]);
