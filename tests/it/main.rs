@@ -71,6 +71,8 @@ mod recipe_files;
 mod recipe_hostile;
 mod recipe_matrix;
 mod recipe_schema;
+mod report_against;
+mod report_bills;
 mod servicing_apply;
 mod settings_apps;
 mod settings_bench;
