@@ -42,6 +42,8 @@ use crate::{
 ///
 /// A recipe with a [matrix] is built in all its variants, one after the other, or in one with --variant; each has a lock file of its own
 /// (NAME.VARIANT.lock). What several have in common is prepared once.
+/// With rules under [policy], the finished images are held against them before anything is written; one that breaks a rule is not written, and what was done
+/// stays in the cache.
 /// Secrets that the recipe names as { env = "NAME" } are taken from the environment and written into the output alone; an output with secrets is written
 /// anew each time.
 ///
@@ -51,7 +53,7 @@ use crate::{
 /// With --sign-key the provenance is also written as a DSSE envelope with an Ed25519 signature, which `transom verify --against` checks. An output with secrets
 /// has no provenance, because a digest would let a guess be tried, and cannot be signed.
 ///
-/// Exit codes: 1 a step failed, 3 recipe invalid, 4 lock file, 5 base or input, 6 no valid plan, 9 output.
+/// Exit codes: 1 a step failed, 3 recipe invalid, 4 lock file, 5 base or input, 6 no valid plan, 7 policy, 9 output.
 #[derive(Debug, Default, Args)]
 #[command(after_long_help = r#"Examples:
   transom build server.toml

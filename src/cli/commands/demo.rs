@@ -9,6 +9,7 @@ use super::{
     check::{self, CheckArguments},
     lock::{self, LockArguments},
     plan::{self, PlanArguments},
+    policy::PolicyArguments,
     session::RecipeArguments,
     verify::{self, VerifyArguments},
 };

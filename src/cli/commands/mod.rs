@@ -14,6 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod repro;
 pub(crate) mod schema;
 pub(crate) mod session;

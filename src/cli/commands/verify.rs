@@ -13,6 +13,7 @@ use crate::{
         app::Context,
         commands::{
             against,
+            policy,
             store_health::{self, StoreHealth},
             wim::{
                 select, tree,
@@ -42,10 +43,14 @@ use crate::{
 /// file, images are compared by the SHA-1 of their metadata, which names all their content, and then by packages, drivers and so on. A provenance beside the report must name
 /// both; with --key its signature (`transom build --sign-key`) is checked too. Without a key a report proves only as much as the place it comes from.
 ///
-/// Exit code 8 when anything is damaged and was not repaired, or is not what the report describes.
+/// With --policy, every image is held against the rules under [policy] of a recipe, or of a file that has nothing else: minimum-build, no-pending,
+/// no-deferred, signed-drivers, and what is required or forbidden of packages, features, capabilities, languages, drivers, apps and services.
+///
+/// Exit code 8 when anything is damaged and was not repaired, or is not what the report describes; 7 when it is sound and an image breaks a rule.
 #[derive(Debug, Default, Args)]
 #[command(after_long_help = r#"Examples:
   transom verify out/golden.wim
+  transom verify out/golden.wim --policy company.toml
   transom verify install.wim --repair-from media/install.wim --repair-index 4
   transom verify broken.wim --repair-from good.wim --output repaired.wim
   transom verify out/golden.wim --against out/golden.report.json --key sign.pub"#)]
@@ -54,7 +59,8 @@ pub(crate) struct VerifyArguments {
     #[arg(value_name = "WIM")]
     pub(crate) wim: PathBuf,
 
-    /// Print JSON: {good, blobs, bytes, problems: [{message, files}], images: [{index, verdict, findings, ...}], ...}
+    /// Print JSON: {good, blobs, bytes, problems: [{message, files}], images: [{index, verdict, findings, ...}], policy: {kept, rules, images},
+    /// ...}
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -81,6 +87,9 @@ pub(crate) struct VerifyArguments {
     /// Accept another file with the same images; with secrets, an image that is alike as far as can be told
     #[arg(long, requires = "against")]
     pub(crate) content: bool,
+
+    #[command(flatten)]
+    pub(crate) policy: policy::PolicyArguments,
 }
 
 /// Runs `transom verify`.
@@ -89,9 +98,12 @@ pub(crate) fn run(arguments: &VerifyArguments, context: &Context) -> Result<(), 
         return against::run(arguments, report, context);
     }
     let path = &arguments.wim;
+    // A mistake in the rules is told before anything is read.
+    let rules = arguments.policy.load()?;
     let Some(source) = &arguments.repair_from else {
         let wim = select::open(path, context)?;
-        let verification = check(&wim, path, context)?;
+        let mut verification = check(&wim, path, context)?;
+        verification.policy = arguments.policy.check(rules.as_ref(), &wim, path, context)?;
         return verify::show(&verification, path, arguments.json, context);
     };
     let repaired = store_health::repair(arguments, source, context)?;
@@ -99,6 +111,7 @@ pub(crate) fn run(arguments: &VerifyArguments, context: &Context) -> Result<(), 
     let wim = select::open(path, context)?;
     let mut verification = check(&wim, path, context)?;
     verification.repair = Some(repaired);
+    verification.policy = arguments.policy.check(rules.as_ref(), &wim, path, context)?;
     verify::show(&verification, path, arguments.json, context)
 }
 

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn keys_that_lead_in_circles_are_refused() {
-        let mut hive = Hive::create(FileTime(1));
+        let mut hive = Hive::create(6, FileTime(1), &[1]);
         let root = hive.root();
         let key = hive.create_path(root, &["a".into()], FileTime(1)).unwrap();
         hive.set_value(key, &Value::dword("v", 1), FileTime(1)).unwrap();

@@ -13,6 +13,8 @@ mod files;
 mod hives;
 mod registry;
 mod renames;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::{fmt, sync::Arc};

@@ -111,11 +111,16 @@ fn data(kind: ValueType, data: &[u8]) -> String {
             .filter(|texts| Value::multi_sz("", texts).data == data)
             .map(|texts| list(&texts))
             .filter(exact),
-        ValueType::DWORD => value.as_dword().map(|number| format!("{number} ({number:#x})")),
-        ValueType::QWORD => value.as_qword().map(|number| format!("{number} ({number:#x})")),
+        ValueType::DWORD => value.as_dword().map(|number| decimal(number.into())),
+        ValueType::QWORD => value.as_qword().map(decimal),
         _ => None,
     };
     text.map_or_else(|| hexadecimal(data), |text| long_text(&text, data))
+}
+
+/// A number, in hexadecimal too where that is another text.
+fn decimal(number: u64) -> String {
+    if number < 10 { number.to_string() } else { format!("{number} ({number:#x})") }
 }
 
 /// Texts in quotation marks; within them `"` and `\` have a `\` in front.
@@ -164,6 +169,10 @@ mod tests {
         let shown = |value: Value| data(value.kind, &value.data);
         assert_eq!(shown(Value::sz("", r"C:\x")), r"C:\x");
         assert_eq!(shown(Value::dword("", 17)), "17 (0x11)");
+        assert_eq!(shown(Value::qword("", 7)), "7");
+        assert!(shown(Value::sz("", "hex:6100")).starts_with("hex:6800"));
+        assert!(shown(Value::sz("", r"\u{1}")).starts_with("hex:5c00"));
+        assert_eq!(shown(Value::sz("", "a\u{1}")), r"a\u{1}");
         assert_eq!(shown(Value::multi_sz("", ["a", "b\""])), r#"["a", "b\""]"#);
         assert_eq!(shown(Value::binary("", [1, 255])), "hex:01ff");
         // No terminating NUL, and something behind it: the text alone would not be exact.

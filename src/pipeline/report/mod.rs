@@ -24,6 +24,7 @@ mod materials;
 pub mod model;
 pub mod provenance;
 pub mod run;
+pub mod schema;
 pub mod signing;
 mod spdx;
 mod written;
