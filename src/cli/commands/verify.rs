@@ -12,8 +12,7 @@ use crate::{
     cli::{
         app::Context,
         commands::{
-            against,
-            policy,
+            against, policy,
             store_health::{self, StoreHealth},
             wim::{
                 select, tree,
