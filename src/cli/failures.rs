@@ -7,7 +7,11 @@ use miette::Report;
 use crate::{
     format::wim::WimError,
     image::{ImageError, export::ExtractError, host::SidecarError, import::HostFileError},
-    pipeline::{BuildError, output::OutputError},
+    pipeline::{
+        BuildError,
+        output::OutputError,
+        report::{beside::WriteError, collect::CollectError},
+    },
     plan::{self, FailureClass, PlanError, base_image, check::AloneError, inputs::InputError},
     recipe::Findings,
     servicing::ServicingError,
@@ -45,9 +49,10 @@ pub(crate) fn findings(found: &Findings, exit: Exit) -> Failure {
 pub(crate) fn plan(error: PlanError) -> Failure {
     let exit = exit_of(error.class());
     match error {
-        PlanError::Inputs(found) | PlanError::Refused(found) | PlanError::Output(found) => {
-            findings(&found, exit)
-        }
+        PlanError::Inputs(found)
+        | PlanError::Refused(found)
+        | PlanError::Policy(found)
+        | PlanError::Output(found) => findings(&found, exit),
         PlanError::Cancelled => Failure::interrupted(),
         PlanError::Store(error) => Problem::new("cache::unusable", text::chain(&error))
             .help(store_help(&error).0)
@@ -73,6 +78,7 @@ pub(crate) fn build(base: &Path, error: BuildError) -> Failure {
     let exit = exit_of(error.class());
     match error {
         BuildError::Step(found)
+        | BuildError::Policy(found)
         | BuildError::Secret(found)
         | BuildError::Input(found)
         | BuildError::Cache(found) => findings(&found, exit),
@@ -98,6 +104,37 @@ pub(crate) fn build(base: &Path, error: BuildError) -> Failure {
     }
 }
 
+/// The report of a build that is done cannot be made; `path` is the output.
+pub(crate) fn report(path: &Path, error: CollectError) -> Failure {
+    let help = format!(
+        "{} is complete; run the command again for its report, or with --no-report",
+        path.display()
+    );
+    match error {
+        CollectError::Store(error) => build_store(error),
+        CollectError::Cancelled => {
+            Problem::new("interrupted", "interrupted while the report was made")
+                .help(help)
+                .exit(Exit::Interrupted)
+        }
+        error => Problem::new("report", "the report of the build cannot be made")
+            .cause(Told(text::chain(&error)))
+            .help(help)
+            .exit(Exit::OutputFailed),
+    }
+}
+
+/// A document about a build that is done cannot be written; `path` is the output.
+pub(crate) fn document(path: &Path, error: WriteError) -> Failure {
+    Problem::new("report", error.to_string())
+        .cause(Told(text::chain(&error.source)))
+        .help(format!(
+            "{} is complete; make room or move what is in the way and run the command again, or run it with --no-report",
+            path.display()
+        ))
+        .exit(Exit::OutputFailed)
+}
+
 /// The store failed while it was asked about a plan.
 pub(crate) fn build_store(error: StoreError) -> Failure {
     plan(PlanError::Store(error))
@@ -110,6 +147,7 @@ fn exit_of(class: FailureClass) -> Exit {
         FailureClass::Lock => Exit::LockOutOfDate,
         FailureClass::Input => Exit::BadInput,
         FailureClass::Plan => Exit::NoPlan,
+        FailureClass::Policy => Exit::Policy,
         FailureClass::Output => Exit::OutputFailed,
         FailureClass::Verification => Exit::VerificationFailed,
         FailureClass::Interrupted => Exit::Interrupted,
@@ -313,7 +351,7 @@ pub(crate) fn alone(error: &AloneError) -> Failure {
     match error {
         AloneError::Input(InputError::Cancelled) => Failure::interrupted(),
         AloneError::Input(error) => {
-            let (code, help) = plan::explain(error);
+            let (code, help) = plan::explain_input(error);
             Problem::new(code, text::chain(error)).help(help).exit(Exit::BadInput)
         }
         AloneError::Servicing(error) => servicing(error),

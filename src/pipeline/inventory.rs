@@ -21,7 +21,8 @@ pub fn recall(state: &Blake3, store: &Store) -> Result<Option<Inventory>, StoreE
     store.json(RecordKind::Inventory, &inventory_key(state))
 }
 
-/// The inventory of `image`, which is in `state`: what is kept of it, else what it says, which is kept then. Secrets are placeholders in it.
+/// The inventory of `image`, which is in `state`: what is kept of it, else what it says, which is kept then; what was odd about its
+/// metadata is among its notes. Secrets are placeholders in it.
 ///
 /// # Errors
 /// When the store cannot be read or written.
@@ -29,7 +30,9 @@ pub fn take(image: &mut Image, state: &Blake3, store: &Store) -> Result<Inventor
     if let Some(known) = recall(state, store)? {
         return Ok(known);
     }
-    let inventory = Inventory::of(image);
+    let mut inventory = Inventory::of(image);
+    // What was odd about its metadata when it was opened.
+    inventory.notes.splice(0..0, image.warnings().iter().cloned());
     store.put_json(RecordKind::Inventory, &inventory_key(state), &inventory)?;
     Ok(inventory)
 }

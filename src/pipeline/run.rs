@@ -242,6 +242,7 @@ fn run_step(
         tracing::info!("step {number}: cached, state and inputs are those of key {key} ({title})");
         (settings.events)(Event::StepCached { number, title, image: index });
         image.replay(changeset).map_err(Failure::Replay)?;
+        (settings.events)(Event::StepReplayed { number });
         return Ok((None, record.clone()));
     }
     let why = why();

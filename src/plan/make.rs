@@ -13,7 +13,7 @@ use super::{
     key,
     lock::{Lock, LockError, LockedBase, LockedFile, LockedImage, LockedInput},
     model::{EpochSource, LockState, Plan, PlannedBase, PlannedImage},
-    order, output,
+    order, output, policy,
 };
 use crate::{
     base::{digest::Blake3, filetime::FileTime, limits::Limits},
@@ -87,6 +87,11 @@ fn attempt(
     let Images { images, mut warnings, identities } =
         image::plan_all(recipe, &base, &selected, &inputs, epoch, store, options)?;
     warnings.extend(output::warnings(recipe, &output));
+    if !options.unchecked {
+        let steps = images.iter().flat_map(|image| &image.steps);
+        let broken = policy::broken_by_steps(&recipe.policy, steps);
+        Findings::check(broken).map_err(PlanError::Policy)?;
+    }
     let lock = lock(recipe, recipe_path, &base, &images, &inputs, &identities, epoch)?;
     let lock_state = compare_lock(&lock, &lock_path);
     tracing::info!(
@@ -117,6 +122,7 @@ fn attempt(
         lock,
         lock_path,
         lock_state,
+        policy: recipe.policy.clone(),
         warnings,
     }))
 }
@@ -154,7 +160,7 @@ fn hash_base(
             error => {
                 let message = "the base image cannot be read";
                 let label = error.to_string();
-                let help = explain(&error).1;
+                let help = explain_input(&error).1;
                 let finding = Finding::at(origin, "base::unreadable", message, label, help);
                 PlanError::Inputs(finding.into())
             }
@@ -200,7 +206,12 @@ fn resolve_inputs(
             Err(InputError::Store(error)) => return Err(error.into()),
             Err(InputError::Cancelled) => return Err(PlanError::Cancelled),
             Err(error) => {
-                let (code, help) = explain(&error);
+                let (code, mut help) = explain_input(&error);
+                let missing;
+                if matches!(error, InputError::Missing(_)) {
+                    missing = inputs::missing_help(&declared.origin);
+                    help = &missing;
+                }
                 let message = format!("the input {id} cannot be used");
                 let label = error.to_string();
                 findings.push(Finding::at(&declared.origin, code, message, label, help));
@@ -213,7 +224,7 @@ fn resolve_inputs(
 
 /// Code and help for an input that cannot be used.
 #[must_use]
-pub fn explain(error: &InputError) -> (&'static str, &'static str) {
+pub fn explain_input(error: &InputError) -> (&'static str, &'static str) {
     match error {
         InputError::Missing(_) => {
             ("input::missing", "paths are relative to the file that holds them")

@@ -66,6 +66,8 @@ pub(crate) struct Planning {
     pub(crate) no_cache: bool,
     /// Only order the steps: another tool will do them.
     pub(crate) unchecked: bool,
+    /// Keep what is odd to itself: another verb tells it.
+    pub(crate) silent: bool,
 }
 
 /// Opens the store.
@@ -101,10 +103,42 @@ pub(crate) fn plan(
     let made = plan::make(recipe, path, store, &options);
     tally.finish();
     let made = made.map_err(failures::plan)?;
-    for warning in &made.warnings {
-        warn(warning, context);
+    if !planning.silent {
+        warn_all(&made.warnings, context);
     }
     Ok(made)
+}
+
+/// As many warnings of one kind as are told one by one.
+const TOLD: usize = 2;
+
+/// Findings that stop nothing. Where many say the same of different things, that is said once.
+fn warn_all(warnings: &[Finding], context: &Context) {
+    let mut kinds: Vec<(&str, Vec<&Finding>)> = Vec::new();
+    for warning in warnings {
+        let message = warning.message();
+        let cause = message.split_once(": ").map_or(message, |(_, cause)| cause);
+        match kinds.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, alike)) => alike.push(warning),
+            None => kinds.push((cause, vec![warning])),
+        }
+    }
+    for (cause, alike) in kinds {
+        if alike.len() <= TOLD {
+            alike.iter().for_each(|warning| warn(warning, context));
+            continue;
+        }
+        let item = |warning: &&Finding| {
+            let name = warning.message().split_once(": ").map_or("", |(item, _)| item).to_owned();
+            let place = warning.labels().next().map(|label| label.origin.to_string());
+            place.map_or_else(|| name.clone(), |place| format!("{place}: {name}"))
+        };
+        let items: Vec<String> = alike.iter().map(item).collect();
+        let help = alike[0].help().map(|help| format!(" ({help})")).unwrap_or_default();
+        let list = items.join("\n  ");
+        let count = alike.len();
+        context.printer.warn(format_args!("{count} times: {cause}{help}\n  {list}"));
+    }
 }
 
 /// A finding that stops nothing.

@@ -8,9 +8,12 @@ pub const FORMAT: u32 = 1;
 /// How one build went.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Run {
     /// [`FORMAT`].
     pub format: u32,
+    /// The key of the commit that it ended with: that of the report it belongs to.
+    pub commit: String,
     /// When it began, RFC 3339.
     pub started: String,
     /// How long it took, in microseconds.
@@ -32,6 +35,7 @@ pub struct Run {
 /// The machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Host {
     /// `linux`, `macos`, `windows`.
     pub system: String,
@@ -44,8 +48,9 @@ pub struct Host {
 /// A piece of time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Span {
-    /// `plan`, `prepare`, `apply`, `write`, `flush`.
+    /// `plan`, `prepare`, `apply`, `finish` (hives are written back), `write`, `flush`, `report`; of a step `prepare` or `apply`.
     pub name: String,
     /// When it began, in microseconds from the build's beginning.
     pub start: u64,
@@ -56,6 +61,7 @@ pub struct Span {
 /// How a step went.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepRun {
     /// Number of its image in the base.
     pub image: u32,

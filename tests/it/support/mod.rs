@@ -43,6 +43,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("hivexml", "libhivex-bin"),
     ("hivexregedit", "libwin-hivex-perl"),
     ("hivexsh", "libhivex-bin"),
+    ("mandoc", "mandoc"),
     ("mkntfs", "ntfs-3g"),
     ("ntfs-3g", "ntfs-3g"),
     ("ntfscat", "ntfs-3g"),
