@@ -304,7 +304,7 @@ impl Reproduction<'_> {
         recipe.output.path.value = out.join(name);
         let planning = Planning {
             locked: self.arguments.locked || context.settings.continuous_integration,
-            told: number > 1,
+            silent: number > 1,
             ..Planning::default()
         };
         let path = &self.arguments.recipe.recipe;

@@ -69,8 +69,8 @@ pub(crate) struct Planning {
     pub(crate) no_cache: bool,
     /// Only order the steps: another tool will do them.
     pub(crate) unchecked: bool,
-    /// What is odd was told before.
-    pub(crate) told: bool,
+    /// Keep what is odd to itself: it was told, or another verb tells it.
+    pub(crate) silent: bool,
 }
 
 /// Opens the store.
@@ -106,7 +106,7 @@ pub(crate) fn plan(
     let made = plan::make(recipe, path, store, &options);
     tally.finish();
     let made = made.map_err(failures::plan)?;
-    if !planning.told {
+    if !planning.silent {
         warn_all(&made.warnings, context);
     }
     Ok(made)
