@@ -66,7 +66,7 @@ pub(crate) struct Planning {
     pub(crate) no_cache: bool,
     /// Only order the steps: another tool will do them.
     pub(crate) unchecked: bool,
-    /// Keep what is odd to itself: another verb tells it.
+    /// Keep what is odd to itself: it was told, or another verb tells it.
     pub(crate) silent: bool,
 }
 
