@@ -79,6 +79,9 @@ fn places_of_the_demo_are_explained() {
         listed.contains(r"put-file  \ProgramData\Contoso\docs\readme.txt  52 bytes"),
         "{listed}"
     );
+    // By a junction of the base.
+    let linked = place(r"C:\Users\All Users\Contoso\agent.ini");
+    assert!(linked.starts_with("\\ProgramData\\Contoso\\agent.ini\n"), "{linked}");
     let base = place(r"C:\Windows\notepad.exe");
     assert!(base.contains("It is the base image's own: no step changed it."), "{base}");
     let nowhere = place(r"C:\Windows\System32\notpad.exe");
