@@ -12,6 +12,7 @@ mod cbs_store;
 mod cli_frame;
 mod cli_man;
 mod cli_packages;
+mod cli_progress;
 mod cli_recipe;
 mod cli_repro;
 mod cli_settings;

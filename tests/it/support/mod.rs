@@ -51,6 +51,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ntfsinfo", "ntfs-3g"),
     ("openssl", "openssl"),
     ("pyspdxtools", "none: pip install spdx-tools"),
+    ("python3", "python3"),
     ("reged", "chntpw"),
     ("wimlib-imagex", "wimtools"),
     ("xmllint", "libxml2-utils"),
