@@ -274,10 +274,7 @@ impl Image {
     ///
     /// # Errors
     /// When the SYSTEM hive is needed for that and is missing or damaged.
-    pub(super) fn resolve(
-        &mut self,
-        path: &RegistryPath,
-    ) -> Result<(HiveId, Vec<Name>), ImageError> {
+    pub fn resolve(&mut self, path: &RegistryPath) -> Result<(HiveId, Vec<Name>), ImageError> {
         if !path.in_current_control_set() {
             return Ok((path.hive(), path.keys().to_vec()));
         }
@@ -385,6 +382,20 @@ impl Image {
         })
     }
 
+    /// The hive as its file has it: without edits that were not written back.
+    ///
+    /// # Errors
+    /// When the hive is missing or damaged.
+    pub(super) fn hive_of_file(&self, id: HiveId) -> Result<Hive, ImageError> {
+        let path = id.path(&self.system_root());
+        match self.tree().lookup(&path) {
+            Some(node) if !self.tree().inode(node).is_directory() => {
+                self.open_hive(id, &path, &self.tree().inode(node).data())
+            }
+            _ => Err(ImageError::NoHive { hive: id, path }),
+        }
+    }
+
     fn open_hive(&self, id: HiveId, path: &NtPath, content: &BlobRef) -> Result<Hive, ImageError> {
         if content.size > self.limits().hive {
             let (size, limit) = (content.size, self.limits().hive);
@@ -437,7 +448,7 @@ impl Image {
 }
 
 /// The log files that a hive can have beside it.
-fn log_paths(path: &NtPath) -> Vec<NtPath> {
+pub(super) fn log_paths(path: &NtPath) -> Vec<NtPath> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
     let with = |ending: &str| {
         let units: Vec<u16> = name.units().iter().copied().chain(ending.encode_utf16()).collect();

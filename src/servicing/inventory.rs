@@ -14,7 +14,7 @@ use super::{appx, cbs, drivers, first_boot, locale, services, setup_state};
 use crate::image::{Image, ImageFacts};
 
 /// Raised when the same image gives another inventory: kept ones are then made anew.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What an image is and has. Lists are sorted as the rooms that make them say; none of it depends on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,6 +47,46 @@ pub struct Inventory {
     pub folders: Vec<FolderSize>,
     /// What could not be told, and why.
     pub notes: Vec<String>,
+}
+
+/// A part of an inventory that may be unknown, for all or for some of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// [`Inventory::packages`].
+    Packages,
+    /// [`Inventory::features`].
+    Features,
+    /// [`Inventory::capabilities`].
+    Capabilities,
+    /// [`Inventory::languages`].
+    Languages,
+    /// [`Inventory::drivers`].
+    Drivers,
+    /// [`Inventory::services`].
+    Services,
+    /// [`Inventory::apps`].
+    Apps,
+    /// [`Inventory::pending`].
+    Pending,
+    /// [`Inventory::deferred`], and what else Setup runs.
+    Deferred,
+}
+
+impl Topic {
+    /// What a note about it begins with. Whatever needs the packages is as unknown as they are.
+    fn prefixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Packages => &["packages"],
+            Self::Features => &["packages", "features"],
+            Self::Capabilities => &["packages", "capabilities"],
+            Self::Languages => &["packages", "languages"],
+            Self::Drivers => &["drivers"],
+            Self::Services => &["services"],
+            Self::Apps => &["apps"],
+            Self::Pending => &["packages", "features", "pending work"],
+            Self::Deferred => &["the first boot", "Windows Setup"],
+        }
+    }
 }
 
 /// A package.
@@ -225,6 +265,15 @@ impl Inventory {
         Some(format!("{major}.{minor}.{build}{revision}"))
     }
 
+    /// What could not be told of `topic`; nothing when all of it could.
+    pub fn unknown(&self, topic: Topic) -> impl Iterator<Item = &str> {
+        let about = topic.prefixes();
+        let is_about = move |note: &&String| {
+            note.split_once(": ").is_some_and(|(prefix, _)| about.contains(&prefix))
+        };
+        self.notes.iter().filter(is_about).map(String::as_str)
+    }
+
     fn note(&mut self, what: &str, error: &dyn std::fmt::Display) {
         self.notes.push(format!("{what}: {error}"));
     }
@@ -269,7 +318,7 @@ impl Inventory {
         match drivers::inventory::read(image) {
             Ok(found) => {
                 self.drivers = found.drivers.into_iter().map(DriverItem::from).collect();
-                self.notes.extend(found.notes);
+                self.notes.extend(found.notes.iter().map(|note| format!("drivers: {note}")));
             }
             Err(error) => self.note("drivers", &error),
         }
@@ -328,6 +377,14 @@ impl Inventory {
 /// The text, unless it is empty.
 fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
+}
+
+impl DriverItem {
+    /// True when it came with Windows: its INF bears its own name there, which nothing that is added does.
+    #[must_use]
+    pub fn came_with_windows(&self) -> bool {
+        self.inbox && drivers::database::oem_number(&self.published).is_none()
+    }
 }
 
 impl From<cbs::store::InstalledPackage> for PackageItem {

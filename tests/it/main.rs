@@ -3,6 +3,7 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod build_policy;
 mod build_winpe;
 mod cab_peers;
 mod catalog_real;
@@ -12,6 +13,7 @@ mod cli_frame;
 mod cli_man;
 mod cli_packages;
 mod cli_recipe;
+mod cli_repro;
 mod cli_settings;
 mod cli_wim;
 mod codec_lzms;
@@ -25,7 +27,9 @@ mod driver_fixture;
 mod drivers_apply;
 mod drivers_defects;
 mod drivers_real;
+mod explain_cli;
 mod explain_memory;
+mod explain_steps;
 mod health;
 mod health_absence;
 mod health_packages;
@@ -71,6 +75,7 @@ mod recipe_files;
 mod recipe_hostile;
 mod recipe_matrix;
 mod recipe_schema;
+mod recipes_media;
 mod report_beside;
 mod report_promises;
 mod servicing_apply;
