@@ -145,7 +145,7 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
                 .documents
                 .iter()
                 .find(|path| path.extension().is_some_and(|end| end == "html"));
-            if let Some(page) = page.or(built.documents.first()) {
+            if let Some(page) = page.or_else(|| built.documents.first()) {
                 context.printer.line(format_args!("report: {}", page.display()))?;
             }
         }
