@@ -71,6 +71,7 @@ mod recipe_files;
 mod recipe_hostile;
 mod recipe_matrix;
 mod recipe_schema;
+mod report_page;
 mod servicing_apply;
 mod settings_apps;
 mod settings_bench;

@@ -21,7 +21,7 @@ pub(super) fn evidence(markup: &mut Markup, view: &View<'_>) {
 
 fn output(markup: &mut Markup, view: &View<'_>) {
     let output = &view.report.output;
-    section(markup, (2, "output", "Output and proof"), |markup| {
+    section(markup, ("output", "Output and proof"), |markup| {
         let told = output.files.iter().any(|file| file.sha256.is_some());
         table(markup, ("Files of the output", &["File", "Size", "SHA-256"]), |markup| {
             for file in output.files.iter().take(MOST_FILES) {
@@ -91,7 +91,7 @@ fn fact(markup: &mut Markup, name: &str, value: &str) {
 
 fn inputs(markup: &mut Markup, view: &View<'_>) {
     let report = view.report;
-    section(markup, (2, "inputs", "Made from"), |markup| {
+    section(markup, ("inputs", "Made from"), |markup| {
         let text = format!(
             "The base, {} and the recipe; all of them are in the lock file.",
             counted(report.inputs.len(), "input", "inputs")
@@ -165,7 +165,7 @@ fn lines(markup: &mut Markup, view: &View<'_>, lines: &[String], code: bool) {
 
 fn rules(markup: &mut Markup, view: &View<'_>) {
     let report = view.report;
-    section(markup, (2, "rules", "Rules and secrets"), |markup| {
+    section(markup, ("rules", "Rules and secrets"), |markup| {
         heading(markup, 3, "policy", "Policy");
         if report.policy.is_empty() {
             markup.leaf("p", &[], "The recipe has no [policy]: nothing is demanded of the image.");

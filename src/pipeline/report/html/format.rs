@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(short("ab cd", 4), "ab…");
         assert_eq!(short("日本語です", 3), "日本…");
         assert_eq!(fitting("abcdef", 100, 10, true), "abcdef");
-        assert_eq!(fitting("abcdefghijklmnopqrstuvwxyz", 100, 10, true), "abcdefghijklmno…");
+        assert_eq!(fitting("abcdefghijklmnopqrstuvwxyz", 100, 10, true), "abcdefghijklmn…");
         assert_eq!(fitting("abc", 1, 10, true), "");
     }
 

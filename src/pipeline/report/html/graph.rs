@@ -8,7 +8,7 @@ use self::layout::{GAP, Layout, WIDTH, Wire, layout};
 use super::{
     format::{capital, counted, fitting},
     markup::Markup,
-    view::{ImageView, StepView, View, section},
+    view::{ImageView, StepView, View},
 };
 
 /// As many lines as are drawn: more of them show nothing.
@@ -16,8 +16,7 @@ const MOST_WIRES: usize = 1500;
 
 /// The section with the plan of an image.
 pub(super) fn graph(markup: &mut Markup, view: &View<'_>, image: &ImageView<'_>) {
-    let id = image.id("plan");
-    section(markup, (view.level(), &id, "Plan"), |markup| {
+    image.section(markup, ("plan", "Plan"), |markup| {
         if image.steps.is_empty() {
             markup.leaf("p", &[], "The recipe has no steps: the image is the base image.");
             return;

