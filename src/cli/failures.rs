@@ -49,9 +49,10 @@ pub(crate) fn findings(found: &Findings, exit: Exit) -> Failure {
 pub(crate) fn plan(error: PlanError) -> Failure {
     let exit = exit_of(error.class());
     match error {
-        PlanError::Inputs(found) | PlanError::Refused(found) | PlanError::Output(found) => {
-            findings(&found, exit)
-        }
+        PlanError::Inputs(found)
+        | PlanError::Refused(found)
+        | PlanError::Policy(found)
+        | PlanError::Output(found) => findings(&found, exit),
         PlanError::Cancelled => Failure::interrupted(),
         PlanError::Store(error) => Problem::new("cache::unusable", text::chain(&error))
             .help(store_help(&error).0)
@@ -77,6 +78,7 @@ pub(crate) fn build(base: &Path, error: BuildError) -> Failure {
     let exit = exit_of(error.class());
     match error {
         BuildError::Step(found)
+        | BuildError::Policy(found)
         | BuildError::Secret(found)
         | BuildError::Input(found)
         | BuildError::Cache(found) => findings(&found, exit),
@@ -145,6 +147,7 @@ fn exit_of(class: FailureClass) -> Exit {
         FailureClass::Lock => Exit::LockOutOfDate,
         FailureClass::Input => Exit::BadInput,
         FailureClass::Plan => Exit::NoPlan,
+        FailureClass::Policy => Exit::Policy,
         FailureClass::Output => Exit::OutputFailed,
         FailureClass::Verification => Exit::VerificationFailed,
         FailureClass::Interrupted => Exit::Interrupted,

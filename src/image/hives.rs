@@ -385,6 +385,20 @@ impl Image {
         })
     }
 
+    /// The hive as its file has it: without edits that were not written back.
+    ///
+    /// # Errors
+    /// When the hive is missing or damaged.
+    pub(super) fn hive_of_file(&self, id: HiveId) -> Result<Hive, ImageError> {
+        let path = id.path(&self.system_root());
+        match self.tree().lookup(&path) {
+            Some(node) if !self.tree().inode(node).is_directory() => {
+                self.open_hive(id, &path, &self.tree().inode(node).data())
+            }
+            _ => Err(ImageError::NoHive { hive: id, path }),
+        }
+    }
+
     fn open_hive(&self, id: HiveId, path: &NtPath, content: &BlobRef) -> Result<Hive, ImageError> {
         if content.size > self.limits().hive {
             let (size, limit) = (content.size, self.limits().hive);
@@ -437,7 +451,7 @@ impl Image {
 }
 
 /// The log files that a hive can have beside it.
-fn log_paths(path: &NtPath) -> Vec<NtPath> {
+pub(super) fn log_paths(path: &NtPath) -> Vec<NtPath> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
     let with = |ending: &str| {
         let units: Vec<u16> = name.units().iter().copied().chain(ending.encode_utf16()).collect();

@@ -18,6 +18,7 @@ use super::{
     event::Event,
     inventory,
     output::PartialOutput,
+    policy,
     prepare::{self, PreparedSteps},
     run::{self, Compared, Content, Engine, Failure, Placed, Ran, Recalled},
     split,
@@ -33,6 +34,7 @@ use crate::{
         state,
     },
     recipe::{Finding, Findings, Origin},
+    servicing::policy::{Checked, rules},
     store::{Root, Stamp, Store, StoreError},
 };
 
@@ -101,6 +103,9 @@ pub struct Outcome {
     pub copied_bytes: u64,
     /// Uncompressed bytes compressed anew.
     pub encoded_bytes: u64,
+    /// The rules of the policy that the images keep, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policy: Vec<String>,
     /// What is odd.
     pub warnings: Vec<String>,
 }
@@ -172,6 +177,7 @@ impl Outcome {
             steps: Vec::new(),
             copied_bytes: 0,
             encoded_bytes: 0,
+            policy: rules(&plan.policy.spec),
             warnings: Vec::new(),
         }
     }
@@ -186,7 +192,8 @@ impl Outcome {
 /// Builds the plan's output, or finds that it is there already.
 ///
 /// # Errors
-/// When a secret has no value, a step fails, the base or an input cannot be read, or the output cannot be written. Nothing half-written remains.
+/// When a secret has no value, a step fails, an image breaks the policy, the base or an input cannot be read, or the output cannot be written. Nothing
+/// half-written remains.
 pub fn build(
     plan: &Plan,
     store: &Arc<Store>,
@@ -234,7 +241,7 @@ fn is_lost(failure: &Failure, content: &Content) -> bool {
 }
 
 /// The outcome, when the output is there already: by the chains of remembered steps and the output's stamp.
-fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreError> {
+fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, BuildError> {
     let key = state::output_key(plan);
     let Some(root) = store.root(&key)? else {
         tracing::info!("{}: never built with this cache", plan.output.path.display());
@@ -267,6 +274,17 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
         );
         return Ok(None);
     }
+    if !plan.policy.spec.is_empty() {
+        let mut checked = Vec::new();
+        for (place, (image, state)) in plan.images.iter().zip(&states).enumerate() {
+            let Some(one) = policy::check_output(plan, image, place, state, store)? else {
+                tracing::info!("{}: cannot be looked into", plan.output.path.display());
+                return Ok(None);
+            };
+            checked.push(one);
+        }
+        warnings.extend(keep_policy(plan, checked, "the output that is there breaks this rule")?);
+    }
     // Written again, it counts as used now.
     store.put_root(&key, &root)?;
     once_each(&mut warnings);
@@ -278,6 +296,23 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
         warnings,
         ..Outcome::new(plan, &states)
     }))
+}
+
+/// Refuses images that break the policy, each with all that it breaks; gives what is doubtful.
+fn keep_policy(
+    plan: &Plan,
+    checked: Vec<Checked>,
+    consequence: &str,
+) -> Result<Vec<String>, BuildError> {
+    let (mut findings, mut doubts) = (Vec::new(), Vec::new());
+    for (image, checked) in plan.images.iter().zip(checked) {
+        let label = plan.label_of(image);
+        let (label, broken) = (label.as_deref(), &checked.broken);
+        findings.extend(policy::findings(&plan.policy, label, broken, consequence));
+        doubts.extend(checked.doubts);
+    }
+    Findings::check(findings).map_err(BuildError::Policy)?;
+    Ok(doubts)
 }
 
 /// Takes out what was said before: several images may have the same to say.
@@ -402,7 +437,7 @@ fn build_images(plan: &Plan, engine: &Engine<'_>) -> Result<Built, Failure> {
     }
     tracing::info!("{} of {number} steps are remembered", number - missing.len());
     let prepared = prepare::prepare(engine, &missing)?;
-    let results: Vec<Result<(FinishedImage, Ran), Failure>> = plan
+    let results: Vec<Result<(FinishedImage, Ran, Checked), Failure>> = plan
         .images
         .par_iter()
         .zip(&placed)
@@ -416,15 +451,18 @@ fn build_images(plan: &Plan, engine: &Engine<'_>) -> Result<Built, Failure> {
         warnings: Vec::new(),
         states: Vec::new(),
     };
+    let mut checked = Vec::new();
     // In the order of the plan, so that the error is the same for any number of threads.
     for result in results {
-        let (image, ran) = result?;
+        let (image, ran, against_policy) = result?;
+        checked.push(against_policy);
         built.images.push(image);
         built.steps.extend(ran.steps);
         built.built.extend(ran.built);
         built.warnings.extend(ran.warnings);
         built.states.push(ran.state);
     }
+    built.warnings.extend(keep_policy(plan, checked, "broken, so nothing is written")?);
     Ok(built)
 }
 
@@ -436,7 +474,7 @@ fn build_image(
     steps: &[Placed<'_>],
     remembered: &[Option<Recalled>],
     prepared: &PreparedSteps,
-) -> Result<(FinishedImage, Ran), Failure> {
+) -> Result<(FinishedImage, Ran, Checked), Failure> {
     let limits = &engine.settings.limits;
     let mut image =
         Image::open(Arc::clone(&plan.base.wim), planned.index, limits).map_err(BuildError::Base)?;
@@ -450,12 +488,16 @@ fn build_image(
     if engine.settings.inventory {
         inventory::take(&mut image, &ran.state, engine.store)?;
     }
+    let checked = match plan.policy.spec.is_empty() {
+        true => Checked::default(),
+        false => policy::check(&plan.policy, &mut image, &ran.state, engine.store)?,
+    };
     let finished =
         image.finish_with(engine.settings.secrets).map_err(|error| finish_error(plan, error))?;
     warnings.append(&mut ran.warnings);
     warnings.extend(finished.facts.warnings.iter().cloned());
     ran.warnings = warnings;
-    Ok((finished, ran))
+    Ok((finished, ran, checked))
 }
 
 /// The findings for the secrets that `given` has no value of: `secrets` are their variables, and where the recipe names each.

@@ -7,7 +7,9 @@
 //! - [`Event`]: the only channel of progress
 //! - [`output`]: the output file: its lock, its rename
 //! - [`Outcome`], [`BuildError`]: how it ended
+//! - [`policy`]: what is told of an image that breaks the recipe's policy
 //! - [`report`]: what is told of a build
+//! - [`past`]: the images of a past build, made again in memory
 //! - [`verify_output`]: everything in a WIM against its SHA-1
 
 mod build;
@@ -18,6 +20,8 @@ mod flush;
 pub mod inventory;
 mod nested;
 pub mod output;
+pub mod past;
+pub mod policy;
 mod prepare;
 pub mod report;
 mod run;

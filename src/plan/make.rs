@@ -13,7 +13,7 @@ use super::{
     key,
     lock::{Lock, LockError, LockedBase, LockedFile, LockedImage, LockedInput},
     model::{EpochSource, LockState, Plan, PlannedBase, PlannedImage},
-    order, output,
+    order, output, policy,
 };
 use crate::{
     base::{digest::Blake3, filetime::FileTime, limits::Limits},
@@ -87,6 +87,11 @@ fn attempt(
     let Images { images, mut warnings, identities } =
         image::plan_all(recipe, &base, &selected, &inputs, epoch, store, options)?;
     warnings.extend(output::warnings(recipe, &output));
+    if !options.unchecked {
+        let steps = images.iter().flat_map(|image| &image.steps);
+        let broken = policy::broken_by_steps(&recipe.policy, steps);
+        Findings::check(broken).map_err(PlanError::Policy)?;
+    }
     let lock = lock(recipe, recipe_path, &base, &images, &inputs, &identities, epoch)?;
     let lock_state = compare_lock(&lock, &lock_path);
     tracing::info!(
@@ -117,6 +122,7 @@ fn attempt(
         lock,
         lock_path,
         lock_state,
+        policy: recipe.policy.clone(),
         warnings,
     }))
 }

@@ -15,6 +15,7 @@
 //! - [`key`]: what the result of a step depends on
 //! - [`state`]: which steps are cached, and why others are not; [`cause`]: what of a key changed, [`parameters`] leaf by leaf
 //! - [`memory`]: what is remembered of the last builds of an output
+//! - [`policy`]: rules that the recipe itself breaks
 //! - [`view`]: the plan as text, JSON and graph
 //! - [`dism`]: the plan as DISM's commands
 //! - [`error`]: why there is no plan
@@ -37,6 +38,7 @@ pub mod order;
 pub mod output;
 pub mod packages;
 pub mod parameters;
+pub mod policy;
 pub mod state;
 pub mod subjects;
 pub mod unattend;

@@ -15,7 +15,7 @@ use crate::{
     base::{digest::Blake3, filetime::FileTime, temporary},
     codec::{Codec, Level},
     format::wim::{Solid, Wim, WriteSettings},
-    recipe::{Finding, Origin, OutputImages},
+    recipe::{Finding, Origin, OutputImages, PolicySection},
     servicing::Operation,
     store::{ResourceSettings, Stamp},
 };
@@ -47,6 +47,8 @@ pub struct Plan {
     pub lock_path: PathBuf,
     /// How it compares with what is written there.
     pub lock_state: LockState,
+    /// What the built images must keep, and where the recipe says so. In no key: the images are the same without it.
+    pub policy: PolicySection,
     /// What is odd and stops nothing.
     pub warnings: Vec<Finding>,
 }

@@ -220,7 +220,15 @@ pub fn why(
 /// # Errors
 /// When the store cannot be read.
 pub fn last_build(plan: &Plan, store: &Store) -> Result<Option<OutputRecord>, StoreError> {
-    let root = store.root(&output_key(plan))?;
+    last_build_of(&plan.output.path, store)
+}
+
+/// What is remembered of the last build of the output at `path`: no plan is needed for that.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn last_build_of(path: &Path, store: &Store) -> Result<Option<OutputRecord>, StoreError> {
+    let root = store.root(&output_key_of(path))?;
     Ok(root.and_then(|root| serde_json::from_str(&root.details).ok()))
 }
 
@@ -243,8 +251,13 @@ pub fn is_current(plan: &Plan, states: &[Blake3], last: &OutputRecord) -> bool {
 /// The name of the plan's output in the store: the same for every way to write its path.
 #[must_use]
 pub fn output_key(plan: &Plan) -> Blake3 {
-    let path = &plan.output.path;
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    output_key_of(&plan.output.path)
+}
+
+/// The name in the store of the output at `path`.
+#[must_use]
+pub fn output_key_of(path: &Path) -> Blake3 {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     key::key("transom output 1", &[absolute.as_os_str().as_encoded_bytes()])
 }
 

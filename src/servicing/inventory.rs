@@ -14,11 +14,12 @@ use super::{appx, cbs, drivers, first_boot, locale, services, setup_state};
 use crate::image::{Image, ImageFacts};
 
 /// Raised when the same image gives another inventory: kept ones are then made anew.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What an image is and has. Lists are sorted as the rooms that make them say; none of it depends on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Inventory {
     /// Version, edition, architecture.
     pub facts: ImageFacts,
@@ -48,9 +49,50 @@ pub struct Inventory {
     pub notes: Vec<String>,
 }
 
+/// A part of an inventory that may be unknown, for all or for some of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// [`Inventory::packages`].
+    Packages,
+    /// [`Inventory::features`].
+    Features,
+    /// [`Inventory::capabilities`].
+    Capabilities,
+    /// [`Inventory::languages`].
+    Languages,
+    /// [`Inventory::drivers`].
+    Drivers,
+    /// [`Inventory::services`].
+    Services,
+    /// [`Inventory::apps`].
+    Apps,
+    /// [`Inventory::pending`].
+    Pending,
+    /// [`Inventory::deferred`], and what else Setup runs.
+    Deferred,
+}
+
+impl Topic {
+    /// What a note about it begins with. Whatever needs the packages is as unknown as they are.
+    fn prefixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Packages => &["packages"],
+            Self::Features => &["packages", "features"],
+            Self::Capabilities => &["packages", "capabilities"],
+            Self::Languages => &["packages", "languages"],
+            Self::Drivers => &["drivers"],
+            Self::Services => &["services"],
+            Self::Apps => &["apps"],
+            Self::Pending => &["packages", "features", "pending work"],
+            Self::Deferred => &["the first boot", "Windows Setup"],
+        }
+    }
+}
+
 /// A package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackageItem {
     /// Its identity: `Package_for_KB5066835~31bf3856ad364e35~amd64~~10.0.1.2`.
     pub id: String,
@@ -70,6 +112,7 @@ pub struct PackageItem {
 /// A feature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FeatureItem {
     /// Its name.
     pub name: String,
@@ -82,6 +125,7 @@ pub struct FeatureItem {
 /// A capability.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CapabilityItem {
     /// `OpenSSH.Server~~~~0.0.1.0`.
     pub id: String,
@@ -92,6 +136,7 @@ pub struct CapabilityItem {
 /// A display language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LanguageItem {
     /// Its tag.
     pub tag: String,
@@ -104,6 +149,7 @@ pub struct LanguageItem {
 /// A driver package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DriverItem {
     /// `oem3.inf`.
     pub published: String,
@@ -135,6 +181,7 @@ pub struct DriverItem {
 /// A service or a driver of the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ServiceItem {
     /// Its key name.
     pub name: String,
@@ -153,6 +200,7 @@ pub struct ServiceItem {
 /// A provisioned app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AppItem {
     /// The identity's name: `Microsoft.BingNews`.
     pub name: String,
@@ -165,6 +213,7 @@ pub struct AppItem {
 /// Servicing that waits for Windows to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PendingItem {
     /// Where it is seen: a file, a key, a package.
     pub place: String,
@@ -175,6 +224,7 @@ pub struct PendingItem {
 /// A folder and what lies in and below it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FolderSize {
     /// `\Windows\System32`; the root is `\`.
     pub path: String,
@@ -213,6 +263,15 @@ impl Inventory {
         let (major, minor, build) = (facts.major?, facts.minor?, facts.build?);
         let revision = facts.revision.map(|revision| format!(".{revision}")).unwrap_or_default();
         Some(format!("{major}.{minor}.{build}{revision}"))
+    }
+
+    /// What could not be told of `topic`; nothing when all of it could.
+    pub fn unknown(&self, topic: Topic) -> impl Iterator<Item = &str> {
+        let about = topic.prefixes();
+        let is_about = move |note: &&String| {
+            note.split_once(": ").is_some_and(|(prefix, _)| about.contains(&prefix))
+        };
+        self.notes.iter().filter(is_about).map(String::as_str)
     }
 
     fn note(&mut self, what: &str, error: &dyn std::fmt::Display) {
@@ -259,7 +318,7 @@ impl Inventory {
         match drivers::inventory::read(image) {
             Ok(found) => {
                 self.drivers = found.drivers.into_iter().map(DriverItem::from).collect();
-                self.notes.extend(found.notes);
+                self.notes.extend(found.notes.iter().map(|note| format!("drivers: {note}")));
             }
             Err(error) => self.note("drivers", &error),
         }
@@ -318,6 +377,14 @@ impl Inventory {
 /// The text, unless it is empty.
 fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
+}
+
+impl DriverItem {
+    /// True when it came with Windows: its INF bears its own name there, which nothing that is added does.
+    #[must_use]
+    pub fn came_with_windows(&self) -> bool {
+        self.inbox && drivers::database::oem_number(&self.published).is_none()
+    }
 }
 
 impl From<cbs::store::InstalledPackage> for PackageItem {

@@ -3,6 +3,7 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod build_policy;
 mod build_winpe;
 mod cab_peers;
 mod catalog_real;
@@ -71,7 +72,9 @@ mod recipe_files;
 mod recipe_hostile;
 mod recipe_matrix;
 mod recipe_schema;
+mod report_beside;
 mod report_page;
+mod report_promises;
 mod servicing_apply;
 mod settings_apps;
 mod settings_bench;

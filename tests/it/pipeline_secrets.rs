@@ -24,7 +24,7 @@ use crate::{
     support::{expect_success, oracle, transom},
 };
 
-const SECRET: &str = "correct horse <&> battery";
+pub(crate) const SECRET: &str = "correct horse <&> battery";
 const KEY: &str = r"HKLM\SOFTWARE\Policies\Telemetry";
 
 fn secrets(pairs: &[(&str, &str)]) -> Secrets {
@@ -34,7 +34,7 @@ fn secrets(pairs: &[(&str, &str)]) -> Secrets {
 }
 
 /// A place whose recipe has a secret in the registry.
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     let place = Place::new(Codec::Xpress);
     place.edit("AllowTelemetry = 0", "AllowTelemetry = 0\nToken = { env = \"TOKEN\" }");
     place
@@ -87,7 +87,7 @@ fn everything(folder: &Path) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-fn assert_nowhere(all: &[(String, Vec<u8>)], secret: &str) {
+pub(crate) fn assert_nowhere(all: &[(String, Vec<u8>)], secret: &str) {
     for (name, bytes) in all {
         for needle in needles(secret) {
             assert!(!has(bytes, &needle), "the secret is in {name}");

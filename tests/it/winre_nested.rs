@@ -128,7 +128,7 @@ fn place(inner: [Option<Vec<u8>>; 2], codec: Codec) -> Place {
 }
 
 /// With the same recovery image in both.
-fn place_of_two() -> Place {
+pub(crate) fn place_of_two() -> Place {
     let folder = tempfile::tempdir().unwrap();
     let inner = recovery(folder.path(), Codec::Lzx, "");
     place([Some(inner.clone()), Some(inner)], Codec::Xpress)

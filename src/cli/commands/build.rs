@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 
-use super::session::{self, Planning, RecipeArguments};
+use super::{
+    keys,
+    session::{self, Planning, RecipeArguments},
+};
 use crate::{
     base::{limits::Limits, secret::Secrets},
     cli::{
@@ -20,6 +23,7 @@ use crate::{
         report::{
             Report, beside,
             collect::{CollectError, Watching, collect},
+            signing::SigningKey,
         },
     },
     plan::{Plan, output},
@@ -38,18 +42,23 @@ use crate::{
 ///
 /// A recipe with a [matrix] is built in all its variants, one after the other, or in one with --variant; each has a lock file of its own
 /// (NAME.VARIANT.lock). What several have in common is prepared once.
+/// With rules under [policy], the finished images are held against them before anything is written; one that breaks a rule is not written, and what was done
+/// stays in the cache.
 /// Secrets that the recipe names as { env = "NAME" } are taken from the environment and written into the output alone; an output with secrets is written
 /// anew each time.
 ///
 /// Beside the output, under its name without the extension, the build is told: NAME.report.html for people, NAME.report.json (what was built, from what and
 /// why: the same bytes every time) and NAME.run.json (times, what was cached, the host) for programs, bills of materials and a provenance statement. A build
 /// that fails writes none of them. `transom schema report` and `transom schema run` print their schemas.
+/// With --sign-key the provenance is also written as a DSSE envelope with an Ed25519 signature, which `transom verify --against` checks. An output with secrets
+/// has no provenance, because a digest would let a guess be tried, and cannot be signed.
 ///
-/// Exit codes: 1 a step failed, 3 recipe invalid, 4 lock file, 5 base or input, 6 no valid plan, 9 output.
+/// Exit codes: 1 a step failed, 3 recipe invalid, 4 lock file, 5 base or input, 6 no valid plan, 7 policy, 9 output.
 #[derive(Debug, Default, Args)]
 #[command(after_long_help = r#"Examples:
   transom build server.toml
   transom build server.toml --variant core
+  openssl genpkey -algorithm ed25519 -out sign.key; transom build server.toml --sign-key sign.key
   transom build server.toml --locked --set 'output.path="/mnt/images/server.wim"'"#)]
 pub(crate) struct BuildArguments {
     #[command(flatten)]
@@ -75,6 +84,10 @@ pub(crate) struct BuildArguments {
     #[arg(long)]
     pub(crate) no_report: bool,
 
+    /// Sign the provenance with this Ed25519 key, a PEM file, into NAME.provenance.dsse.json [env: TRANSOM_SIGN_KEY]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_report")]
+    pub(crate) sign_key: Option<PathBuf>,
+
     /// Print JSON: {output, up-to-date, name, version, size, guid, state, commit, images: [...], steps: [...], documents: [...], ...}; of several
     /// variants {variants: [...]}
     #[arg(long)]
@@ -90,6 +103,7 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
         Findings::check(pipeline::missing_secrets(&recipe.secrets, &secrets))
             .map_err(|found| failures::findings(&found, Exit::BadInput))?;
     }
+    let key = keys::signing(arguments, &recipes, context)?;
     let store = session::store(context)?;
     let environment = context.settings.continuous_integration && !arguments.no_locked;
     let locked = arguments.locked || environment;
@@ -120,7 +134,8 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
         }
         write_lock(plan, locked, arguments, context)?;
         recorder.go_on();
-        let building = Building { recipe, plan, store: &store, recorder, arguments, context };
+        let (store, key) = (&store, key.as_ref());
+        let building = Building { recipe, plan, store, recorder, arguments, key, context };
         let built = building.build()?;
         if arguments.json {
             outcomes.push(built);
@@ -206,6 +221,7 @@ struct Building<'a> {
     store: &'a Arc<Store>,
     recorder: &'a Recorder,
     arguments: &'a BuildArguments,
+    key: Option<&'a SigningKey>,
     context: &'a Context,
 }
 
@@ -264,7 +280,7 @@ impl Building<'_> {
             report => report.map_err(failed)?,
         };
         let run = self.recorder.run(self.plan, outcome);
-        beside::write(&self.plan.output.path, &report, &run)
+        beside::write(&self.plan.output.path, &report, &run, self.key)
             .map_err(|error| failures::document(&self.plan.output.path, error))
     }
 

@@ -1,5 +1,6 @@
 //! One file per verb: its arguments (which are its help text) and what it does.
 
+pub(crate) mod against;
 pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;
@@ -9,9 +10,11 @@ pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod keys;
 pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod repro;
 pub(crate) mod schema;
 pub(crate) mod session;

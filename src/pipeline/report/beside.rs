@@ -8,12 +8,22 @@ use std::{
 
 use fs_err as fs;
 
-use super::{Document, Report, Run, documents, run};
+use super::{
+    Document, Report, Run, documents, run,
+    signing::{self, SigningKey},
+};
 use crate::base::temporary;
 
 /// What follows the output's name without its extension, for every document there may be.
-pub const SUFFIXES: [&str; 6] =
-    [".report.json", ".run.json", ".report.html", ".cdx.json", ".spdx.json", ".provenance.json"];
+pub const SUFFIXES: [&str; 7] = [
+    ".report.json",
+    ".run.json",
+    ".report.html",
+    ".cdx.json",
+    ".spdx.json",
+    ".provenance.json",
+    signing::SUFFIX,
+];
 
 /// Where the document with `suffix` about `output` is: `out/demo.report.json` beside `out/demo.wim`.
 #[must_use]
@@ -40,14 +50,21 @@ pub struct WriteError {
 }
 
 /// Writes the documents about `output`, and gives where they are. One that is there with the same bytes is not touched. Of an output that was up to date the
-/// account of the build that made it is kept, if there is one.
+/// account of the build that made it is kept, if there is one. With a key the provenance is signed too.
 ///
 /// # Errors
 /// When one cannot be written. All are complete before the first is put in place.
-pub fn write(output: &Path, report: &Report, run: &Run) -> Result<Vec<PathBuf>, WriteError> {
+pub fn write(
+    output: &Path,
+    report: &Report,
+    run: &Run,
+    key: Option<&SigningKey>,
+) -> Result<Vec<PathBuf>, WriteError> {
     let kept = if run.up_to_date { kept_run(output, report) } else { None };
     let mut documents = documents(report, kept.as_ref().unwrap_or(run));
     documents.retain(|document| !document.bytes.is_empty());
+    let envelope = key.and_then(|key| signing::signed(&documents, key));
+    documents.extend(envelope);
     if kept.is_some() {
         documents.retain(|document| document.suffix != ".run.json");
     }
@@ -99,7 +116,17 @@ pub fn stale(output: &Path, commit: &str, current: &[PathBuf]) -> Vec<PathBuf> {
     }
     let mut paths = paths_of(output);
     paths.retain(|path| !current.contains(path) && path.is_file());
+    // A signature of an earlier build holds as long as the statement comes out the same.
     paths
+        .retain(|path| *path != path_of(output, signing::SUFFIX) || !is_of_statement(path, output));
+    paths
+}
+
+/// True when the envelope at `path` is of the provenance that is beside `output`.
+fn is_of_statement(path: &Path, output: &Path) -> bool {
+    let payload = fs::read(path).ok().and_then(|bytes| signing::unverified_payload(&bytes).ok());
+    let statement = fs::read(path_of(output, ".provenance.json")).ok();
+    payload.is_some() && payload == statement
 }
 
 #[cfg(test)]
@@ -124,7 +151,7 @@ mod tests {
         let built =
             Run { format: run::FORMAT, commit: "c".to_owned(), duration: 7, ..Run::default() };
         let nothing = Run { up_to_date: true, duration: 1, ..built.clone() };
-        let paths = write(&output, &report, &built).unwrap();
+        let paths = write(&output, &report, &built, None).unwrap();
         assert!(paths.iter().all(|path| path.is_file()));
         let read_run = || -> Run {
             serde_json::from_slice(&fs::read(path_of(&output, ".run.json")).unwrap()).unwrap()
@@ -134,12 +161,12 @@ mod tests {
             crate::store::Stamp::of(&metadata)
         };
         let before = stamp();
-        assert_eq!(write(&output, &report, &nothing).unwrap(), paths);
+        assert_eq!(write(&output, &report, &nothing, None).unwrap(), paths);
         assert_eq!((read_run().duration, stamp()), (7, before));
         // Of another output, it is no story of this one.
         report.output.commit = "d".to_owned();
         let nothing = Run { commit: "d".to_owned(), ..nothing };
-        write(&output, &report, &nothing).unwrap();
+        write(&output, &report, &nothing, None).unwrap();
         assert_eq!(read_run().duration, 1);
         assert_ne!(stamp(), before);
         assert!(stale(&output, "d", &[]).is_empty());
@@ -154,7 +181,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("a.wim");
         fs::create_dir(path_of(&output, ".run.json")).unwrap();
-        let error = write(&output, &Report::default(), &Run::default()).unwrap_err();
+        let error = write(&output, &Report::default(), &Run::default(), None).unwrap_err();
         assert!(error.path.ends_with("a.run.json"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

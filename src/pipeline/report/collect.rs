@@ -355,7 +355,13 @@ fn step_part(
     })
 }
 
-/// The parameters of a step, secrets by name.
+/// The bytes of a list of them.
+fn bytes(value: &Value) -> Option<Vec<u8>> {
+    let byte = |value: &Value| u8::try_from(value.as_u64()?).ok();
+    value.as_array()?.iter().map(byte).collect()
+}
+
+/// The parameters of a step: secrets by name, the data of registry values in hexadecimal.
 fn parameters(step: &Step) -> Value {
     let mut parameters = serde_json::from_slice(&step.operation.parameters()).unwrap_or_default();
     let mut open = vec![&mut parameters];
@@ -363,7 +369,14 @@ fn parameters(step: &Step) -> Value {
         match value {
             Value::String(text) => *text = secret::readable(text),
             Value::Array(values) => open.extend(values),
-            Value::Object(values) => open.extend(values.iter_mut().map(|(_, value)| value)),
+            Value::Object(values) => {
+                for (name, value) in values {
+                    match bytes(value).filter(|_| name == "data") {
+                        Some(bytes) => *value = Value::String(to_hex(&bytes)),
+                        None => open.push(value),
+                    }
+                }
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }

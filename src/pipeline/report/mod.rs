@@ -9,17 +9,23 @@
 //! | `NAME.run.json` | the [`Run`] | no |
 //! | `NAME.report.html` | both, as one page | no |
 //! | `NAME.cdx.json`, `NAME.spdx.json` | bills of materials | yes |
-//! | `NAME.provenance.json` | an in-toto statement | yes |
+//! | `NAME.provenance.json` | an in-toto statement; none with secrets | yes |
+//! | `NAME.provenance.dsse.json` | the same, signed, when there is a key | yes |
 
 pub mod added;
 pub mod beside;
 mod changes;
 pub mod collect;
 mod cyclonedx;
+pub mod described;
 mod html;
+mod identifier;
+mod materials;
 pub mod model;
-mod provenance;
+pub mod provenance;
 pub mod run;
+pub mod schema;
+pub mod signing;
 mod spdx;
 mod written;
 

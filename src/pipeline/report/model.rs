@@ -14,6 +14,7 @@ pub const FORMAT: u32 = 1;
 /// What was built, from what, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// [`FORMAT`].
     pub format: u32,
@@ -44,6 +45,7 @@ pub struct Report {
 /// The recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RecipePart {
     /// The name of its file.
     pub name: String,
@@ -64,6 +66,7 @@ pub struct RecipePart {
 /// A file or folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FilePart {
     /// The recipe's text for it.
     pub name: String,
@@ -82,6 +85,7 @@ pub struct FilePart {
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OutputPart {
     /// The name of its file; of a split set that of the first part.
     pub name: String,
@@ -99,6 +103,7 @@ pub struct OutputPart {
 /// A file of the output.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OutputFile {
     /// Its name.
     pub name: String,
@@ -112,6 +117,7 @@ pub struct OutputFile {
 /// An image that was built.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImagePart {
     /// Its number in the base.
     pub base_index: u32,
@@ -161,6 +167,7 @@ pub struct AddedFile {
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepPart {
     /// Its number in the order of execution of its image, from 1.
     pub number: usize,
@@ -178,7 +185,7 @@ pub struct StepPart {
     pub reasons: Vec<ReasonPart>,
     /// Kind of operation.
     pub operation: String,
-    /// The parameters of the operation: secrets by name alone.
+    /// The parameters of the operation: secrets by name alone, data of registry values in hexadecimal.
     pub parameters: serde_json::Value,
     /// The inputs that it reads, by the recipe's text.
     pub inputs: Vec<String>,
@@ -199,6 +206,7 @@ pub struct StepPart {
 /// Why a step does not stand earlier.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReasonPart {
     /// The steps that it comes after.
     pub after: Vec<usize>,
@@ -209,6 +217,7 @@ pub struct ReasonPart {
 /// What a step did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Changes {
     /// How many changes there are, by kind: `put-file`, `set-value` ...
     pub counts: BTreeMap<String, u64>,
@@ -226,6 +235,7 @@ pub const SHOWN: usize = 200;
 /// A change, for a reader.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ChangePart {
     /// Its kind: `put-file`, `set-value` ...
     pub kind: String,

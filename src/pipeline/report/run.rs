@@ -8,6 +8,7 @@ pub const FORMAT: u32 = 1;
 /// How one build went.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Run {
     /// [`FORMAT`].
     pub format: u32,
@@ -34,6 +35,7 @@ pub struct Run {
 /// The machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Host {
     /// `linux`, `macos`, `windows`.
     pub system: String,
@@ -46,6 +48,7 @@ pub struct Host {
 /// A piece of time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Span {
     /// `plan`, `prepare`, `apply`, `finish` (hives are written back), `write`, `flush`, `report`; of a step `prepare` or `apply`.
     pub name: String,
@@ -58,6 +61,7 @@ pub struct Span {
 /// How a step went.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepRun {
     /// Number of its image in the base.
     pub image: u32,
