@@ -14,8 +14,7 @@ use crate::support::{Tool, expect_success, oracle, say, temporary_folder, transo
 const PACKAGES: &str = "target/ci/node";
 
 /// A text that does harm wherever it is taken for anything but a text.
-const HOSTILE: &str =
-    "</title><script>alert(1)</script>]]>--><img src=x onerror=alert(2)>\"' onload='x' &amp; \u{202e}\u{0}";
+const HOSTILE: &str = "</title><script>alert(1)</script>]]>--><img src=x onerror=alert(2)>\"' onload='x' &amp; \u{202e}\u{0}";
 
 fn step(number: usize, phase: &str, text: &str) -> Value {
     let reason = json!({"after": [1], "why": format!("order table: {phase} come later{text}")});
@@ -39,8 +38,14 @@ fn step(number: usize, phase: &str, text: &str) -> Value {
 fn inventory(packages: usize, scale: u64, text: &str) -> Value {
     let package = |number: usize| json!({"id": format!("Package_{number}~31bf3856ad364e35~amd64~~10.0.{scale}.1{text}"), "state": "installed"});
     let folder = |path: &str, bytes: u64| json!({"path": path, "files": 9, "bytes": bytes});
-    let mut folders = vec![folder("\\", 900_000_000 + scale * 1_000_000), folder("\\Windows", 800_000_000)];
-    folders.extend((0..60).map(|at| folder(&format!("\\Windows\\Folder{at}{text}"), 1_000_000 * (at + 1) + scale * 9000 * (at % 3))));
+    let mut folders =
+        vec![folder("\\", 900_000_000 + scale * 1_000_000), folder("\\Windows", 800_000_000)];
+    folders.extend((0..60).map(|at| {
+        folder(
+            &format!("\\Windows\\Folder{at}{text}"),
+            1_000_000 * (at + 1) + scale * 9000 * (at % 3),
+        )
+    }));
     json!({
         "facts": {"architecture": "amd64", "major": 10, "minor": 0, "build": 26100, "revision": 1 + scale, "edition": format!("ServerStandard{text}"), "languages": ["en-US"], "windows-pe": false, "warnings": []},
         "packages": (0..packages).map(package).collect::<Vec<_>>(), "features": [], "capabilities": [],
@@ -55,8 +60,9 @@ fn inventory(packages: usize, scale: u64, text: &str) -> Value {
 /// A report and a run with so many images, steps and packages, and `text` in every text.
 fn made(images: usize, steps: usize, packages: usize, text: &str) -> (Report, Run) {
     let phases = ["packages", "drivers", "services", "registry"];
-    let of_image: Vec<Value> =
-        (1..=steps).map(|number| step(number, phases[(number - 1) * phases.len() / steps], text)).collect();
+    let of_image: Vec<Value> = (1..=steps)
+        .map(|number| step(number, phases[(number - 1) * phases.len() / steps], text))
+        .collect();
     let image = |index: usize| {
         json!({
             "base-index": index, "base-name": "Windows Server", "index": index, "name": format!("server {index}{text}"),
@@ -160,12 +166,15 @@ impl Browser {
     /// When something is missing and `TRANSOM_ORACLES=required`.
     fn find() -> Option<Self> {
         let (node, chromium) = (oracle("node")?, oracle("chromium")?);
-        let packages = std::env::var_os("TRANSOM_NODE")
-            .map_or_else(|| root().join(PACKAGES), PathBuf::from);
+        let packages =
+            std::env::var_os("TRANSOM_NODE").map_or_else(|| root().join(PACKAGES), PathBuf::from);
         if packages.join("node_modules/playwright-core").is_dir() {
             return Some(Self { node, chromium: chromium.path, packages });
         }
-        let line = format!("oracle missing: packages of the browser test in {} (`.ci/run` installs them)", packages.display());
+        let line = format!(
+            "oracle missing: packages of the browser test in {} (`.ci/run` installs them)",
+            packages.display()
+        );
         let required = std::env::var_os("TRANSOM_ORACLES").is_some_and(|value| value == "required");
         assert!(!required, "{line}");
         say(&line);

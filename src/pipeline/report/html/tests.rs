@@ -407,7 +407,8 @@ proptest! {
 
 /// The colours of a theme: those of the light one, and over them those of `theme`.
 fn colours(dark: bool) -> BTreeMap<&'static str, [f64; 3]> {
-    let parts: Vec<&str> = STYLE.split("\n@media (prefers-color-scheme: dark) {").collect();
+    let parts: Vec<&str> =
+        STYLE.split("\n@media screen and (prefers-color-scheme: dark) {").collect();
     let mut text = vec![parts[0]];
     if dark {
         text.push(parts[1].split("\n}\n").next().unwrap());
