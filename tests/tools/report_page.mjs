@@ -339,12 +339,15 @@ const light = { colorScheme: "light" };
 const dark = { colorScheme: "dark" };
 const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
+// The top of the page by day, the plan by night.
 async function readme() {
-  for (const [name, scheme] of [["light", light], ["dark", dark]]) {
-    await open(name, { ...scheme, viewport: { width: 1200, height: 1180 }, reducedMotion: "reduce" }, async (page) => {
-      await page.screenshot({ path: join(folder, `report-${name}.png`), animations: "disabled" });
-    });
-  }
+  const wide = { viewport: { width: 1200, height: 1060 }, reducedMotion: "reduce" };
+  await open("light", { ...light, ...wide }, (page) => page.screenshot({ path: join(folder, "report-light.png"), animations: "disabled" }));
+  await open("dark", { ...dark, ...wide }, async (page) => {
+    await page.evaluate(() => document.getElementById("plan").scrollIntoView({ behavior: "instant" }));
+    await page.waitForTimeout(300);
+    await page.screenshot({ path: join(folder, "report-dark.png"), animations: "disabled" });
+  });
 }
 
 try {

@@ -85,7 +85,14 @@ fn quoted(name: &str) -> String {
 fn fact(markup: &mut Markup, name: &str, value: &str) {
     markup.element("div", &[], |markup| {
         markup.leaf("dt", &[], name);
-        markup.element("dd", &[], |markup| copyable(markup, value, name));
+        markup.element("dd", &[], |markup| {
+            // A digest is copied, a short word is read.
+            if value.len() >= 32 {
+                copyable(markup, value, name);
+            } else {
+                markup.text(value);
+            }
+        });
     });
 }
 

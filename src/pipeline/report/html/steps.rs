@@ -385,5 +385,6 @@ fn inner_reason(reason: &ReasonPart) -> String {
         return reason.why.clone();
     }
     let steps = plural(after.len(), "step", "steps");
-    format!("After {steps} {}: {}", after.join(", "), reason.why)
+    let why = reason.why.strip_prefix(PHASE_WIDE).unwrap_or(&reason.why);
+    format!("After {steps} {}: {why}", after.join(", "))
 }
