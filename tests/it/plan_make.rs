@@ -188,7 +188,7 @@ fn the_plan_says_what_is_cached_and_which_part_of_a_key_changed() {
     let statuses = |place: &Place| status(&place.plan(), &place.store()).unwrap();
     let first = statuses(&place);
     assert!(
-        matches!(&first.images[0].steps[0], StepStatus::Runs(why) if why[0].contains("not built"))
+        matches!(&first.images[0].steps[0], StepStatus::Runs(why) if why[0].to_string().contains("not built"))
     );
     assert_eq!(
         first.images[0].steps[1..],
