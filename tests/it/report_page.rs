@@ -23,13 +23,13 @@ fn step(number: usize, phase: &str, text: &str) -> Value {
     let changes: Vec<Value> = (0..20)
         .map(|at| json!({"kind": "set-value", "place": format!("HKLM\\SOFTWARE\\Contoso\\{at} : Name{text}"), "now": format!("REG_SZ \"{at}{text}\"")}))
         .collect();
-    let changed = number % 5 > 0;
+    let changed = !number.is_multiple_of(5);
     json!({
         "number": number, "listed": number, "name": format!("{phase}.thing-{number}{text}"),
         "title": format!("{phase}: thing {number}{text}"), "phase": phase, "origin": format!("server.toml:{number}"),
         "reasons": [reason, after], "operation": phase, "parameters": {"text": text, "number": number},
         "inputs": [format!("files/{number}.cab{text}")], "key": "ab".repeat(32),
-        "changeset": changed.then(|| "cd".repeat(32)), "deferred": number % 7 == 0,
+        "changeset": changed.then(|| "cd".repeat(32)), "deferred": number.is_multiple_of(7),
         "changes": {"counts": {"set-value": if changed { 25 } else { 0 }}, "bytes": 0, "first": if changed { changes } else { Vec::new() }, "more": if changed { 5 } else { 0 }},
         "nested": [],
     })
@@ -82,7 +82,7 @@ fn made(images: usize, steps: usize, packages: usize, text: &str) -> (Report, Ru
     let runs: Vec<Value> = (1..=images)
         .flat_map(|image| (1..=steps).map(move |number| (image, number)))
         .map(|(image, number)| {
-            let cached = number % 3 > 0;
+            let cached = !number.is_multiple_of(3);
             json!({
                 "image": image, "number": number, "name": "", "cached": cached, "bytes": 0,
                 "why": if cached { vec![] } else { vec![format!("start was \"manual\"{text}")] },

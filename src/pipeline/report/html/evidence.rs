@@ -27,7 +27,7 @@ fn output(markup: &mut Markup, view: &View<'_>) {
             for file in output.files.iter().take(MOST_FILES) {
                 markup.element("tr", &[], |markup| {
                     markup.element("th", &[("scope", "row")], |markup| {
-                        markup.leaf("code", &[], &file.name)
+                        markup.leaf("code", &[], &file.name);
                     });
                     markup.leaf("td", &[("class", "count")], &size(file.size));
                     markup.element("td", &[], |markup| match &file.sha256 {
@@ -66,11 +66,16 @@ fn output(markup: &mut Markup, view: &View<'_>) {
             quoted(&view.document())
         );
         markup.element("p", &[("class", "command")], |markup| {
-            copyable(markup, &command, "the command that verifies")
+            copyable(markup, &command, "the command that verifies");
         });
         let stem = view.stem;
+        let provenance = if told {
+            format!(", and {stem}.provenance.json (an in-toto statement of SLSA provenance)")
+        } else {
+            String::new()
+        };
         let text = format!(
-            "Beside this page lie {stem}.report.json (all of this for programs, the same for every build of the same recipe), {stem}.run.json (times and what was remembered) and the bills of materials {stem}.cdx.json (CycloneDX) and {stem}.spdx.json (SPDX)."
+            "Beside this page lie {stem}.report.json (all of this for programs, the same for every build of the same recipe), {stem}.run.json (times and what was remembered) and the bills of materials {stem}.cdx.json (CycloneDX) and {stem}.spdx.json (SPDX){provenance}."
         );
         markup.leaf("p", &[], &text);
     });
@@ -179,7 +184,7 @@ fn rules(markup: &mut Markup, view: &View<'_>) {
         } else {
             markup.leaf("p", &[], "The image was held against these rules, and all of them hold:");
             markup.element("div", &[("class", "holds")], |markup| {
-                lines(markup, view, &report.policy, false)
+                lines(markup, view, &report.policy, false);
             });
         }
         heading(markup, 3, "secrets", "Secrets");

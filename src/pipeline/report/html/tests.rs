@@ -55,8 +55,8 @@ fn step(number: usize, changes: usize) -> StepPart {
         parameters: json!({"service": {"start": "disabled", "nothing": null, "many": [1, {"a": "b"}]}}),
         inputs: vec!["packages/a.cab".to_owned()],
         key: "ab".repeat(32),
-        changeset: (number % 3 > 0).then(|| "cd".repeat(32)),
-        deferred: number % 4 == 0,
+        changeset: (!number.is_multiple_of(3)).then(|| "cd".repeat(32)),
+        deferred: number.is_multiple_of(4),
         changes: Changes {
             counts: BTreeMap::from([("put-file".to_owned(), changes as u64)]),
             bytes: 4096,
@@ -142,7 +142,6 @@ fn report(images: u32, steps: usize, changes: usize, packages: usize) -> Report 
         policy: vec!["no pending work".to_owned()],
         secrets: vec!["PASSWORD".to_owned()],
         warnings: vec!["nobody vouches for it".to_owned()],
-        ..Report::default()
     }
 }
 
@@ -152,7 +151,7 @@ fn run(report: &Report) -> Run {
     let steps = report.images.iter().flat_map(|image| image.steps.iter().map(move |s| (image, s)));
     let steps = steps.map(|(image, step)| {
         let start = step.number as u64 * 1000;
-        let ran = step.number % 2 == 0;
+        let ran = step.number.is_multiple_of(2);
         StepRun {
             image: image.base_index,
             number: step.number,
