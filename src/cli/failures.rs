@@ -351,7 +351,7 @@ pub(crate) fn alone(error: &AloneError) -> Failure {
     match error {
         AloneError::Input(InputError::Cancelled) => Failure::interrupted(),
         AloneError::Input(error) => {
-            let (code, help) = plan::explain(error);
+            let (code, help) = plan::explain_input(error);
             Problem::new(code, text::chain(error)).help(help).exit(Exit::BadInput)
         }
         AloneError::Servicing(error) => servicing(error),

@@ -274,10 +274,7 @@ impl Image {
     ///
     /// # Errors
     /// When the SYSTEM hive is needed for that and is missing or damaged.
-    pub(super) fn resolve(
-        &mut self,
-        path: &RegistryPath,
-    ) -> Result<(HiveId, Vec<Name>), ImageError> {
+    pub fn resolve(&mut self, path: &RegistryPath) -> Result<(HiveId, Vec<Name>), ImageError> {
         if !path.in_current_control_set() {
             return Ok((path.hive(), path.keys().to_vec()));
         }

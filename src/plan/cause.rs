@@ -203,13 +203,15 @@ impl fmt::Display for Cause {
             Self::Epoch { old, new } => write!(out, "the epoch is {new}, was {old}"),
             Self::EarlierStep { step, change, more } => {
                 match change {
-                    EarlierChange::Result => write!(out, "{step} before it did something else")?,
-                    EarlierChange::Added => write!(out, "{step} before it is new there")?,
-                    EarlierChange::Removed => write!(out, "{step} before it is gone")?,
-                    EarlierChange::Moved => write!(out, "{step} stood elsewhere")?,
+                    EarlierChange::Result => {
+                        write!(out, "the earlier step {step} has another result")?
+                    }
+                    EarlierChange::Added => write!(out, "the earlier step {step} is new there")?,
+                    EarlierChange::Removed => write!(out, "the earlier step {step} is gone")?,
+                    EarlierChange::Moved => write!(out, "the earlier step {step} stood elsewhere")?,
                 }
                 if *more > 0 {
-                    write!(out, ", and {more} more of the steps before it changed")?;
+                    write!(out, ", and {more} more of the earlier steps changed")?;
                 }
                 Ok(())
             }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Most files of a folder that are remembered, so that it can be said which of them changed.
-const REMEMBERED_FILES: usize = 4096;
+const REMEMBERED_FILES: usize = 1024;
 
 /// What is remembered of an output: from what it was built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,6 +15,7 @@
 //! - [`key`]: what the result of a step depends on
 //! - [`state`]: which steps are cached, and why others are not; [`cause`]: what of a key changed, [`parameters`] leaf by leaf
 //! - [`memory`]: what is remembered of the last builds of an output
+//! - [`explain`]: why things are as they are
 //! - [`policy`]: rules that the recipe itself breaks
 //! - [`view`]: the plan as text, JSON and graph
 //! - [`dism`]: the plan as DISM's commands
@@ -25,6 +26,7 @@ pub mod cause;
 pub mod check;
 pub mod dism;
 pub mod error;
+pub mod explain;
 pub mod graph;
 mod image;
 pub mod inputs;
@@ -47,7 +49,7 @@ pub mod view;
 pub use cause::Cause;
 pub use error::{FailureClass, PlanError};
 pub use inputs::Control;
-pub use make::{Options, explain, make};
+pub use make::{Options, explain_input, make};
 pub use model::{
     EpochSource, LockState, Plan, PlannedBase, PlannedImage, PlannedOutput, Step, StepReason,
 };

@@ -16,6 +16,7 @@
 //! - [`winpe`], [`winre`]: Windows PE, and the recovery image inside an image
 //! - [`first_boot`]: scripts that Windows runs once, before the first logon
 //! - [`setup_state`]: how far an image is with Windows Setup
+//! - [`error_codes`]: what the error codes of Windows' servicing mean
 //! - [`inventory`]: all that an image has, put together for comparing, reporting and checking
 //! - [`policy`]: rules that a finished image must keep, and whether it does
 //!
@@ -29,6 +30,7 @@ pub mod cbs;
 pub mod defaults;
 pub mod drivers;
 mod error;
+pub mod error_codes;
 pub mod files;
 pub mod first_boot;
 mod inputs;

@@ -151,9 +151,16 @@ fn base_and_epoch_are_told_apart() {
     assert_eq!(ran_all.len(), 5);
     assert!(ran_all.iter().all(|(_, why)| *why == [Cause::Epoch { old, new }]), "{ran_all:#?}");
     let old = place.plan().base.blake3;
-    place.write("update.txt", b"add 'files/one.txt' 'C:\\Windows\\added.txt'\n");
     let mut command = transom(place.folder.path());
-    command.args(["wim", "update", "base.wim", "--index", "2", "--commands", "update.txt"]);
+    command.args([
+        "wim",
+        "update",
+        "base.wim",
+        "--index",
+        "2",
+        "--command",
+        "add files/one.txt /added.txt",
+    ]);
     expect_success(&mut command);
     let (outcome, _) = place.build();
     let new = place.plan().base.blake3;
@@ -165,15 +172,15 @@ fn base_and_epoch_are_told_apart() {
 #[test]
 fn steps_that_come_go_and_move_are_named() {
     let place = built();
-    place.edit("RemoteRegistry =", "Spooler = \"manual\"\nRemoteRegistry =");
+    place.edit("RemoteRegistry =", "Spooler = \"disabled\"\nRemoteRegistry =");
     let (outcome, _) = place.build();
     let added = ran(&outcome);
     assert_eq!(added[0], ("services.Spooler", &[Cause::NewStep][..]));
     assert_eq!(added[1], (SERVICE, &[earlier("services.Spooler", EarlierChange::Added)][..]));
     assert_eq!(added.len(), 6);
     place.edit(
-        "Spooler = \"manual\"\nRemoteRegistry = \"disabled\"",
-        "RemoteRegistry = \"disabled\"\nSpooler = \"manual\"",
+        "Spooler = \"disabled\"\nRemoteRegistry = \"disabled\"",
+        "RemoteRegistry = \"disabled\"\nSpooler = \"disabled\"",
     );
     let (outcome, _) = place.build();
     let moved = ran(&outcome);

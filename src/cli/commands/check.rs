@@ -188,7 +188,7 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
             Err(error) => {
                 let message = format!("the input {id} cannot be used");
                 let label = error.to_string();
-                let (code, help) = plan::explain(&error);
+                let (code, help) = plan::explain_input(&error);
                 findings.push(Finding::at(&declared.origin, code, message, label, help));
             }
         }

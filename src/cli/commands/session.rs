@@ -66,6 +66,8 @@ pub(crate) struct Planning {
     pub(crate) no_cache: bool,
     /// Only order the steps: another tool will do them.
     pub(crate) unchecked: bool,
+    /// Keep what is odd to itself: it was told, or another verb tells it.
+    pub(crate) silent: bool,
 }
 
 /// Opens the store.
@@ -101,7 +103,9 @@ pub(crate) fn plan(
     let made = plan::make(recipe, path, store, &options);
     tally.finish();
     let made = made.map_err(failures::plan)?;
-    warn_all(&made.warnings, context);
+    if !planning.silent {
+        warn_all(&made.warnings, context);
+    }
     Ok(made)
 }
 

@@ -31,7 +31,7 @@ use crate::{
         state::{self, StepRecord},
     },
     recipe::{Finding, Origin, OutputImages, Recipe, Source},
-    servicing::inventory::Inventory,
+    servicing::{inventory::Inventory, policy::rules},
     store::{RecordKind, Store, StoreError},
 };
 
@@ -143,7 +143,7 @@ pub fn collect(
         inputs: inputs(plan),
         output: output_part(plan, outcome, &last, written),
         images,
-        policy: Vec::new(),
+        policy: rules(&plan.policy.spec),
         secrets: plan.secrets.keys().cloned().collect(),
         warnings,
     })

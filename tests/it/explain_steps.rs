@@ -1,0 +1,219 @@
+//! Explanations from the library: which step is meant, what a step did, where a file or a value comes from; also after a build that failed or was ended.
+
+use std::sync::Arc;
+
+use transom::{
+    codec::Codec,
+    pipeline::{BuildError, Settings},
+    plan::{
+        Plan,
+        explain::{
+            self, PlaceHistory, Target,
+            deeds::Source,
+            place::PlaceKind,
+            step::{FindError, SHOWN},
+            text,
+        },
+        state,
+    },
+};
+
+use crate::pipeline_place::Place;
+
+fn history_of(place: &Place, image: usize, what: &str) -> PlaceHistory {
+    let (plan, store) = (place.plan(), place.store());
+    let last = state::last_build(&plan, &store).unwrap();
+    let target = Target::parse(what).unwrap();
+    explain::history(&plan, &plan.images[image], &target, last.as_ref(), &store, SHOWN).unwrap()
+}
+
+fn history(place: &Place, what: &str) -> PlaceHistory {
+    history_of(place, 0, what)
+}
+
+/// The steps of a history by their names.
+fn names(history: &PlaceHistory) -> Vec<&str> {
+    history.steps.iter().map(|step| step.name.as_str()).collect()
+}
+
+fn overview(place: &Place) -> String {
+    let (plan, store) = (place.plan(), place.store());
+    let status = state::status(&plan, &store).unwrap();
+    let last = state::last_build(&plan, &store).unwrap();
+    text::overview(&explain::overview(&plan, &status, last.as_ref(), &store).unwrap())
+}
+
+fn details(place: &Place, step: &str) -> String {
+    let (plan, store) = (place.plan(), place.store());
+    let status = state::status(&plan, &store).unwrap();
+    let last = state::last_build(&plan, &store).unwrap();
+    let explanation = explain::overview(&plan, &status, last.as_ref(), &store).unwrap();
+    let places = explain::find(&plan, step).unwrap();
+    let detail =
+        |at| explain::detail(&plan, &explanation, at, last.as_ref(), &store, 2).unwrap().unwrap();
+    places.into_iter().map(|at| text::detail(&detail(at))).collect()
+}
+
+#[test]
+fn a_step_is_meant_by_number_name_or_a_part_of_it() {
+    let place = Place::new(Codec::Xpress);
+    let plan = place.plan();
+    let found = |given: &str| explain::find(&plan, given);
+    for given in ["1", "services.RemoteRegistry", "remoteregistry", "remote"] {
+        assert_eq!(found(given), Ok(vec![(0, 0)]), "{given}");
+    }
+    assert_eq!(found(r"data\tree"), Ok(vec![(0, 3)]));
+    let Err(FindError::Several { names, .. }) = found(r"\Data\") else { panic!("two steps") };
+    assert_eq!(names.len(), 2);
+    let none = |given: &str| match found(given) {
+        Err(FindError::None { near, .. }) => near,
+        other => panic!("{given}: {other:?}"),
+    };
+    assert_eq!(none("services.RemotRegistry").as_deref(), Some("services.RemoteRegistry"));
+    assert_eq!(none("RemoteRegitsry").as_deref(), Some("RemoteRegistry"));
+    assert_eq!((none("purple"), none("99"), none("")), (None, None, None));
+}
+
+#[test]
+fn before_any_build_the_plan_alone_explains() {
+    let place = Place::new(Codec::Xpress);
+    let text = overview(&place);
+    assert!(
+        text.contains("now      step 1: this output was not built with this cache yet"),
+        "{text}"
+    );
+    assert!(text.contains("steps 2 to 5: depends on what step 1 does"), "{text}");
+    assert!(text.contains("here  after step 2: the order table"), "{text}");
+    assert!(!text.contains("by itself"), "{text}");
+    assert!(details(&place, "1").contains("changes are not known"));
+    let history = history(&place, r"C:\Data\one.txt");
+    assert_eq!((history.kind, history.of), (PlaceKind::Nowhere, Source::Plan));
+    assert_eq!(history.unknown.len(), 5);
+    let readme = self::history(&place, r"C:\Windows\README.txt");
+    assert_eq!((readme.place.as_str(), readme.kind), (r"\Windows\readme.txt", PlaceKind::File));
+    assert!(readme.base.is_some() && readme.base == readme.now);
+}
+
+#[test]
+fn what_a_step_changed_is_listed_and_cut() {
+    let place = Place::new(Codec::Xpress);
+    place.build();
+    let text = details(&place, r"data\tree");
+    assert!(text.contains("2 put-file"), "{text}");
+    assert!(text.contains("and 2 more (--all shows them)"), "{text}");
+    assert!(text.contains("files/tree  2 files, 135000 bytes, BLAKE3 "), "{text}");
+    assert!(text.contains("last  ran: this output was not built with this cache yet"), "{text}");
+    let registry = details(&place, "2");
+    assert!(registry.contains("values.AllowTelemetry = REG_DWORD 0x0 (0)"), "{registry}");
+    assert!(registry.contains("Telemetry : AllowTelemetry  REG_DWORD 0x0 (0)"), "{registry}");
+    // What it did is told after a change too, as the last build did it.
+    place.edit("AllowTelemetry = 0", "AllowTelemetry = 1");
+    let registry = details(&place, "2");
+    assert!(registry.contains("changes in the last build"), "{registry}");
+    assert!(
+        registry.contains("now   runs: values.AllowTelemetry is REG_DWORD 0x1 (1), was"),
+        "{registry}"
+    );
+}
+
+#[test]
+fn the_last_of_several_steps_wins() {
+    let place = Place::new(Codec::Xpress);
+    place.write("files/two.txt", b"two");
+    place.edit(
+        "[first-boot]",
+        "[[files]]\nfrom = \"files/two.txt\"\nto = 'C:\\Data\\tree\\a.txt'\n\
+         [[files]]\nto = 'C:\\Windows\\readme.txt'\nabsent = true\n[first-boot]",
+    );
+    place.build();
+    let file = history(&place, r"c:\data\TREE\A.TXT");
+    assert_eq!((file.place.as_str(), file.kind), (r"\Data\tree\a.txt", PlaceKind::File));
+    assert_eq!(names(&file), [r"files.\Data\tree", r"files.\Data\tree\a.txt"]);
+    assert_eq!(file.source().unwrap().name, r"files.\Data\tree\a.txt");
+    assert!(file.steps[1].before.as_ref().unwrap().starts_with("35000 bytes"));
+    assert!(file.now.as_ref().unwrap().starts_with("3 bytes"));
+    let gone = history(&place, r"C:\Windows\readme.txt");
+    assert!(gone.base.is_some() && gone.now.is_none() && gone.steps.len() == 1, "{gone:#?}");
+    assert!(text::history(&gone).contains("took it away"));
+    let folder = history(&place, r"C:\Data");
+    assert_eq!(folder.kind, PlaceKind::Folder);
+    assert_eq!(folder.steps.len(), 3);
+    assert!(folder.steps[1].changes.iter().any(|line| line.place.ends_with("b.bin")));
+}
+
+#[test]
+fn registry_places_are_found_by_key_and_by_value() {
+    let place = Place::new(Codec::Xpress);
+    place.build();
+    let key = r"HKLM\SYSTEM\CurrentControlSet\Services\RemoteRegistry";
+    let expected = history(&place, &format!("{key} : Start"));
+    assert!(expected.place.contains("ControlSet00") && expected.kind == PlaceKind::Value);
+    assert_eq!(names(&expected), ["services.RemoteRegistry"]);
+    assert_eq!(expected.now.as_deref(), Some("REG_DWORD 0x4 (4)"));
+    // The value's name behind the key, as the registry editor's users write it.
+    let other = history(&place, &format!(r"{key}\start"));
+    assert_eq!((other.kind, other.now), (PlaceKind::Value, expected.now));
+    let whole = history(&place, r"HKLM\SYSTEM\CurrentControlSet\Services");
+    assert_eq!((whole.kind, names(&whole)), (PlaceKind::Key, vec!["services.RemoteRegistry"]));
+    assert!(whole.source().is_none(), "the key itself is the base's");
+    let nowhere = history(&place, r"HKLM\SOFTWARE\Policies\Telemetri");
+    assert_eq!(nowhere.kind, PlaceKind::Nowhere);
+    assert_eq!(nowhere.near, [r"HKLM\SOFTWARE\Policies\Telemetry"]);
+    let near = history(&place, r"C:\Elsewhere\one.txt");
+    assert_eq!(near.near, [r"\Data\one.txt"]);
+    let hive = history(&place, r"C:\Windows\System32\config\SYSTEM");
+    assert_eq!((hive.kind, names(&hive)), (PlaceKind::Hive, vec!["services.RemoteRegistry"]));
+}
+
+#[test]
+fn a_place_is_told_as_of_the_last_build_while_steps_wait() {
+    let place = Place::new(Codec::Xpress);
+    place.build();
+    place.edit("AllowTelemetry = 0", "AllowTelemetry = 1");
+    let value = history(&place, r"HKLM\SOFTWARE\Policies\Telemetry : AllowTelemetry");
+    assert_eq!((value.of, value.now.as_deref()), (Source::LastBuild, Some("REG_DWORD 0x0 (0)")));
+    assert!(text::history(&value).contains("as in the last build"));
+}
+
+#[test]
+fn a_build_that_was_ended_or_failed_is_explained_from_the_plan() {
+    let place = Place::new(Codec::Xpress);
+    let plan: Plan = place.plan();
+    let store = place.store();
+    let ended = std::sync::atomic::AtomicUsize::new(0);
+    // Ends it once two steps were applied.
+    let events = |event: transom::pipeline::Event<'_>| {
+        if matches!(event, transom::pipeline::Event::StepApplied { .. }) {
+            ended.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    let cancelled = || ended.load(std::sync::atomic::Ordering::Relaxed) >= 2;
+    let settings = Settings { events: &events, cancelled: &cancelled, ..Settings::default() };
+    let result = transom::pipeline::build(&plan, &Arc::clone(&store), &settings);
+    assert!(matches!(result, Err(BuildError::Cancelled)), "{result:?}");
+    drop(store);
+    let text = overview(&place);
+    assert!(text.contains("now      step 3: this output was not built"), "{text}");
+    let value = history(&place, r"HKLM\SOFTWARE\Policies\Telemetry : AllowTelemetry");
+    assert_eq!(value.now.as_deref(), Some("REG_DWORD 0x0 (0)"));
+    assert_eq!(value.unknown.len(), 3);
+    assert!(text::history(&value).contains("not known before they have run"));
+}
+
+#[test]
+fn every_image_is_explained_by_itself() {
+    let place = Place::new(Codec::Xpress);
+    place.edit(
+        "edition = \"ServerCore\"",
+        "images = [{ edition = \"Professional\" }, { edition = \"ServerCore\" }]",
+    );
+    place.edit("[image]\nname = \"golden\"\n", "");
+    place.build();
+    let text = overview(&place);
+    assert!(text.contains("image 1 \"Client\"") && text.contains("image 2 \"Server\""), "{text}");
+    assert_eq!(text.matches("services.RemoteRegistry, ").count(), 2, "{text}");
+    assert_eq!(explain::find(&place.plan(), "RemoteRegistry").unwrap(), [(0, 0), (1, 0)]);
+    let readme = [0, 1].map(|image| history_of(&place, image, r"C:\Windows\readme.txt"));
+    assert_ne!(readme[0].now, readme[1].now);
+    assert!(text::history(&readme[1]).contains(r"in image 2"));
+}
