@@ -22,6 +22,7 @@ mod codec_samples;
 mod codec_vectors;
 mod codec_wim;
 mod demo;
+mod diff;
 mod driver_database_real;
 mod driver_fixture;
 mod drivers_apply;
