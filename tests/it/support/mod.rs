@@ -183,6 +183,7 @@ pub(crate) fn transom(home: &Path) -> Command {
         .env("NO_COLOR", "1")
         .env("COLUMNS", "100")
         .env_remove("SOURCE_DATE_EPOCH")
+        .env_remove("TRANSOM_SIGN_KEY")
         .env_remove("CI");
     command
 }
