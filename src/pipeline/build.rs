@@ -386,7 +386,7 @@ fn attempt_build(
     let details = OutputRecord { stamp, parts, racy, build, previous };
     let details =
         serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;
-    let path = std::path::absolute(&plan.output.path).unwrap_or_else(|_| plan.output.path.clone());
+    let path = state::real_path(&plan.output.path);
     let root = Root { output: path.display().to_string(), used: store.used(), details };
     store.put_root(&state::output_key(plan), &root)?;
     Ok(Outcome {

@@ -166,7 +166,9 @@ pub(crate) fn interrupted(plan: &Plan, store: &Store) -> Failure {
         (0, 0) => "nothing of it is kept yet".to_owned(),
         (kept, 0) => format!("{kept} of {steps} {is} kept in the cache"),
         (kept, more) => {
-            format!("{kept} of {steps} {is} kept in the cache, and what {more} more need is prepared")
+            format!(
+                "{kept} of {steps} {is} kept in the cache, and what {more} more need is prepared"
+            )
         }
     };
     Failure::interrupted_so(
