@@ -130,6 +130,27 @@ fn the_files_and_settings_of_a_driver_lead_to_its_step() {
 }
 
 #[test]
+fn of_variants_those_that_have_a_step_are_explained() {
+    let folder = temporary_folder();
+    let folder = folder.path();
+    run(folder, &["demo"]);
+    let recipe = folder.join(RECIPE);
+    let text = fs_err::read_to_string(&recipe).unwrap();
+    let text = text.replace("out/demo-client.wim", "out/${matrix.name}.wim");
+    let matrix = "\n[matrix.one]\n[matrix.two.services]\nSpooler = \"disabled\"\n";
+    fs_err::write(&recipe, format!("{text}{matrix}")).unwrap();
+    let both = run(folder, &["explain", RECIPE]);
+    assert!(both.contains("variant  one") && both.contains("variant  two"), "{both}");
+    let step = run(folder, &["explain", RECIPE, "Spooler"]);
+    assert!(step.starts_with("variant two\n\nstep 10: service Spooler: disabled"), "{step}");
+    let all = json(folder, &["explain", RECIPE, "RemoteRegistry"]);
+    assert_eq!(all["variants"].as_array().unwrap().len(), 2);
+    let one =
+        transom(folder).args(["explain", RECIPE, "Spooler", "--variant", "one"]).output().unwrap();
+    assert_eq!(one.status.code(), Some(2));
+}
+
+#[test]
 fn what_is_no_step_and_no_place_ends_with_help() {
     let folder = temporary_folder();
     let folder = folder.path();

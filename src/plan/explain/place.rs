@@ -3,7 +3,7 @@
 //! The base image is opened and what the steps did is done to it again, step by step; before and after each the place is looked at. So links, renames, the
 //! removal of a folder above, and the current control set come out as they are in the image, and nothing of what a step did is guessed.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use serde::Serialize;
 
@@ -470,11 +470,9 @@ fn names_before(path: &NtPath, deeds: &Deeds) -> Vec<NtPath> {
     for deed in deeds.steps.iter().rev() {
         for change in deed.changes.0.iter().rev() {
             match change {
-                Change::Rename { from, to } if !ends => {
-                    if is_below(current.names(), to.names()) {
-                        let rest = &current.names()[to.names().len()..];
-                        current = NtPath::from_names([from.names(), rest].concat());
-                    }
+                Change::Rename { from, to } if !ends && is_below(current.names(), to.names()) => {
+                    let rest = &current.names()[to.names().len()..];
+                    current = NtPath::from_names([from.names(), rest].concat());
                 }
                 Change::Remove { path } if is_below(current.names(), path.names()) => ends = true,
                 _ => {}
@@ -506,11 +504,12 @@ fn node_text(image: &Image, node: NodeId) -> String {
     if inode.is_reparse_point() {
         text.push_str(", a link");
     }
-    text.push_str(&format!(", attributes 0x{:x}", inode.attributes));
+    // Writing to a string cannot fail.
+    let _ = write!(text, ", attributes 0x{:x}", inode.attributes);
     if let Some(security) = tree.security_of(node) {
         let mut digest = Blake3::of(security).to_hex();
         digest.truncate(8);
-        text.push_str(&format!(", security {digest}"));
+        let _ = write!(text, ", security {digest}");
     }
     text
 }
