@@ -19,7 +19,7 @@ use crate::{
         settings, text,
     },
     pipeline::{
-        self, Outcome,
+        self, BuildError, Outcome,
         report::{
             Report, beside,
             collect::{CollectError, Watching, collect},
@@ -262,7 +262,10 @@ impl Building<'_> {
         };
         let outcome = pipeline::build(self.plan, self.store, &settings);
         view.finish();
-        outcome.map_err(|error| failures::build(&self.recipe.base.wim.value, error))
+        outcome.map_err(|error| match error {
+            BuildError::Cancelled => session::interrupted(self.plan, self.store),
+            error => failures::build(&self.recipe.base.wim.value, error),
+        })
     }
 
     /// Writes the documents about the output, and gives where they are.
