@@ -52,7 +52,9 @@ impl Place {
         let mut command = transom(self.folder.path());
         command.args(["build", "recipe.toml", "--no-report", "--set"]);
         command.arg(format!("output.path=\"{name}\""));
-        sets.iter().for_each(|set| drop(command.args(["--set", set])));
+        for set in sets {
+            command.args(["--set", set]);
+        }
         expect_success(&mut command);
         self.path(name)
     }

@@ -79,6 +79,9 @@ fn places_of_the_demo_are_explained() {
         listed.contains(r"put-file  \ProgramData\Contoso\docs\readme.txt  52 bytes"),
         "{listed}"
     );
+    // By a junction of the base.
+    let linked = place(r"C:\Users\All Users\Contoso\agent.ini");
+    assert!(linked.starts_with("\\ProgramData\\Contoso\\agent.ini\n"), "{linked}");
     let base = place(r"C:\Windows\notepad.exe");
     assert!(base.contains("It is the base image's own: no step changed it."), "{base}");
     let nowhere = place(r"C:\Windows\System32\notpad.exe");
@@ -107,14 +110,17 @@ fn the_files_and_settings_of_a_driver_lead_to_its_step() {
     let built = json(folder, &["build", RECIPE]);
     let step = built["steps"].as_array().unwrap().iter().find(|step| step["name"] == "drivers.net");
     assert_eq!(step.unwrap()["why"][0], "it is new in the recipe");
-    for place in [
-        r"C:\Windows\System32\drivers\testnet.sys",
-        r"C:\Windows\INF\oem0.inf",
-        r"C:\Windows\System32\DriverStore\FileRepository",
-        r"HKLM\SYSTEM\CurrentControlSet\Services\TestNet : ImagePath",
-    ] {
-        let history = json(folder, &["explain", RECIPE, "--path", place]);
-        let history = &history["histories"][0];
+    let history = |place: &str| {
+        let mut found = json(folder, &["explain", RECIPE, "--path", place]);
+        found["histories"][0].take()
+    };
+    // Where a running Windows has it; an image has it in the driver store alone.
+    let nowhere = history(r"C:\Windows\System32\drivers\testnet.sys");
+    assert_eq!(nowhere["kind"], "nowhere");
+    let file = nowhere["near"][0].as_str().unwrap();
+    assert!(file.contains(r"\DriverStore\FileRepository\testnet.inf_amd64_"), "{file}");
+    for place in [file, r"C:\Windows\INF\oem0.inf", r"C:\Windows\System32\DriverStore"] {
+        let history = history(place);
         assert_eq!(history["steps"][0]["name"], "drivers.net", "{place}: {history:#}");
     }
     // Taken out of the recipe, it is told what was there.
