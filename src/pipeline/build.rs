@@ -204,6 +204,7 @@ pub fn build(
     (settings.events)(Event::Started { steps: plan.steps().count() });
     if !settings.no_cache
         && let Some(outcome) = already_there(plan, store)?
+        && (!settings.inventory || are_noted(&outcome, store)?)
     {
         tracing::info!("{}: up to date, commit {}", outcome.output.display(), outcome.commit);
         (settings.events)(Event::UpToDate);
@@ -238,6 +239,16 @@ pub fn build(
 fn is_lost(failure: &Failure, content: &Content) -> bool {
     content.lost.load(Ordering::Relaxed)
         || matches!(failure, Failure::Build(BuildError::Store(error)) if error.is_lost())
+}
+
+/// True when it is noted what each of the images is and has. It may not be: nobody asked, or an earlier version noted less. Then a replay notes it.
+fn are_noted(outcome: &Outcome, store: &Store) -> Result<bool, StoreError> {
+    for image in &outcome.images {
+        if inventory::recall(&image.state, store)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The outcome, when the output is there already: by the chains of remembered steps and the output's stamp.

@@ -228,20 +228,24 @@ struct Building<'a> {
 impl Building<'_> {
     /// Builds, and tells of it beside the output.
     fn build(&self) -> Result<Built, Failure> {
+        let output = &self.plan.output.path;
+        if !self.arguments.no_report {
+            beside::check_places(output).map_err(|error| failures::document(output, error))?;
+        }
         let mut outcome = self.run(self.arguments.no_cache)?;
         let documents = match self.arguments.no_report {
-            true => Vec::new(),
-            false => self.documents(&mut outcome)?,
+            true => Ok(Vec::new()),
+            false => self.documents(&mut outcome),
         };
         self.tell(&outcome);
-        let output = &self.plan.output.path;
-        for stale in beside::stale(output, &outcome.commit.to_hex(), &documents) {
+        let written = documents.as_ref().map_or(&[][..], Vec::as_slice);
+        for stale in beside::stale(output, &outcome.commit.to_hex(), written) {
             let stale = stale.display();
             self.context
                 .printer
-                .note(format_args!("{stale} tells of an earlier build of this output"));
+                .warn(format_args!("{stale} tells of an earlier build of this output"));
         }
-        Ok(Built { outcome, documents })
+        Ok(Built { outcome, documents: documents? })
     }
 
     /// Runs the pipeline.
