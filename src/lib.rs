@@ -72,6 +72,7 @@
 //! | the same bytes every time | no clock or random number below `cli`; ordered maps wherever order reaches bytes; GUIDs from content |
 //! | the right order, always | the order table in [`plan`], data with a version |
 //! | secrets are in the output and nowhere else | placeholders ([`base::secret`]) until [`image::Image::finish_with`]; what has a secret in it goes past the store |
+//! | what is told of a build is the same every time | [`pipeline::report`]: made of the plan and of what the store keeps under keys that know no host; times and the host are in a file of their own |
 //! | honest | what cannot be done natively is refused by name, before anything is touched |
 //!
 //! # Where the code departs from the design, and why

@@ -102,10 +102,12 @@ fn another_file_is_told_of_and_can_be_kept() {
     let place = Place::new();
     place.build("out/golden.wim", &[]);
     // What a killed comparison left goes; what is not ours stays.
-    for name in ["repro-killed", "repro-mine"] {
+    for name in ["repro-killed", "repro-mine", "repro-other"] {
         fs_err::create_dir_all(place.path(&format!("scratch/{name}/first"))).unwrap();
     }
-    place.write("scratch/repro-killed/lock", "");
+    let mark = "A comparison of `transom repro` works in this folder, which is removed when it ends or was killed.\n";
+    place.write("scratch/repro-killed/transom-repro.lock", mark);
+    place.write("scratch/repro-other/transom-repro.lock", "somebody else's");
     place.write("note.txt", "another note");
     let mut command = transom(place.folder.path());
     command.args([
@@ -124,7 +126,12 @@ fn another_file_is_told_of_and_can_be_kept() {
     let kept = text.lines().find_map(|line| line.strip_prefix("left in ")).unwrap();
     assert!(place.folder.path().join(kept).join("first/out/golden.wim").is_file());
     let left = place.left("scratch");
-    assert!(left.len() == 2 && left.contains(&"repro-mine".to_owned()), "{left:?}");
+    assert!(left.len() == 3 && left.contains(&"repro-mine".to_owned()), "{left:?}");
+    // The next one leaves alone what was kept.
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(10));
+    assert!(place.folder.path().join(kept).join("first/out/golden.wim").is_file());
+    assert_eq!(place.left("scratch").len(), 4);
 }
 
 #[test]

@@ -458,3 +458,28 @@ fn real_images_differ_as_wimlib_says() {
         assert_eq!(output.status.code() == Some(DIFFERENCES), found["differ"] == true);
     }
 }
+
+#[test]
+fn the_value_of_a_secret_is_never_told() {
+    let folder = temporary_folder();
+    let home = folder.path();
+    expect_success(transom(home).arg("demo"));
+    let recipe = "transom-demo/demo.toml";
+    let path = home.join(recipe);
+    let text = fs::read_to_string(&path).unwrap();
+    let text =
+        format!("{text}\n[registry.'HKLM\\SOFTWARE\\Secrets']\nToken = {{ env = \"TOKEN\" }}\n");
+    for (text, secret) in [
+        (text.clone(), "first-hunter"),
+        (text.replace("AllowTelemetry = 0", "AllowTelemetry = 1"), "second-hunter"),
+    ] {
+        fs::write(&path, text).unwrap();
+        expect_success(transom(home).args(["build", recipe]).env("TOKEN", secret));
+    }
+    let text = diff(home, &[recipe, "--registry"], DIFFERENCES);
+    assert!(text.contains("\nRegistry: values 1 changed\n"), "{text}");
+    let base = "transom-demo/media/install.wim:1";
+    for told in [text, diff(home, &[base, recipe, "--registry", "--json"], DIFFERENCES)] {
+        assert!(!told.contains("hunter"), "{told}");
+    }
+}

@@ -81,6 +81,7 @@ mod recipes_media;
 mod report_against;
 mod report_beside;
 mod report_bills;
+mod report_page;
 mod report_promises;
 mod servicing_apply;
 mod settings_apps;

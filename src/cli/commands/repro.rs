@@ -35,6 +35,10 @@ use crate::{
 
 /// How the folder of a comparison begins.
 const PREFIX: &str = "repro-";
+/// The file in it that is locked while it is used.
+const LOCK: &str = "transom-repro.lock";
+/// What that file holds.
+const MARK: &[u8] = b"A comparison of `transom repro` works in this folder, which is removed when it ends or was killed.\n";
 /// Bytes hashed at a time.
 const PIECE: usize = 1 << 20;
 
@@ -163,8 +167,9 @@ impl Work {
         fs::create_dir_all(parent)?;
         sweep(parent);
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
-        let lock = File::create(folder.path().join("lock"))?;
+        let mut lock = File::create(folder.path().join(LOCK))?;
         lock.lock()?;
+        io::Write::write_all(&mut lock, MARK)?;
         Ok(Self { folder, lock: Some(lock) })
     }
 
@@ -175,6 +180,11 @@ impl Work {
     /// Leaves the folder where it is.
     fn keep(mut self) -> PathBuf {
         self.folder.disable_cleanup(true);
+        // Without it, the folder is nothing that a later comparison would take for a killed one's.
+        self.lock = None;
+        if let Err(error) = fs::remove_file(self.folder.path().join(LOCK)) {
+            tracing::warn!("{error}");
+        }
         self.folder.path().to_owned()
     }
 }
@@ -191,9 +201,15 @@ fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        let lock = entry.path().join("lock");
-        // One that was kept has no lock file; nor has what is not ours.
-        if is_one && File::open(&lock).is_ok_and(|lock| lock.try_lock().is_ok()) {
+        // One that was kept has no lock file; what is not ours has none that says so.
+        let is_left = || {
+            let mut lock = File::open(entry.path().join(LOCK))?;
+            lock.try_lock().map_err(io::Error::other)?;
+            let mut text = Vec::new();
+            io::Read::read_to_end(&mut io::Read::take(&mut lock, 100), &mut text)?;
+            Ok::<_, io::Error>(text == MARK)
+        };
+        if is_one && is_left().unwrap_or(false) {
             tracing::info!("removing {}, which a killed comparison left", entry.path().display());
             fs::remove_dir_all(entry.path()).ok();
         }

@@ -38,6 +38,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("cabextract", "cabextract"),
     ("check-jsonschema", "none: pip install check-jsonschema"),
     ("chntpw", "chntpw"),
+    ("chromium", "chromium"),
     ("gcab", "gcab"),
     ("git", "git"),
     ("hivexml", "libhivex-bin"),
@@ -45,6 +46,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("hivexsh", "libhivex-bin"),
     ("mandoc", "mandoc"),
     ("mkntfs", "ntfs-3g"),
+    ("node", "nodejs"),
     ("ntfs-3g", "ntfs-3g"),
     ("ntfscat", "ntfs-3g"),
     ("ntfsfix", "ntfs-3g"),
@@ -104,7 +106,7 @@ fn missing_oracle(line: &str) {
 }
 
 /// One line on standard error that the test runner's capture does not swallow: a silent skip would pass for a success.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // Nothing is lost that anybody could be told when standard error itself is closed.
     drop(std::io::stderr().write_all(format!("{line}\n").as_bytes()));
 }
@@ -181,6 +183,7 @@ pub(crate) fn transom(home: &Path) -> Command {
         .env("NO_COLOR", "1")
         .env("COLUMNS", "100")
         .env_remove("SOURCE_DATE_EPOCH")
+        .env_remove("TRANSOM_SIGN_KEY")
         .env_remove("CI");
     command
 }

@@ -344,16 +344,11 @@ fn pair(mut first: Opened, mut second: Opened) -> Result<Sides, Failure> {
             !name.is_empty() && others.iter().flatten().any(|other| names(other) == name)
         });
         if !by_name && (ones.len() == 1 || others.len() == 1) {
-            let (what, count) = match ones.len() {
-                1 => (&second.what, others.len()),
-                _ => (&first.what, ones.len()),
+            let several: Vec<Label> = match ones.len() {
+                1 => others.iter().flatten().map(OpenImage::label).collect(),
+                _ => ones.iter().map(OpenImage::label).collect(),
             };
-            return Err(Problem::new(
-                "diff::which-image",
-                format!("{what} has {count} images, and none has the name of the other side's"),
-            )
-            .help(format!("choose one: `{what}:1`"))
-            .exit(Exit::Usage));
+            return Err(which_image(&several));
         }
         for one in ones {
             let fits = |other: &OpenImage| match by_name {
@@ -374,6 +369,25 @@ fn pair(mut first: Opened, mut second: Opened) -> Result<Sides, Failure> {
     let only_in_first = labels(&mut left.into_iter(), &second);
     let only_in_second = labels(&mut others.into_iter().flatten(), &first);
     Ok(Sides { first, second, pairs, only_in_first, only_in_second })
+}
+
+/// One image is to be compared with one of several, and none has its name.
+fn which_image(several: &[Label]) -> Failure {
+    let what = several.first().map(|label| label.what.as_str()).unwrap_or_default();
+    let list = several.iter().fold(String::new(), |list, label| {
+        format!(
+            "{list}\n  {what}:{}  {}",
+            label.index,
+            label.name.as_deref().unwrap_or("(no name)")
+        )
+    });
+    let count = several.len();
+    Problem::new(
+        "diff::which-image",
+        format!("{what} has {count} images, and none has the name of the other side's"),
+    )
+    .help(format!("choose one:{list}"))
+    .exit(Exit::Usage)
 }
 
 #[cfg(test)]
