@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{cause::Cause, key::KeyParts, lock::LockedInput, model::Plan, state};
 use crate::{
     base::{digest::Blake3, filetime::FileTime},
+    recipe::OutputImages,
     store::Stamp,
 };
 
@@ -84,6 +85,9 @@ pub struct BuiltFrom {
     /// The variant of the recipe.
     #[serde(default)]
     pub variant: Option<String>,
+    /// True when the base's images that the recipe does not select are in the output too; false in records of versions that did not say.
+    #[serde(default)]
+    pub all: bool,
 }
 
 /// An image of a past build.
@@ -96,6 +100,9 @@ pub struct BuiltImage {
     pub identity: Blake3,
     /// Its name in the output.
     pub name: Option<String>,
+    /// Its description in the output; `None` in records of versions that did not say, too.
+    #[serde(default)]
+    pub description: Option<String>,
     /// Its state after the last step.
     pub state: Blake3,
 }
@@ -135,6 +142,7 @@ impl PastBuild {
             image: image.index,
             identity: image.identity,
             name: image.final_name().map(str::to_owned),
+            description: image.final_description(&plan.base.wim),
             state: *state,
         });
         let path = state::real_path(&plan.base.path);
@@ -143,6 +151,7 @@ impl PastBuild {
             base: plan.base.blake3,
             epoch: plan.epoch,
             variant: plan.variant.clone(),
+            all: plan.output.images == OutputImages::All,
         };
         let mut inputs = plan.lock.inputs.clone();
         for input in inputs.values_mut() {

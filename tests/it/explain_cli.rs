@@ -161,6 +161,8 @@ fn what_is_no_step_and_no_place_ends_with_help() {
     };
     let (code, error) = fails(&["explain", RECIPE, "services.WSaerch"]);
     assert!(code == 2 && error.contains("did you mean `services.WSearch`?"), "{code} {error}");
+    let (code, error) = fails(&["explain", RECIPE, "40"]);
+    assert!(code == 2 && error.contains("the recipe has steps 1 to 19"), "{code} {error}");
     let (code, error) = fails(&["explain", RECIPE, "contoso"]);
     assert!(code == 2 && error.contains("in the names of several steps"), "{code} {error}");
     let (code, error) = fails(&["explain", RECIPE, "--path", r"HKLM\HARDWARE\x"]);

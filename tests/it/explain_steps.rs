@@ -71,7 +71,20 @@ fn a_step_is_meant_by_number_name_or_a_part_of_it() {
     };
     assert_eq!(none("services.RemotRegistry").as_deref(), Some("services.RemoteRegistry"));
     assert_eq!(none("RemoteRegitsry").as_deref(), Some("RemoteRegistry"));
-    assert_eq!((none("purple"), none("99"), none("")), (None, None, None));
+    assert_eq!((none("purple"), none("")), (None, None));
+}
+
+#[test]
+fn a_number_that_is_no_step_is_not_looked_for_in_titles() {
+    let place = Place::new(Codec::Xpress);
+    place.edit("to = 'C:\\Data\\one.txt'", "to = 'C:\\Data\\40.txt'");
+    let plan = place.plan();
+    for given in ["40", "0", "99999999999999999999999"] {
+        let Err(error) = explain::find(&plan, given) else { panic!("{given} was found") };
+        assert_eq!(error, FindError::NoNumber { given: given.to_owned(), last: 5 });
+    }
+    assert_eq!(explain::find(&plan, "3"), Ok(vec![(0, 2)]));
+    assert_eq!(explain::find(&plan, "40.txt"), Ok(vec![(0, 2)]));
 }
 
 #[test]

@@ -275,6 +275,9 @@ fn no_step(error: FindError) -> Failure {
         FindError::None { near: None, .. } => {
             "`transom explain RECIPE` lists the steps with their names".to_owned()
         }
+        FindError::NoNumber { last: 0, .. } => "the recipe has no steps".to_owned(),
+        FindError::NoNumber { last: 1, .. } => "the recipe has step 1 alone".to_owned(),
+        FindError::NoNumber { last, .. } => format!("the recipe has steps 1 to {last}"),
         FindError::Several { names, .. } => {
             format!("write one of them: {}", crate::cli::text::few(names, 10))
         }

@@ -1,6 +1,9 @@
 //! Explanations for a person.
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write as _},
+};
 
 use super::{
     deeds::Source,
@@ -132,14 +135,27 @@ fn write_image(image: &ImageExplained<'_>, built: bool, out: &mut String) -> fmt
 
 /// Why a step does not stand earlier.
 fn write_reasons(step: &StepExplained<'_>, out: &mut String) -> fmt::Result {
+    // The same reason is told once for all steps that it names.
+    let mut told: Vec<(&str, BTreeSet<usize>)> = Vec::new();
     for reason in step.reasons {
         let StepReason { after, why } = reason;
         // The phase's own reason stands above its steps.
         let why = if reason.is_phase() { "the order table" } else { why };
-        let after = match after.as_slice() {
-            [first, last] => format!("after steps {first} to {last}: "),
-            [step] => format!("after step {step}: "),
-            _ => String::new(),
+        let after = match after[..] {
+            [first, last] => (first..=last).collect(),
+            [step] => BTreeSet::from([step]),
+            _ => BTreeSet::new(),
+        };
+        match told.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, steps)) => steps.extend(after),
+            None => told.push((why, after)),
+        }
+    }
+    for (why, after) in told {
+        let after = match ranges(&after) {
+            (0, _) => String::new(),
+            (1, text) => format!("after step {text}: "),
+            (_, text) => format!("after steps {text}: "),
         };
         writeln!(out, "      here  {after}{why}")?;
     }
@@ -150,6 +166,22 @@ fn write_reasons(step: &StepExplained<'_>, out: &mut String) -> fmt::Result {
         writeln!(out, "            it leaves something to the first boot")?;
     }
     Ok(())
+}
+
+/// How many numbers, and in words: `3, 10 to 13`.
+fn ranges(numbers: &BTreeSet<usize>) -> (usize, String) {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    let texts = ranges.iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first} to {last}"),
+    });
+    (numbers.len(), texts.collect::<Vec<_>>().join(", "))
 }
 
 fn write_runs(step: &StepExplained<'_>, built: bool, out: &mut String) -> fmt::Result {
@@ -345,4 +377,18 @@ fn write_unknown(history: &PlaceHistory, out: &mut String) -> fmt::Result {
         "What these steps do is not known before they have run: {}",
         history.unknown.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_reason_behind_several_steps_is_told_once() {
+        let told = |numbers: &[usize]| ranges(&numbers.iter().copied().collect());
+        assert_eq!(told(&[]), (0, String::new()));
+        assert_eq!(told(&[4]), (1, "4".to_owned()));
+        assert_eq!(told(&[13, 10, 11, 12]), (4, "10 to 13".to_owned()));
+        assert_eq!(told(&[7, 3, 8]), (3, "3, 7 to 8".to_owned()));
+    }
 }
