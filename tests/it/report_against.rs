@@ -175,6 +175,40 @@ fn with_secrets_nothing_is_proven_and_that_is_said() {
     assert_eq!(code, 5, "{said}");
 }
 
+/// What the program is given as secrets by the test below.
+const SECRET: &str = "Geheim-4711-Wort";
+
+#[test]
+fn the_very_output_of_a_recipe_with_secrets_is_accepted_and_their_values_are_never_shown() {
+    let unattend = "[unattend]\nadministrator-password = { env = \"TOKEN\" }\n[first-boot]";
+    let shown = "[registry.'HKLM\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion']\nProductName = { env = \"TOKEN\" }\n[first-boot]";
+    for recipe in [unattend, shown] {
+        let place = Place::new(Codec::Xpress);
+        place.edit("[first-boot]", recipe);
+        let mut command = transom(place.folder.path());
+        expect_success(command.args(["build", "recipe.toml"]).env("TOKEN", SECRET));
+        for file in
+            [REPORT, "out/golden.report.html", "out/golden.cdx.json", "out/golden.spdx.json"]
+        {
+            let text = String::from_utf8(place.read(file)).unwrap();
+            assert!(!text.contains(SECRET), "{file}");
+            assert!(!text.contains('\u{fdd0}') && !text.contains("\\ufdd0"), "{file}: {recipe}");
+        }
+        if recipe == shown {
+            let report = String::from_utf8(place.read(REPORT)).unwrap();
+            assert!(report.contains("\"product-name\": \"{secret TOKEN}\""), "{report}");
+        }
+        let (code, json) = verdict(&place, "out/golden.wim", &["--content"]);
+        assert_eq!((code, json["verdict"].as_str()), (0, Some("alike")), "{recipe}: {json:#}");
+        let (code, said, error) = verify(&place, "out/golden.wim", REPORT, &["--content"]);
+        assert_eq!(code, 0, "{said}{error}");
+        assert!(!said.contains(SECRET) && !said.contains('\u{fdd0}'), "{said}");
+        let (code, said, _) = verify(&place, "base.wim", REPORT, &["--content"]);
+        assert_eq!(code, 8, "{said}");
+        assert!(said.contains("RemoteRegistry: disabled -> "), "{said}");
+    }
+}
+
 #[test]
 fn what_is_no_report_is_refused_by_name() {
     let place = Place::new(Codec::Xpress);

@@ -1,6 +1,7 @@
 //! `transom verify IMAGE --against REPORT`: whether an image is the one that a report describes, and whether the report is signed.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -15,6 +16,7 @@ use crate::{
     base::{
         digest::{Sha1, to_hex},
         limits::Limits,
+        secret,
     },
     cli::{
         app::Context,
@@ -30,7 +32,7 @@ use crate::{
     },
     servicing::inventory::{
         Inventory,
-        diff::{AreaChange, changes},
+        diff::{Area, AreaChange, changes},
     },
 };
 
@@ -357,11 +359,12 @@ impl Comparison {
                 text::count(there as u64, "image", "images")
             ));
         }
+        let secrets = described.secrets.iter().map(String::as_str).collect();
         for image in &described.images {
             if context.interrupt.pressed() {
                 return Err(Failure::interrupted());
             }
-            match compare(&wim, image) {
+            match compare(&wim, image, &secrets) {
                 Ok(compared) => self.images.push(compared),
                 Err(problem) => self.problems.push(format!("image {}: {problem}", image.index)),
             }
@@ -494,7 +497,11 @@ impl FileComparison {
 }
 
 /// Compares one image with what the report says of it.
-fn compare(wim: &Arc<Wim>, told: &DescribedImage) -> Result<ImageComparison, String> {
+fn compare(
+    wim: &Arc<Wim>,
+    told: &DescribedImage,
+    secrets: &BTreeSet<&str>,
+) -> Result<ImageComparison, String> {
     let found = wim.metadata_blob(told.index).map_err(|error| text::chain(&error))?.sha1;
     let same_metadata = told.metadata_sha1.as_ref().map(|sha1| Sha1::from_hex(sha1) == Some(found));
     let mut compared = ImageComparison {
@@ -511,8 +518,35 @@ fn compare(wim: &Arc<Wim>, told: &DescribedImage) -> Result<ImageComparison, Str
         compared.changes = changes(&told.inventory, &inventory);
         compared.notes = inventory.notes;
         compared.notes.retain(|note| !told.inventory.notes.contains(note));
+        if same_metadata.is_none() && !secrets.is_empty() {
+            leave_out_secrets(&mut compared, secrets);
+        }
     }
     Ok(compared)
+}
+
+/// Takes out what differs because the report has `{secret NAME}` where the image has the value, which is never shown: such facts, the sizes of folders, and what
+/// a note quotes.
+fn leave_out_secrets(compared: &mut ImageComparison, secrets: &BTreeSet<&str>) {
+    let is_secret = |text: &str| {
+        let mut marks = text.split("{secret ").skip(1).filter_map(|rest| rest.split_once('}'));
+        !secret::is_free_of_placeholders(text) || marks.any(|(name, _)| secrets.contains(name))
+    };
+    compared.changes.retain(|change| change.area != Area::Folders);
+    for change in &mut compared.changes {
+        // What is called after a secret is there under another name.
+        let in_names = change.entries.iter().any(|entry| is_secret(&entry.name));
+        change.entries.retain(|entry| {
+            let mut texts =
+                [Some(&entry.name), entry.label.as_ref(), entry.old.as_ref()].into_iter();
+            !texts.any(|text| text.is_some_and(|text| is_secret(text)))
+                && !(in_names && entry.old.is_none())
+        });
+    }
+    compared.changes.retain(|change| !change.entries.is_empty());
+    for note in &mut compared.notes {
+        note.truncate(note.find(':').unwrap_or(0));
+    }
 }
 
 /// Differences by area, for a person.

@@ -129,6 +129,9 @@ pub fn collect(
             &mut warnings,
         )?);
     }
+    for warning in &mut warnings {
+        *warning = secret::readable(warning);
+    }
     let mut said = std::collections::BTreeSet::new();
     warnings.retain(|warning| said.insert(warning.clone()));
     Ok(Report {
@@ -270,7 +273,10 @@ fn image_part(
         written.and_then(|written| written.metadata.get((index as usize).checked_sub(1)?));
     let before = inventory::of_base(plan, image, store)?.map_err(CollectError::Base)?;
     let lost = || CollectError::Lost("what it knew of the built image".to_owned());
-    let inventory: Inventory = inventory::recall(&state, store)?.ok_or_else(lost)?;
+    let mut inventory: Inventory = inventory::recall(&state, store)?.ok_or_else(lost)?;
+    if !plan.secrets.is_empty() {
+        inventory = readable(&inventory);
+    }
     Ok(ImagePart {
         base_index: image.index,
         base_name: image.base_name.clone(),
@@ -283,6 +289,22 @@ fn image_part(
         steps,
         files: added(image, changesets, store)?,
     })
+}
+
+/// `inventory` for a reader: what is a secret as `{secret NAME}`.
+fn readable(inventory: &Inventory) -> Inventory {
+    let mut value =
+        serde_json::to_value(inventory).expect("texts, numbers and lists always serialise");
+    let mut open = vec![&mut value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) => *text = secret::readable(text),
+            Value::Array(values) => open.extend(values),
+            Value::Object(values) => open.extend(values.values_mut()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    serde_json::from_value(value).expect("texts have become other texts")
 }
 
 /// The files that the steps put in place.
