@@ -351,14 +351,7 @@ impl Comparison {
                 return Ok(());
             }
         };
-        let (there, told) = (wim.image_count() as usize, described.images.len());
-        // Whatever was built out of a base with several images, the report tells of those that were built.
-        if there < told {
-            self.problems.push(format!(
-                "it has {}, the report tells of {told}",
-                text::count(there as u64, "image", "images")
-            ));
-        }
+        self.problems.extend(other_frame(&wim, described));
         let secrets = described.secrets.iter().map(String::as_str).collect();
         for image in &described.images {
             if context.interrupt.pressed() {
@@ -494,6 +487,56 @@ impl FileComparison {
             _ => format!("{path}: the size is right; there is no digest to compare (secrets)"),
         }
     }
+}
+
+/// What is another around the images that the report tells of: how many there are, which one is started, what they are called, what was not built.
+fn other_frame(wim: &Wim, described: &Described) -> Vec<String> {
+    let (output, mut problems) = (&described.output, Vec::new());
+    let (there, boot) = (wim.image_count(), wim.header().boot_index);
+    let told = output.image_count.or_else(|| u32::try_from(described.images.len()).ok());
+    if let Some(told) = told.filter(|told| *told != there) {
+        let there = text::count(there.into(), "image", "images");
+        problems.push(format!("it has {there}, the report tells of {told}"));
+    }
+    if let Some(told) = output.boot_index.filter(|told| *told != boot) {
+        let which = |index| match index {
+            0 => "no image".to_owned(),
+            index => format!("image {index}"),
+        };
+        problems.push(format!(
+            "{} is marked to be started, in the report {}",
+            which(boot),
+            which(told)
+        ));
+    }
+    let name = |name: Option<&str>| name.filter(|name| !name.is_empty()).map(str::to_owned);
+    let own = |index| name(wim.xml().image_name(index));
+    let shown =
+        |name: Option<String>| name.map_or("no name".to_owned(), |name| format!("\"{name}\""));
+    let images = described.images.iter().map(|image| (image.index, &image.name));
+    let mut known = BTreeSet::new();
+    for (index, told) in images.chain(output.others.iter().map(|image| (image.index, &image.name)))
+    {
+        known.insert(index);
+        let (own, told) = (own(index), name(told.as_deref()));
+        if index <= there && own != told {
+            let (own, told) = (shown(own), shown(told));
+            problems.push(format!("image {index} has {own}, in the report {told}"));
+        }
+    }
+    for image in output.others.iter().filter(|image| image.index <= there) {
+        let found = wim.metadata_blob(image.index).ok().map(|blob| blob.sha1);
+        let told = image.metadata_sha1.as_deref().and_then(Sha1::from_hex);
+        if found.is_none() || found != told {
+            let index = image.index;
+            problems.push(format!("image {index}: not the one that was taken over from the base"));
+        }
+    }
+    for index in (1..=there).filter(|index| !known.contains(index)) {
+        let own = shown(own(index));
+        problems.push(format!("image {index} ({own}): the report does not tell of it"));
+    }
+    problems
 }
 
 /// Compares one image with what the report says of it.

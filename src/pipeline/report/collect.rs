@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::{
     added, changes,
     model::{
-        AddedFile, Changes, FORMAT, FilePart, ImagePart, OutputFile, OutputPart, ReasonPart,
-        RecipePart, Report, StepPart,
+        AddedFile, Changes, FORMAT, FilePart, ImagePart, OtherImage, OutputFile, OutputPart,
+        ReasonPart, RecipePart, Report, StepPart,
     },
     written::{self, Written},
 };
@@ -24,7 +24,7 @@ use crate::{
         secret,
     },
     image::{Changeset, ImageError},
-    pipeline::{Outcome, inventory},
+    pipeline::{Outcome, commit, inventory},
     plan::{
         Plan, PlannedImage, Step, key,
         memory::OutputRecord,
@@ -246,7 +246,28 @@ fn output_part(
         },
         guid,
         commit: outcome.commit.to_hex(),
+        image_count: Some(match plan.output.images {
+            OutputImages::All => plan.base.wim.image_count(),
+            OutputImages::Selected => u32::try_from(plan.images.len()).unwrap_or(u32::MAX),
+        }),
+        boot_index: Some(commit::boot_index(plan)),
+        others: others(plan),
     }
+}
+
+/// The images of the output that are there as in the base, which have no secret in them.
+fn others(plan: &Plan) -> Vec<OtherImage> {
+    if plan.output.images == OutputImages::Selected {
+        return Vec::new();
+    }
+    let wim = &plan.base.wim;
+    let is_built = |index: &u32| plan.images.iter().any(|image| image.index == *index);
+    let other = |index| OtherImage {
+        index,
+        name: wim.xml().image_name(index).map(str::to_owned),
+        metadata_sha1: wim.metadata_blob(index).ok().map(|blob| blob.sha1.to_hex()),
+    };
+    (1..=wim.image_count()).filter(|index| !is_built(index)).map(other).collect()
 }
 
 /// The image that was built as number `place` of the plan; `changesets` are the digests of what its steps did.
