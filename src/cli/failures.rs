@@ -53,7 +53,10 @@ pub(crate) fn plan(error: PlanError) -> Failure {
         | PlanError::Refused(found)
         | PlanError::Policy(found)
         | PlanError::Output(found) => findings(&found, exit),
-        PlanError::Cancelled => Failure::interrupted(),
+        PlanError::Cancelled => Failure::interrupted_so(
+            "nothing was changed",
+            "run the same command again: files that were hashed are not hashed again",
+        ),
         PlanError::Store(error) => Problem::new("cache::unusable", text::chain(&error))
             .help(store_help(&error).0)
             .exit(exit),
@@ -82,7 +85,10 @@ pub(crate) fn build(base: &Path, error: BuildError) -> Failure {
         | BuildError::Secret(found)
         | BuildError::Input(found)
         | BuildError::Cache(found) => findings(&found, exit),
-        BuildError::Cancelled => Failure::interrupted(),
+        BuildError::Cancelled => Failure::interrupted_so(
+            "the output is as it was before",
+            "run the same command again: steps that were done are not done again",
+        ),
         BuildError::Output(error @ OutputError::InUse(_)) => {
             Problem::new("output::in-use", error.to_string())
                 .help("wait for it, or give this build another output: --set output.path=OTHER.wim")
@@ -113,7 +119,7 @@ pub(crate) fn report(path: &Path, error: CollectError) -> Failure {
     match error {
         CollectError::Store(error) => build_store(error),
         CollectError::Cancelled => {
-            Problem::new("interrupted", "interrupted while the report was made")
+            Problem::new("interrupted", "interrupted; the output is built, and its report is not")
                 .help(help)
                 .exit(Exit::Interrupted)
         }
@@ -179,7 +185,10 @@ pub(crate) fn wim_read(path: &Path, error: WimError) -> Failure {
 pub(crate) fn wim_write(path: &Path, error: WimError) -> Failure {
     let message = format!("{} cannot be written", path.display());
     match error {
-        WimError::Cancelled => Failure::interrupted(),
+        WimError::Cancelled => Failure::interrupted_so(
+            &format!("{} is as it was before", path.display()),
+            "run the same command again: it begins anew",
+        ),
         // Inputs and outputs meet in one call here.
         WimError::Io(error) if is_input(&error) => input("a captured file", error),
         WimError::Io(error) => output(path, error),
@@ -239,7 +248,10 @@ pub(crate) fn extract(wim: &Path, error: ExtractError) -> Failure {
             .cause(source)
             .help("the files are there; what only the sidecar keeps (attributes, security, streams ...) is not. Apply again with --overwrite")
             .exit(Exit::OutputFailed),
-        ExtractError::Cancelled => Failure::interrupted(),
+        ExtractError::Cancelled => Failure::interrupted_so(
+            "the files written so far are whole and stay",
+            "run it again with --overwrite",
+        ),
     }
 }
 
@@ -254,7 +266,10 @@ pub(crate) fn capture(source: &Path, error: ImageError) -> Failure {
                 names.join("\n")
             ))
             .exit(Exit::BadInput),
-        ImageError::Cancelled => Failure::interrupted(),
+        ImageError::Cancelled => Failure::interrupted_so(
+            "nothing was written",
+            "run the same command again: it begins anew",
+        ),
         ImageError::Sidecar(error) => Problem::new("input::sidecar", message)
             .help(sidecar_help(&error))
             .cause(error)

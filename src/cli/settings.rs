@@ -2,7 +2,7 @@
 //!
 //! This is the only file that reads the environment. What is read: `TRANSOM_CACHE_DIR`, `XDG_CACHE_HOME`, `HOME`, `LOCALAPPDATA` (where the store
 //! lies), `SOURCE_DATE_EPOCH` (times of new files), `CI` (`--locked`), `TRANSOM_SIGN_KEY` (`build --sign-key`), and by way of the terminal libraries `NO_COLOR`, `CLICOLOR`,
-//! `CLICOLOR_FORCE` and `TERM`; for a build the variables that its recipe names as secrets.
+//! `CLICOLOR_FORCE` and `TERM` (`dumb`: no live lines); for a build the variables that its recipe names as secrets.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) quiet: bool,
     /// How progress is shown.
     pub(crate) progress: ProgressChoice,
+    /// `TERM` is `dumb`: the terminal cannot move its cursor.
+    pub(crate) dumb_terminal: bool,
 }
 
 impl Settings {
@@ -55,6 +57,7 @@ impl Settings {
             sign_key: file(environment, "TRANSOM_SIGN_KEY"),
             quiet: arguments.quiet,
             progress: arguments.progress,
+            dumb_terminal: environment("TERM").is_some_and(|term| term == "dumb"),
         })
     }
 

@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn values_are_shown_by_what_they_mean() {
         let sz = Value::sz("", "a \"b\"");
-        let multi = Value::multi_sz("", &["one", "two"]);
+        let multi = Value::multi_sz("", ["one", "two"]);
         assert_eq!(value_text(4, &[5, 0, 0, 0]), "REG_DWORD 0x5 (5)");
         assert_eq!(value_text(11, &[0, 0, 0, 0, 1, 0, 0, 0]), "REG_QWORD 0x100000000 (4294967296)");
         assert_eq!(value_text(1, &sz.data), "REG_SZ \"a \"b\"\"");

@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     changeset::Change, content::BlobRef, error::ImageError, offline::Image, registry::RegistryPath,
+    tree::NodeId,
 };
 
 /// A hive file of an offline image.
@@ -417,6 +418,24 @@ impl Image {
             path: path.clone(),
             source,
         })
+    }
+
+    /// The sizes that files will have once changed hives are put back into them, where that is another than now: of hives, and of log files, which are emptied.
+    #[must_use]
+    pub fn unwritten_sizes(&self) -> BTreeMap<NodeId, u64> {
+        let tree = self.tree();
+        let mut sizes = BTreeMap::new();
+        for open in self.hives.0.values() {
+            let Some(node) = tree.lookup(&open.path) else { continue };
+            if !open.hive.is_changed() || tree.inode(node).data() != open.opened_from {
+                continue;
+            }
+            sizes.insert(node, open.hive.file_size());
+            sizes.extend(
+                log_paths(&open.path).iter().filter_map(|log| Some((tree.lookup(log)?, 0))),
+            );
+        }
+        sizes
     }
 
     /// Puts changed hives back into their files, those of `secret` as content that nothing may keep. Log files that hold something are emptied.

@@ -204,6 +204,7 @@ pub fn build(
     (settings.events)(Event::Started { steps: plan.steps().count() });
     if !settings.no_cache
         && let Some(outcome) = already_there(plan, store)?
+        && (!settings.inventory || are_noted(&outcome, store)?)
     {
         tracing::info!("{}: up to date, commit {}", outcome.output.display(), outcome.commit);
         (settings.events)(Event::UpToDate);
@@ -238,6 +239,16 @@ pub fn build(
 fn is_lost(failure: &Failure, content: &Content) -> bool {
     content.lost.load(Ordering::Relaxed)
         || matches!(failure, Failure::Build(BuildError::Store(error)) if error.is_lost())
+}
+
+/// True when it is noted what each of the images is and has. It may not be: nobody asked, or an earlier version noted less. Then a replay notes it.
+fn are_noted(outcome: &Outcome, store: &Store) -> Result<bool, StoreError> {
+    for image in &outcome.images {
+        if inventory::recall(&image.state, store)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The outcome, when the output is there already: by the chains of remembered steps and the output's stamp.
@@ -386,7 +397,7 @@ fn attempt_build(
     let details = OutputRecord { stamp, parts, racy, build, previous };
     let details =
         serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;
-    let path = std::path::absolute(&plan.output.path).unwrap_or_else(|_| plan.output.path.clone());
+    let path = state::real_path(&plan.output.path);
     let root = Root { output: path.display().to_string(), used: store.used(), details };
     store.put_root(&state::output_key(plan), &root)?;
     Ok(Outcome {

@@ -9,6 +9,7 @@
 //! - [`Outcome`], [`BuildError`]: how it ended
 //! - [`policy`]: what is told of an image that breaks the recipe's policy
 //! - [`report`]: what is told of a build
+//! - [`repro`]: where two outputs differ
 //! - [`past`]: the images of a past build, made again in memory
 //! - [`verify_output`]: everything in a WIM against its SHA-1
 
@@ -24,6 +25,7 @@ pub mod past;
 pub mod policy;
 mod prepare;
 pub mod report;
+pub mod repro;
 mod run;
 mod split;
 mod verify;

@@ -202,14 +202,13 @@ impl fmt::Display for Cause {
             }
             Self::Epoch { old, new } => write!(out, "the epoch is {new}, was {old}"),
             Self::EarlierStep { step, change, more } => {
-                match change {
-                    EarlierChange::Result => {
-                        write!(out, "the earlier step {step} has another result")?
-                    }
-                    EarlierChange::Added => write!(out, "the earlier step {step} is new there")?,
-                    EarlierChange::Removed => write!(out, "the earlier step {step} is gone")?,
-                    EarlierChange::Moved => write!(out, "the earlier step {step} stood elsewhere")?,
-                }
+                let what = match change {
+                    EarlierChange::Result => "has another result",
+                    EarlierChange::Added => "is new there",
+                    EarlierChange::Removed => "is gone",
+                    EarlierChange::Moved => "stood elsewhere",
+                };
+                write!(out, "the earlier step {step} {what}")?;
                 if *more > 0 {
                     write!(out, ", and {more} more of the earlier steps changed")?;
                 }

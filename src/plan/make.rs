@@ -18,7 +18,7 @@ use super::{
 use crate::{
     base::{digest::Blake3, filetime::FileTime, limits::Limits},
     format::wim::Wim,
-    recipe::{BaseImage, Finding, Findings, Recipe, lock_path},
+    recipe::{BaseImage, Finding, Findings, InputDecl, Recipe, lock_path},
     servicing::InputId,
     store::{Stamp, Store},
 };
@@ -68,7 +68,8 @@ fn attempt(
     store: &Store,
     options: &Options<'_>,
 ) -> Result<Option<Plan>, PlanError> {
-    let wim = base_image::open(&recipe.base, &options.limits)?;
+    let wim = base_image::open(&recipe.base, &options.limits)
+        .map_err(|error| with_missing_inputs(error, recipe))?;
     let selected = base_image::select(&recipe.base, &wim)?;
     let output = output::plan(recipe, &wim, &selected)?;
     let (base, inputs) = rayon::join(
@@ -185,6 +186,31 @@ fn changed_base(recipe: &Recipe) -> PlanError {
     PlanError::Inputs(Finding::at(&wim.origin, "base::changed", message, label, help).into())
 }
 
+/// What is said of a base that cannot be opened, and with it of the inputs that are not there: whoever has to fetch media wants to know all of them.
+fn with_missing_inputs(error: PlanError, recipe: &Recipe) -> PlanError {
+    let PlanError::Inputs(base) = error else { return error };
+    let missing = recipe.inputs.iter().filter(|(_, declared)| {
+        matches!(fs_err::metadata(&declared.path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    });
+    let missing = missing
+        .map(|(id, declared)| unusable(id, declared, &InputError::Missing(declared.path.clone())));
+    match Findings::check(base.into_iter().chain(missing).collect()) {
+        Err(findings) => PlanError::Inputs(findings),
+        Ok(()) => unreachable!("there is at least what is said of the base"),
+    }
+}
+
+/// What is said of an input that cannot be used.
+fn unusable(id: &InputId, declared: &InputDecl, error: &InputError) -> Finding {
+    let (code, help) = explain_input(error);
+    let message = format!("the input {id} cannot be used");
+    let help = match error {
+        InputError::Missing(_) => inputs::missing_help(&declared.origin),
+        _ => help.to_owned(),
+    };
+    Finding::at(&declared.origin, code, message, error.to_string(), help)
+}
+
 /// Finds and hashes every input; all that cannot be used are reported together.
 fn resolve_inputs(
     recipe: &Recipe,
@@ -205,17 +231,7 @@ fn resolve_inputs(
             }
             Err(InputError::Store(error)) => return Err(error.into()),
             Err(InputError::Cancelled) => return Err(PlanError::Cancelled),
-            Err(error) => {
-                let (code, mut help) = explain_input(&error);
-                let missing;
-                if matches!(error, InputError::Missing(_)) {
-                    missing = inputs::missing_help(&declared.origin);
-                    help = &missing;
-                }
-                let message = format!("the input {id} cannot be used");
-                let label = error.to_string();
-                findings.push(Finding::at(&declared.origin, code, message, label, help));
-            }
+            Err(error) => findings.push(unusable(id, declared, &error)),
         }
     }
     Findings::check(findings).map_err(PlanError::Inputs)?;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{cause::Cause, key::KeyParts, lock::LockedInput, model::Plan};
+use super::{cause::Cause, key::KeyParts, lock::LockedInput, model::Plan, state};
 use crate::{
     base::{digest::Blake3, filetime::FileTime},
     store::Stamp,
@@ -137,7 +137,7 @@ impl PastBuild {
             name: image.final_name().map(str::to_owned),
             state: *state,
         });
-        let path = std::path::absolute(&plan.base.path).unwrap_or_else(|_| plan.base.path.clone());
+        let path = state::real_path(&plan.base.path);
         let from = BuiltFrom {
             path: path.to_string_lossy().into_owned(),
             base: plan.base.blake3,

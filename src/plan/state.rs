@@ -1,6 +1,9 @@
 //! What the store knows of a plan: which steps are cached, why others are not, and whether the output is there already.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -254,11 +257,23 @@ pub fn output_key(plan: &Plan) -> Blake3 {
     output_key_of(&plan.output.path)
 }
 
+/// The path from the root, the same for every way to write it: links on the way to it are followed, as far as it is there. What it names itself may be a link.
+#[must_use]
+pub fn real_path(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folders = absolute.ancestors().skip(1);
+    let real =
+        folders.filter_map(|folder| Some((folder, fs_err::canonicalize(folder).ok()?))).next();
+    match real.and_then(|(folder, real)| Some(real.join(absolute.strip_prefix(folder).ok()?))) {
+        Some(real) => real,
+        None => absolute,
+    }
+}
+
 /// The name in the store of the output at `path`.
 #[must_use]
 pub fn output_key_of(path: &Path) -> Blake3 {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    key::key("transom output 1", &[absolute.as_os_str().as_encoded_bytes()])
+    key::key("transom output 1", &[real_path(path).as_os_str().as_encoded_bytes()])
 }
 
 /// The key of a commit of `states`, one for each image: everything that the output's bytes depend on, but for the values of secrets.

@@ -14,7 +14,7 @@ use super::{appx, cbs, drivers, first_boot, locale, services, setup_state};
 use crate::image::{Image, ImageFacts};
 
 /// Raised when the same image gives another inventory: kept ones are then made anew.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What an image is and has. Lists are sorted as the rooms that make them say; none of it depends on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -252,7 +252,7 @@ impl Inventory {
             Ok(scripts) => inventory.deferred = scripts,
             Err(error) => inventory.note("the first boot", &error),
         }
-        inventory.folders = folders::sizes(image.tree());
+        inventory.folders = folders::sizes(image);
         inventory
     }
 

@@ -186,7 +186,7 @@ fn a_log_says_what_was_done_and_why() {
         "plan: 1 steps",
         "never built with this cache",
         "step 1: prepared",
-        "step 1: applying, nothing sound is remembered",
+        "this output was not built with this cache yet",
         "step 1: applied",
         "store: miss",
         "commit: ",

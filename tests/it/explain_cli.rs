@@ -79,6 +79,9 @@ fn places_of_the_demo_are_explained() {
         listed.contains(r"put-file  \ProgramData\Contoso\docs\readme.txt  52 bytes"),
         "{listed}"
     );
+    // By a junction of the base.
+    let linked = place(r"C:\Users\All Users\Contoso\agent.ini");
+    assert!(linked.starts_with("\\ProgramData\\Contoso\\agent.ini\n"), "{linked}");
     let base = place(r"C:\Windows\notepad.exe");
     assert!(base.contains("It is the base image's own: no step changed it."), "{base}");
     let nowhere = place(r"C:\Windows\System32\notpad.exe");
@@ -107,20 +110,44 @@ fn the_files_and_settings_of_a_driver_lead_to_its_step() {
     let built = json(folder, &["build", RECIPE]);
     let step = built["steps"].as_array().unwrap().iter().find(|step| step["name"] == "drivers.net");
     assert_eq!(step.unwrap()["why"][0], "it is new in the recipe");
-    for place in [
-        r"C:\Windows\System32\drivers\testnet.sys",
-        r"C:\Windows\INF\oem0.inf",
-        r"C:\Windows\System32\DriverStore\FileRepository",
-        r"HKLM\SYSTEM\CurrentControlSet\Services\TestNet : ImagePath",
-    ] {
-        let history = json(folder, &["explain", RECIPE, "--path", place]);
-        let history = &history["histories"][0];
+    let history = |place: &str| {
+        let mut found = json(folder, &["explain", RECIPE, "--path", place]);
+        found["histories"][0].take()
+    };
+    // Where a running Windows has it; an image has it in the driver store alone.
+    let nowhere = history(r"C:\Windows\System32\drivers\testnet.sys");
+    assert_eq!(nowhere["kind"], "nowhere");
+    let file = nowhere["near"][0].as_str().unwrap();
+    assert!(file.contains(r"\DriverStore\FileRepository\testnet.inf_amd64_"), "{file}");
+    for place in [file, r"C:\Windows\INF\oem0.inf", r"C:\Windows\System32\DriverStore"] {
+        let history = history(place);
         assert_eq!(history["steps"][0]["name"], "drivers.net", "{place}: {history:#}");
     }
     // Taken out of the recipe, it is told what was there.
     fs_err::write(&recipe, text).unwrap();
     let gone = run(folder, &["explain", RECIPE]);
     assert!(gone.contains("drivers.net\n      was in the last build"), "{gone}");
+}
+
+#[test]
+fn of_variants_those_that_have_a_step_are_explained() {
+    let folder = temporary_folder();
+    let folder = folder.path();
+    run(folder, &["demo"]);
+    let recipe = folder.join(RECIPE);
+    let text = fs_err::read_to_string(&recipe).unwrap();
+    let text = text.replace("out/demo-client.wim", "out/${matrix.name}.wim");
+    let matrix = "\n[matrix.one]\n[matrix.two.services]\nSpooler = \"disabled\"\n";
+    fs_err::write(&recipe, format!("{text}{matrix}")).unwrap();
+    let both = run(folder, &["explain", RECIPE]);
+    assert!(both.contains("variant  one") && both.contains("variant  two"), "{both}");
+    let step = run(folder, &["explain", RECIPE, "Spooler"]);
+    assert!(step.starts_with("variant two\n\nstep 10: service Spooler: disabled"), "{step}");
+    let all = json(folder, &["explain", RECIPE, "RemoteRegistry"]);
+    assert_eq!(all["variants"].as_array().unwrap().len(), 2);
+    let one =
+        transom(folder).args(["explain", RECIPE, "Spooler", "--variant", "one"]).output().unwrap();
+    assert_eq!(one.status.code(), Some(2));
 }
 
 #[test]

@@ -9,14 +9,12 @@ use fs_err as fs;
 use serde_json::Value;
 use transom::{
     cli::demo,
-    codec::Codec,
     pipeline::report::{Report, Run, beside, model},
 };
 
 use crate::{
-    pipeline_place::Place,
     pipeline_secrets,
-    support::{self, expect_success, oracle, temporary_folder, transom},
+    support::{expect_success, oracle, temporary_folder, transom},
     winre_nested,
 };
 
@@ -80,7 +78,7 @@ fn the_same_bytes_whatever_the_cache_the_threads_and_the_place() {
     let (one, output) = workspace();
     let home = one.path();
     let cache = home.join("cache");
-    let telling = build(home, "demo.toml", &cache, &["-j", "1"]);
+    let telling = build(home, "demo.toml", &cache, &["--jobs", "1"]);
     assert!(telling.contains("0 cached"), "{telling}");
     let cold = same(&output);
     let stamp =
@@ -90,7 +88,7 @@ fn the_same_bytes_whatever_the_cache_the_threads_and_the_place() {
     let (two, other) = workspace();
     let elsewhere = temporary_folder();
     let recipe = two.path().join("demo.toml").display().to_string();
-    build(elsewhere.path(), &recipe, &elsewhere.path().join("c"), &["-j", "4", "-q"]);
+    build(elsewhere.path(), &recipe, &elsewhere.path().join("c"), &["--jobs", "4", "-q"]);
     assert_same(&cold, &same(&other));
 
     let telling = build(home, "./demo.toml", &cache, &[]);
@@ -297,7 +295,7 @@ fn validate(output: &Path) {
         let path = home.path().join(format!("{what}.schema.json"));
         fs::write(&path, schema).unwrap();
         let document = beside::path_of(output, &format!(".{what}.json"));
-        support::expect_success(tool.command().arg("--schemafile").arg(&path).arg(&document));
+        expect_success(tool.command().arg("--schemafile").arg(&path).arg(&document));
         // What is missing is seen.
         let mut broken: Value = serde_json::from_slice(&fs::read(&document).unwrap()).unwrap();
         broken.as_object_mut().unwrap().remove("format");

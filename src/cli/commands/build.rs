@@ -14,12 +14,12 @@ use crate::{
         app::Context,
         exit::{Exit, Failure},
         failures,
-        progress::{BuildView, Meter},
+        progress::{BuildView, Meter, View},
         recorder::Recorder,
         settings, text,
     },
     pipeline::{
-        self, Outcome,
+        self, BuildError, Outcome,
         report::{
             Report, beside,
             collect::{CollectError, Watching, collect},
@@ -145,7 +145,7 @@ pub(crate) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), F
                 .documents
                 .iter()
                 .find(|path| path.extension().is_some_and(|end| end == "html"));
-            if let Some(page) = page.or(built.documents.first()) {
+            if let Some(page) = page.or_else(|| built.documents.first()) {
                 context.printer.line(format_args!("report: {}", page.display()))?;
             }
         }
@@ -228,20 +228,24 @@ struct Building<'a> {
 impl Building<'_> {
     /// Builds, and tells of it beside the output.
     fn build(&self) -> Result<Built, Failure> {
+        let output = &self.plan.output.path;
+        if !self.arguments.no_report {
+            beside::check_places(output).map_err(|error| failures::document(output, error))?;
+        }
         let mut outcome = self.run(self.arguments.no_cache)?;
         let documents = match self.arguments.no_report {
-            true => Vec::new(),
-            false => self.documents(&mut outcome)?,
+            true => Ok(Vec::new()),
+            false => self.documents(&mut outcome),
         };
         self.tell(&outcome);
-        let output = &self.plan.output.path;
-        for stale in beside::stale(output, &outcome.commit.to_hex(), &documents) {
+        let written = documents.as_ref().map_or(&[][..], Vec::as_slice);
+        for stale in beside::stale(output, &outcome.commit.to_hex(), written) {
             let stale = stale.display();
             self.context
                 .printer
-                .note(format_args!("{stale} tells of an earlier build of this output"));
+                .warn(format_args!("{stale} tells of an earlier build of this output"));
         }
-        Ok(Built { outcome, documents })
+        Ok(Built { outcome, documents: documents? })
     }
 
     /// Runs the pipeline.
@@ -262,7 +266,10 @@ impl Building<'_> {
         };
         let outcome = pipeline::build(self.plan, self.store, &settings);
         view.finish();
-        outcome.map_err(|error| failures::build(&self.recipe.base.wim.value, error))
+        outcome.map_err(|error| match error {
+            BuildError::Cancelled => session::interrupted(self.plan, self.store),
+            error => failures::build(&self.recipe.base.wim.value, error),
+        })
     }
 
     /// Writes the documents about the output, and gives where they are.
@@ -285,17 +292,19 @@ impl Building<'_> {
     }
 
     fn collect(&self, outcome: &Outcome) -> Result<Report, CollectError> {
+        // For people alone: to a program a build is over with the event that says so.
         let meter = Meter::new(&self.context.settings, "hashing", outcome.size);
-        let hashed = std::cell::Cell::new(false);
+        let is_shown = View::of(&self.context.settings) == View::Live;
         let watching = Watching {
             cancelled: &|| self.context.interrupt.pressed(),
             hashed: &|done, total| {
-                hashed.set(true);
-                meter.at_of(done, total);
+                if is_shown {
+                    meter.at_of(done, total);
+                }
             },
         };
         let report = collect(self.recipe, self.plan, outcome, self.store, &watching);
-        if hashed.get() {
+        if is_shown {
             meter.finish();
         }
         report

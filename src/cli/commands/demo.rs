@@ -9,7 +9,6 @@ use super::{
     check::{self, CheckArguments},
     lock::{self, LockArguments},
     plan::{self, PlanArguments},
-    policy::PolicyArguments,
     session::RecipeArguments,
     verify::{self, VerifyArguments},
 };

@@ -1,6 +1,6 @@
 //! `transom explain`: why a step is where it is and why it ran, where a file or value comes from, what an error code means.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use clap::Args;
 use serde::Serialize;
@@ -13,9 +13,9 @@ use crate::{
         failures,
     },
     plan::{
-        PlannedImage,
+        Plan, PlannedImage,
         explain::{
-            self, PlaceHistory, StepDetail, Target,
+            self, Explanation, PlaceHistory, StepDetail, Target,
             place::{HistoryError, TargetError},
             step::{FindError, SHOWN},
             text,
@@ -23,6 +23,7 @@ use crate::{
         state,
     },
     servicing::error_codes::{self, Found},
+    store::Store,
 };
 
 /// Explain a recipe's steps, a path of the image, or an error code
@@ -132,15 +133,35 @@ fn print_errors(
     context.printer.text(texts.join("\n"))
 }
 
+/// What is asked of a recipe.
+enum Asked<'a> {
+    Everything,
+    Step(&'a str),
+    Place(Target),
+}
+
+/// What is told of the plans.
+#[derive(Default)]
+struct Told<'a> {
+    texts: Vec<String>,
+    overviews: Vec<Explanation<'a>>,
+    details: Vec<Details<'a>>,
+    /// Of plans that do not have the step: another variant may.
+    not_found: Vec<FindError>,
+}
+
 fn explain_recipe(
     arguments: &ExplainArguments,
     step: Option<&str>,
     context: &Context,
 ) -> Result<(), Failure> {
     let target = arguments.path.as_deref().map(Target::parse).transpose().map_err(no_place)?;
-    if target.is_some() && step.is_some() {
-        return Err(usage("give a step or --path, not both", None));
-    }
+    let asked = match (step, target) {
+        (Some(_), Some(_)) => return Err(usage("give a step or --path, not both", None)),
+        (Some(step), None) => Asked::Step(step),
+        (None, Some(target)) => Asked::Place(target),
+        (None, None) => Asked::Everything,
+    };
     let recipes = arguments.recipe.load()?;
     let store = session::store(context)?;
     let planning = Planning { silent: true, ..Planning::default() };
@@ -149,60 +170,85 @@ fn explain_recipe(
         let recipe_path = &arguments.recipe.recipe;
         plans.push(session::plan(recipe, recipe_path, &store, planning, context)?);
     }
-    if let Some(number) = arguments.image {
-        if !plans.iter().flat_map(|plan| &plan.images).any(|image| image.index == number) {
-            return Err(usage(&format!("the recipe does not build image {number}"), None));
-        }
+    if let Some(number) = arguments.image
+        && !plans.iter().flat_map(|plan| &plan.images).any(|image| image.index == number)
+    {
+        return Err(usage(&format!("the recipe does not build image {number}"), None));
     }
-    let (mut texts, mut overviews, mut details) = (Vec::new(), Vec::new(), Vec::new());
+    let mut told = Told::default();
     for plan in &plans {
-        let status = state::status(plan, &store).map_err(failures::build_store)?;
-        let last = state::last_build(plan, &store).map_err(failures::build_store)?;
-        let mut explanation = explain::overview(plan, &status, last.as_ref(), &store)
-            .map_err(failures::build_store)?;
-        let shown = if arguments.all { usize::MAX } else { SHOWN };
-        let mut found = Details {
-            variant: plan.variant.as_deref(),
-            details: Vec::new(),
-            histories: Vec::new(),
-        };
-        if let Some(step) = step {
-            let places = explain::find(plan, step).map_err(no_step)?;
-            for place in places.into_iter().filter(|place| wanted(arguments, &plan.images[place.0]))
-            {
-                let detail =
-                    explain::detail(plan, &explanation, place, last.as_ref(), &store, shown);
-                found.details.extend(detail.map_err(failures::build_store)?);
-            }
-            texts.extend(found.details.iter().map(text::detail));
-        } else if let Some(target) = &target {
-            for image in plan.images.iter().filter(|image| wanted(arguments, image)) {
-                let history = explain::history(plan, image, target, last.as_ref(), &store, shown);
-                found.histories.push(history.map_err(no_history)?);
-            }
-            texts.extend(found.histories.iter().map(text::history));
-        } else {
-            explanation
-                .images
-                .retain(|image| arguments.image.is_none_or(|number| number == image.image));
-            texts.push(text::overview(&explanation));
-            overviews.push(explanation);
-            continue;
-        }
-        details.push(found);
+        explain_plan(plan, &asked, &store, arguments, &mut told)?;
+    }
+    let Told { texts, overviews, details, not_found } = told;
+    if details.is_empty()
+        && let Some(error) = not_found.into_iter().next()
+    {
+        return Err(no_step(error));
     }
     if !arguments.json {
-        return context.printer.text(texts.join("\n"));
-    }
-    if overviews.is_empty() {
+        context.printer.text(texts.join("\n"))
+    } else if overviews.is_empty() {
         session::json(details, context)
     } else {
         session::json(overviews, context)
     }
 }
 
-fn wanted(arguments: &ExplainArguments, image: &PlannedImage) -> bool {
-    arguments.image.is_none_or(|number| number == image.index)
+fn explain_plan<'a>(
+    plan: &'a Plan,
+    asked: &Asked<'_>,
+    store: &Arc<Store>,
+    arguments: &ExplainArguments,
+    told: &mut Told<'a>,
+) -> Result<(), Failure> {
+    let status = state::status(plan, store).map_err(failures::build_store)?;
+    let last = state::last_build(plan, store).map_err(failures::build_store)?;
+    let last = last.as_ref();
+    let mut explanation =
+        explain::overview(plan, &status, last, store).map_err(failures::build_store)?;
+    let shown = if arguments.all { usize::MAX } else { SHOWN };
+    let is_wanted =
+        |image: &PlannedImage| arguments.image.is_none_or(|number| number == image.index);
+    let mut found =
+        Details { variant: plan.variant.as_deref(), details: Vec::new(), histories: Vec::new() };
+    match asked {
+        Asked::Everything => {
+            let number = arguments.image;
+            explanation.images.retain(|image| number.is_none_or(|number| number == image.image));
+            told.texts.push(text::overview(&explanation));
+            told.overviews.push(explanation);
+            return Ok(());
+        }
+        Asked::Step(step) => {
+            let places = match explain::find(plan, step) {
+                Ok(places) => places,
+                Err(error) => {
+                    told.not_found.push(error);
+                    return Ok(());
+                }
+            };
+            for place in places.into_iter().filter(|place| is_wanted(&plan.images[place.0])) {
+                let detail = explain::detail(plan, &explanation, place, last, store, shown);
+                found.details.extend(detail.map_err(failures::build_store)?);
+            }
+        }
+        Asked::Place(target) => {
+            for image in plan.images.iter().filter(|image| is_wanted(image)) {
+                let history = explain::history(plan, image, target, last, store, shown);
+                found.histories.push(history.map_err(no_history)?);
+            }
+        }
+    }
+    told.texts.extend(variant_line(plan));
+    told.texts.extend(found.details.iter().map(text::detail));
+    told.texts.extend(found.histories.iter().map(text::history));
+    told.details.push(found);
+    Ok(())
+}
+
+/// What stands above the explanation of a variant.
+fn variant_line(plan: &Plan) -> Option<String> {
+    plan.variant.as_ref().map(|variant| format!("variant {variant}\n"))
 }
 
 fn usage(message: &str, help: Option<String>) -> Failure {

@@ -12,6 +12,9 @@ use crate::{
 ///
 /// Editors complete and check recipes with it: write it to a file and name that file in the recipe's first line. Those of the report (NAME.report.json) and of the
 /// run (NAME.run.json) are for programs that read these files.
+///
+/// The other files beside an output have schemas of their makers: NAME.cdx.json is CycloneDX 1.6, NAME.spdx.json is SPDX 2.3, NAME.provenance.json is an in-toto
+/// Statement v1 with a SLSA provenance v1 predicate, NAME.provenance.dsse.json is a DSSE envelope of it (protocol 1.0) with an Ed25519 signature.
 #[derive(Debug, Default, Args)]
 #[command(after_long_help = r#"Examples:
   transom schema > recipe.schema.json      and in the recipe:

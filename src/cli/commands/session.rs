@@ -5,10 +5,13 @@ use std::{path::Path, path::PathBuf, sync::Arc};
 use clap::Args;
 
 use crate::{
-    cli::{app::Context, exit::Failure, failures, progress::Tally},
-    plan::{self, Control, Plan},
+    cli::{app::Context, exit::Failure, failures, progress::Tally, text},
+    plan::{
+        self, Control, Plan,
+        state::{self, StepStatus},
+    },
     recipe::{self, Finding, Recipe},
-    store::Store,
+    store::{RecordKind, Store},
 };
 
 /// The recipe, and what lies over it.
@@ -66,7 +69,7 @@ pub(crate) struct Planning {
     pub(crate) no_cache: bool,
     /// Only order the steps: another tool will do them.
     pub(crate) unchecked: bool,
-    /// Keep what is odd to itself: another verb tells it.
+    /// Keep what is odd to itself: it was told, or another verb tells it.
     pub(crate) silent: bool,
 }
 
@@ -139,6 +142,39 @@ fn warn_all(warnings: &[Finding], context: &Context) {
         let count = alike.len();
         context.printer.warn(format_args!("{count} times: {cause}{help}\n  {list}"));
     }
+}
+
+/// A build was interrupted: how much of it is kept.
+pub(crate) fn interrupted(plan: &Plan, store: &Store) -> Failure {
+    let Ok(status) = state::status(plan, store) else { return Failure::interrupted() };
+    let (mut kept, mut prepared) = (0, 0);
+    for (step, status) in plan.steps().zip(status.steps()) {
+        let is_prepared = || {
+            let record = store.record(RecordKind::Prepared, &step.parts.prepared_key());
+            !step.parts.inputs.is_empty() && record.is_ok_and(|record| record.is_some())
+        };
+        match status {
+            StepStatus::Cached => kept += 1,
+            _ if is_prepared() => prepared += 1,
+            _ => {}
+        }
+    }
+    let steps = text::count(plan.steps().count() as u64, "step", "steps");
+    let is = if kept == 1 { "is" } else { "are" };
+    let output = plan.output.path.display();
+    let kept = match (kept, prepared) {
+        (0, 0) => "nothing of it is kept yet".to_owned(),
+        (kept, 0) => format!("{kept} of {steps} {is} kept in the cache"),
+        (kept, more) => {
+            format!(
+                "{kept} of {steps} {is} kept in the cache, and what {more} more need is prepared"
+            )
+        }
+    };
+    Failure::interrupted_so(
+        &format!("{output} is as it was before; {kept}"),
+        "run the same command again to go on",
+    )
 }
 
 /// A finding that stops nothing.

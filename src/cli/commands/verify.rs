@@ -59,7 +59,7 @@ pub(crate) struct VerifyArguments {
     pub(crate) wim: PathBuf,
 
     /// Print JSON: {good, blobs, bytes, problems: [{message, files}], images: [{index, verdict, findings, ...}], policy: {kept, rules, images},
-    /// ...}
+    /// ...}; with --against {verdict, signature, files: [...], images: [...], ...}
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -76,7 +76,7 @@ pub(crate) struct VerifyArguments {
     pub(crate) output: Option<PathBuf>,
 
     /// Only ask whether this is the image that a build's report describes
-    #[arg(long, value_name = "REPORT", conflicts_with = "repair_from")]
+    #[arg(long, value_name = "REPORT", conflicts_with_all = ["repair_from", "policy"])]
     pub(crate) against: Option<PathBuf>,
 
     /// Check the signature of the provenance beside the report with this public key, a PEM file

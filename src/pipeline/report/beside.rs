@@ -71,7 +71,7 @@ pub fn write(
     let mut ready = Vec::new();
     for Document { suffix, bytes } in &documents {
         let path = path_of(output, suffix);
-        if fs::read(&path).is_ok_and(|there| there == *bytes) {
+        if read(&path).is_some_and(|there| there == *bytes) {
             continue;
         }
         let file = temporary(&path, bytes);
@@ -80,6 +80,15 @@ pub fn write(
     for (file, path) in ready {
         file.persist(&path).map_err(|error| WriteError { path, source: error.error })?;
     }
+    // What proves another output must not stand beside this one under its name.
+    for suffix in [".provenance.json", signing::SUFFIX] {
+        let path = path_of(output, suffix);
+        let is_told = documents.iter().any(|document| document.suffix == suffix)
+            || suffix == signing::SUFFIX && is_of_statement(&path, output);
+        if !is_told && path.is_file() {
+            fs::remove_file(&path).map_err(|source| WriteError { path, source })?;
+        }
+    }
     let is_there = |suffix: &&&str| {
         documents.iter().any(|document| document.suffix == **suffix)
             || kept.is_some() && **suffix == ".run.json"
@@ -87,10 +96,36 @@ pub fn write(
     Ok(SUFFIXES.iter().filter(is_there).map(|suffix| path_of(output, suffix)).collect())
 }
 
-fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
-    if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+/// Refuses what a document about `output` cannot take the place of, before there is anything to tell.
+///
+/// # Errors
+/// When a folder or a device lies where one would be.
+pub fn check_places(output: &Path) -> Result<(), WriteError> {
+    paths_of(output)
+        .into_iter()
+        .try_for_each(|path| place(&path).map_err(|source| WriteError { path, source }))
+}
+
+/// Refuses what is there and is no regular file.
+fn place(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(there) if !there.is_file() => Err(io::Error::other("something that is no file is there")),
+        _ => Ok(()),
     }
+}
+
+/// The longest file that is taken for a document of ours.
+const LONGEST: u64 = 256 << 20;
+
+/// The document at `path`; `None` when there is none. Never waits on a pipe, and never reads more than a document may have.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let there = fs::metadata(path).ok()?;
+    (there.is_file() && there.len() <= LONGEST).then(|| fs::read(path).ok())?
+}
+
+fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    place(path)?;
     let mut file = temporary::beside(path, ".report-")?;
     file.write_all(bytes)?;
     Ok(file)
@@ -98,7 +133,7 @@ fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
 
 /// The account of the build that made the output, as it was written then.
 fn kept_run(output: &Path, report: &Report) -> Option<Run> {
-    let bytes = fs::read(path_of(output, ".run.json")).ok()?;
+    let bytes = read(&path_of(output, ".run.json"))?;
     let run: Run = serde_json::from_slice(&bytes).ok()?;
     (run.format == run::FORMAT && run.commit == report.output.commit).then_some(run)
 }
@@ -107,7 +142,7 @@ fn kept_run(output: &Path, report: &Report) -> Option<Run> {
 #[must_use]
 pub fn stale(output: &Path, commit: &str, current: &[PathBuf]) -> Vec<PathBuf> {
     let is_current = || {
-        let bytes = fs::read(path_of(output, ".report.json")).ok()?;
+        let bytes = read(&path_of(output, ".report.json"))?;
         let report: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
         Some(report["output"]["commit"] == commit)
     };
@@ -124,8 +159,8 @@ pub fn stale(output: &Path, commit: &str, current: &[PathBuf]) -> Vec<PathBuf> {
 
 /// True when the envelope at `path` is of the provenance that is beside `output`.
 fn is_of_statement(path: &Path, output: &Path) -> bool {
-    let payload = fs::read(path).ok().and_then(|bytes| signing::unverified_payload(&bytes).ok());
-    let statement = fs::read(path_of(output, ".provenance.json")).ok();
+    let payload = read(path).and_then(|bytes| signing::unverified_payload(&bytes).ok());
+    let statement = read(&path_of(output, ".provenance.json"));
     payload.is_some() && payload == statement
 }
 
@@ -174,6 +209,35 @@ mod tests {
         assert!(stale(&output, "d", &paths).is_empty());
         let names = fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(names, paths.len());
+    }
+
+    #[test]
+    fn a_proof_of_another_output_does_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("a.wim");
+        for suffix in [".provenance.json", signing::SUFFIX] {
+            fs::write(path_of(&output, suffix), "of another").unwrap();
+        }
+        // With secrets there is no provenance.
+        let report = Report { secrets: vec!["TOKEN".to_owned()], ..Report::default() };
+        write(&output, &report, &Run::default(), None).unwrap();
+        for suffix in [".provenance.json", signing::SUFFIX] {
+            assert!(!path_of(&output, suffix).exists(), "{suffix}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_way_is_refused_and_never_waited_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("a.wim");
+        assert!(check_places(&output).is_ok());
+        let made = std::process::Command::new("mkfifo").arg(path_of(&output, ".run.json")).status();
+        if !made.is_ok_and(|status| status.success()) {
+            return;
+        }
+        assert!(check_places(&output).unwrap_err().path.ends_with("a.run.json"));
+        write(&output, &Report::default(), &Run::default(), None).unwrap_err();
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::{
         state::{self, StepRecord},
     },
     recipe::{Finding, Origin, OutputImages, Recipe, Source},
-    servicing::inventory::Inventory,
+    servicing::{inventory::Inventory, policy::rules},
     store::{RecordKind, Store, StoreError},
 };
 
@@ -105,6 +105,9 @@ pub fn collect(
 ) -> Result<Report, CollectError> {
     let last = state::last_build(plan, store)?;
     let last = last.ok_or_else(|| CollectError::Lost("what it knew of the output".to_owned()))?;
+    if last.build.commit != outcome.commit {
+        return Err(CollectError::Changed(plan.output.path.clone()));
+    }
     // A digest of what holds a secret would let a guess be tried.
     let written = match plan.secrets.is_empty() {
         true => Some(written::look(plan, &last, store, watching)?),
@@ -143,7 +146,7 @@ pub fn collect(
         inputs: inputs(plan),
         output: output_part(plan, outcome, &last, written),
         images,
-        policy: Vec::new(),
+        policy: rules(&plan.policy.spec),
         secrets: plan.secrets.keys().cloned().collect(),
         warnings,
     })

@@ -27,7 +27,7 @@ const STYLE: &str = include_str!("html/page.css");
 const PROGRAM: &str = include_str!("html/page.js");
 
 /// A picture of the program, for the browser's tab.
-const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%232456d6' stroke-width='2'%3E%3Cpath d='M3 21V10a9 9 0 0 1 18 0v11zM3 12h18M12 1v11M12 12 5 5M12 12l7-7'/%3E%3C/svg%3E";
+const ICON: &str = "data:image/svg+xml,%3Csvg%20xmlns=%27http://www.w3.org/2000/svg%27%20viewBox=%270%200%2024%2024%27%20fill=%27none%27%20stroke=%27%234f7df0%27%20stroke-width=%272%27%3E%3Cpath%20d=%27M3%2021V10a9%209%200%200%201%2018%200v11zM3%2012h18M12%201v11M12%2012%205%205M12%2012l7-7%27/%3E%3C/svg%3E";
 
 /// One self-contained page.
 pub(super) fn page(report: &Report, run: &Run) -> String {

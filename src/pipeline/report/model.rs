@@ -148,6 +148,7 @@ pub struct ImagePart {
 /// A file that a step put in place.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AddedFile {
     /// Where it is.
     pub path: String,

@@ -71,7 +71,8 @@ pub(super) fn look(
     for (path, stamp) in &files {
         sha256.push(digest(path, stamp, watching, &mut done, total)?);
     }
-    let wim = Wim::open_path(&plan.output.path, &Limits::default())
+    // The images are in the first part of a split set, which may have more parts than a process may have open.
+    let wim = Wim::open_first(&plan.output.path, &Limits::default())
         .map_err(|error| CollectError::unreadable(&plan.output.path, io::Error::other(error)))?;
     let metadata =
         (1..=wim.image_count()).filter_map(|index| Some(wim.metadata_blob(index).ok()?.sha1));

@@ -10,6 +10,7 @@
 //! - [`text`]: all that for a person
 
 pub mod deeds;
+mod near;
 pub mod overview;
 pub mod place;
 pub mod step;

@@ -3,12 +3,13 @@
 //! The base image is opened and what the steps did is done to it again, step by step; before and after each the place is looked at. So links, renames, the
 //! removal of a folder above, and the current control set come out as they are in the image, and nothing of what a step did is guessed.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use serde::Serialize;
 
 use super::{
     deeds::{self, Deed, Deeds},
+    near::{followed, near},
     step::ChangeLine,
 };
 use crate::{
@@ -25,12 +26,8 @@ use crate::{
         memory::OutputRecord,
         model::{Plan, PlannedImage},
     },
-    recipe::finding::nearest,
     store::{Store, StoreError},
 };
-
-/// As many other places are offered for one that is nowhere.
-const NEAR: usize = 5;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,6 +293,7 @@ impl Watch {
         if let Some(hive) = HiveId::ALL.into_iter().find(same) {
             return Self::Hive { path: path.clone(), hive };
         }
+        let path = &followed(path, finished);
         let end = finished.tree().lookup(path);
         // As the image writes it, and with the long names of all on the way.
         let shown = end.map_or_else(|| path.clone(), |node| finished.tree().path_of(node));
@@ -472,11 +470,9 @@ fn names_before(path: &NtPath, deeds: &Deeds) -> Vec<NtPath> {
     for deed in deeds.steps.iter().rev() {
         for change in deed.changes.0.iter().rev() {
             match change {
-                Change::Rename { from, to } if !ends => {
-                    if is_below(current.names(), to.names()) {
-                        let rest = &current.names()[to.names().len()..];
-                        current = NtPath::from_names([from.names(), rest].concat());
-                    }
+                Change::Rename { from, to } if !ends && is_below(current.names(), to.names()) => {
+                    let rest = &current.names()[to.names().len()..];
+                    current = NtPath::from_names([from.names(), rest].concat());
                 }
                 Change::Remove { path } if is_below(current.names(), path.names()) => ends = true,
                 _ => {}
@@ -508,11 +504,12 @@ fn node_text(image: &Image, node: NodeId) -> String {
     if inode.is_reparse_point() {
         text.push_str(", a link");
     }
-    text.push_str(&format!(", attributes 0x{:x}", inode.attributes));
+    // Writing to a string cannot fail.
+    let _ = write!(text, ", attributes 0x{:x}", inode.attributes);
     if let Some(security) = tree.security_of(node) {
         let mut digest = Blake3::of(security).to_hex();
         digest.truncate(8);
-        text.push_str(&format!(", security {digest}"));
+        let _ = write!(text, ", security {digest}");
     }
     text
 }
@@ -526,67 +523,6 @@ fn same_path(left: &[Name], right: &[Name]) -> bool {
 fn is_below(path: &[Name], folder: &[Name]) -> bool {
     path.len() >= folder.len()
         && path.iter().zip(folder).all(|(one, other)| one.eq_ignore_case(other))
-}
-
-/// Places near one that is nowhere: of nearly the same name beside it, or of the same name elsewhere.
-fn near(target: &Target, image: &mut Image) -> Vec<String> {
-    match target {
-        Target::File(path) => near_file(path, image),
-        Target::Key(path) => near_key(path, None, image),
-        Target::Value(path, name) => near_key(path, Some(name), image),
-    }
-}
-
-fn near_file(path: &NtPath, image: &Image) -> Vec<String> {
-    let tree = image.tree();
-    let mut found = Vec::new();
-    // Beside the first name on the way that is not there.
-    let mut node = tree.root();
-    for name in path.names() {
-        if let Some(next) = tree.child(node, name) {
-            node = next;
-            continue;
-        }
-        let names: Vec<String> =
-            tree.children(node).iter().map(|id| tree.node(*id).name.to_string()).collect();
-        if let Some(near) = nearest(&name.to_string(), names.iter().map(String::as_str)) {
-            found.push(tree.path_of(node).join(Name::from(near)).to_string());
-        }
-        break;
-    }
-    if let Some(name) = path.file_name() {
-        let same = tree.walk().filter(|id| tree.node(*id).name.eq_ignore_case(name));
-        found.extend(same.take(NEAR).map(|id| tree.path_of(id).to_string()));
-    }
-    found.dedup();
-    found.truncate(NEAR);
-    found
-}
-
-fn near_key(path: &RegistryPath, value: Option<&Name>, image: &mut Image) -> Vec<String> {
-    let Ok((hive, keys)) = image.resolve(path) else { return Vec::new() };
-    let mut here = RegistryPath::from_keys(hive, Vec::new());
-    let mut missing = value.cloned();
-    for name in &keys {
-        let next = here.join(name);
-        if !image.registry_key_exists(&next).unwrap_or(false) {
-            missing = Some(name.clone());
-            break;
-        }
-        here = next;
-    }
-    let Some(missing) = missing else { return Vec::new() };
-    let keys = image.registry_subkeys(&here).unwrap_or_default();
-    let values = image.registry_values(&here).unwrap_or_default();
-    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-    let values: Vec<String> = values.iter().map(|value| value_name(&value.name)).collect();
-    let missing = missing.to_string();
-    let near =
-        |names: &[String]| nearest(&missing, names.iter().map(String::as_str)).map(str::to_owned);
-    let mut found: Vec<String> = Vec::new();
-    found.extend(near(&keys).map(|name| format!("{here}\\{name}")));
-    found.extend(near(&values).map(|name| format!("{here} : {name}")));
-    found
 }
 
 #[cfg(test)]

@@ -147,6 +147,7 @@ pub fn measure(changes: &mut Vec<AreaChange>, before: &Tree, after: &Tree) {
         let node = tree.lookup(&NtPath::parse(path).ok()?)?;
         Some(folders::size_of(tree, node).1)
     };
+    let (folders_before, folders_after) = (folders::all(before), folders::all(after));
     for change in &mut *changes {
         let area = change.area;
         for entry in &mut change.entries {
@@ -157,6 +158,9 @@ pub fn measure(changes: &mut Vec<AreaChange>, before: &Tree, after: &Tree) {
                 entry.new_bytes = size(after, folder);
             }
             if area == Area::Folders {
+                let size =
+                    |all: &BTreeMap<String, (u64, u64)>| all.get(&entry.name).map(|size| size.1);
+                (entry.old_bytes, entry.new_bytes) = (size(&folders_before), size(&folders_after));
                 // A folder that is too small to be in an inventory, or that is not there, has a size all the same.
                 entry.old = entry.old_bytes.map(|bytes| format!("{bytes} bytes"));
                 entry.new = entry.new_bytes.map(|bytes| format!("{bytes} bytes"));

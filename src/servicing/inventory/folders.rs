@@ -1,33 +1,30 @@
 //! How much lies where.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::FolderSize;
-use crate::image::tree::{NodeId, Tree};
+use crate::image::{
+    Image,
+    tree::{InodeId, NodeId, Tree},
+};
 
 /// Folders deeper than this are not told apart.
 const DEPTH: usize = 4;
 /// A folder with less than this part of all is not told apart from the one it is in.
 const LEAST: u64 = 1000;
 
-/// The folders of `tree` that hold more than a thousandth of all bytes, the root always, each before those below it and in the order of names.
-pub(super) fn sizes(tree: &Tree) -> Vec<FolderSize> {
-    let mut seen = BTreeSet::new();
-    let mut all = Vec::new();
-    let root = measure(tree, tree.root(), 0, &mut seen, &mut all);
-    all.push((tree.root(), root));
-    let total = root.1;
-    let big = all
-        .into_iter()
-        .filter(|(id, (_, bytes))| *id == tree.root() || bytes.saturating_mul(LEAST) > total);
-    let size = |(id, (files, bytes)): (NodeId, (u64, u64))| FolderSize {
-        path: tree.path_of(id).to_string(),
-        files,
-        bytes,
-    };
-    let mut sizes: Vec<FolderSize> = big.map(size).collect();
-    sizes.sort_by(|one, other| one.path.cmp(&other.path));
-    sizes
+/// The folders of `image` that hold more than a thousandth of all bytes, the root always, each before those below it and in the order of names.
+pub(super) fn sizes(image: &Image) -> Vec<FolderSize> {
+    let unwritten = image.unwritten_sizes();
+    let mut all = Walk::new(image.tree(), &unwritten).all();
+    let total = all.get("\\").map_or(0, |(_, bytes)| *bytes);
+    all.retain(|path, (_, bytes)| path == "\\" || bytes.saturating_mul(LEAST) > total);
+    all.into_iter().map(|(path, (files, bytes))| FolderSize { path, files, bytes }).collect()
+}
+
+/// Files and bytes in and below every folder of `tree` down to [`DEPTH`], by path: as [`sizes`] counts them.
+pub(super) fn all(tree: &Tree) -> BTreeMap<String, (u64, u64)> {
+    Walk::new(tree, &BTreeMap::new()).all()
 }
 
 /// The most bytes that a folder of an image of `total` bytes has that is not told apart.
@@ -41,37 +38,52 @@ pub(super) fn size_of(tree: &Tree, folder: NodeId) -> (u64, u64) {
     if !inode.is_directory() || inode.is_reparse_point() {
         return (1, inode.data().size);
     }
-    measure(tree, folder, DEPTH, &mut BTreeSet::new(), &mut Vec::new())
+    Walk::new(tree, &BTreeMap::new()).measure(folder, DEPTH)
 }
 
-/// Files and bytes in and below `folder`; notes those of every folder down to [`DEPTH`].
-fn measure(
-    tree: &Tree,
-    folder: NodeId,
-    depth: usize,
-    seen: &mut BTreeSet<crate::image::tree::InodeId>,
-    all: &mut Vec<(NodeId, (u64, u64))>,
-) -> (u64, u64) {
-    let (mut files, mut bytes) = (0, 0);
-    let mut below = vec![folder];
-    while let Some(at) = below.pop() {
-        for id in tree.sorted_children(at) {
-            let inode = tree.inode(*id);
-            if inode.is_directory() && !inode.is_reparse_point() {
-                if depth < DEPTH && at == folder {
-                    let inside = measure(tree, *id, depth + 1, seen, all);
-                    all.push((*id, inside));
-                    (files, bytes) = (files + inside.0, bytes + inside.1);
-                } else {
-                    below.push(*id);
+/// A walk that counts a file with several names once.
+struct Walk<'a> {
+    tree: &'a Tree,
+    /// Sizes that files will have.
+    unwritten: &'a BTreeMap<NodeId, u64>,
+    seen: BTreeSet<InodeId>,
+    all: Vec<(NodeId, (u64, u64))>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(tree: &'a Tree, unwritten: &'a BTreeMap<NodeId, u64>) -> Self {
+        Self { tree, unwritten, seen: BTreeSet::new(), all: Vec::new() }
+    }
+
+    fn all(mut self) -> BTreeMap<String, (u64, u64)> {
+        let root = self.measure(self.tree.root(), 0);
+        self.all.push((self.tree.root(), root));
+        self.all.iter().map(|(id, size)| (self.tree.path_of(*id).to_string(), *size)).collect()
+    }
+
+    /// Files and bytes in and below `folder`; notes those of every folder down to [`DEPTH`].
+    fn measure(&mut self, folder: NodeId, depth: usize) -> (u64, u64) {
+        let (mut files, mut bytes) = (0, 0);
+        let mut below = vec![folder];
+        while let Some(at) = below.pop() {
+            for id in self.tree.sorted_children(at) {
+                let inode = self.tree.inode(*id);
+                if inode.is_directory() && !inode.is_reparse_point() {
+                    if depth < DEPTH && at == folder {
+                        let inside = self.measure(*id, depth + 1);
+                        self.all.push((*id, inside));
+                        (files, bytes) = (files + inside.0, bytes + inside.1);
+                    } else {
+                        below.push(*id);
+                    }
+                    continue;
                 }
-                continue;
-            }
-            files += 1;
-            if tree.links(*id) < 2 || seen.insert(tree.node(*id).inode) {
-                bytes += inode.data().size;
+                files += 1;
+                if self.tree.links(*id) < 2 || self.seen.insert(self.tree.node(*id).inode) {
+                    bytes += self.unwritten.get(id).copied().unwrap_or_else(|| inode.data().size);
+                }
             }
         }
+        (files, bytes)
     }
-    (files, bytes)
 }

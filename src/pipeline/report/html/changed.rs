@@ -3,7 +3,7 @@
 use super::{
     format::{count, counted, difference, number, short, size},
     markup::Markup,
-    view::{ImageView, View, heading, section, table},
+    view::{ImageView, View, heading, table},
 };
 use crate::servicing::inventory::{
     Inventory,
@@ -17,8 +17,7 @@ const MOST_LETTERS: usize = 300;
 
 /// The section with what changed in an image.
 pub(super) fn changed(markup: &mut Markup, view: &View<'_>, image: &ImageView<'_>) {
-    let id = image.id("changed");
-    section(markup, (view.level(), &id, "What changed in the image"), |markup| {
+    image.section(markup, ("changed", "What changed in the image"), |markup| {
         let mut areas = changes(&image.part.before, &image.part.inventory);
         // Sizes of folders are drawn.
         areas.retain(|change| change.area != Area::Folders);

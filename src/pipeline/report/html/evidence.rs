@@ -21,13 +21,13 @@ pub(super) fn evidence(markup: &mut Markup, view: &View<'_>) {
 
 fn output(markup: &mut Markup, view: &View<'_>) {
     let output = &view.report.output;
-    section(markup, (2, "output", "Output and proof"), |markup| {
+    section(markup, ("output", "Output and proof"), |markup| {
         let told = output.files.iter().any(|file| file.sha256.is_some());
         table(markup, ("Files of the output", &["File", "Size", "SHA-256"]), |markup| {
             for file in output.files.iter().take(MOST_FILES) {
                 markup.element("tr", &[], |markup| {
                     markup.element("th", &[("scope", "row")], |markup| {
-                        markup.leaf("code", &[], &file.name)
+                        markup.leaf("code", &[], &file.name);
                     });
                     markup.leaf("td", &[("class", "count")], &size(file.size));
                     markup.element("td", &[], |markup| match &file.sha256 {
@@ -66,11 +66,16 @@ fn output(markup: &mut Markup, view: &View<'_>) {
             quoted(&view.document())
         );
         markup.element("p", &[("class", "command")], |markup| {
-            copyable(markup, &command, "the command that verifies")
+            copyable(markup, &command, "the command that verifies");
         });
         let stem = view.stem;
+        let provenance = if told {
+            format!(", and {stem}.provenance.json (an in-toto statement of SLSA provenance)")
+        } else {
+            String::new()
+        };
         let text = format!(
-            "Beside this page lie {stem}.report.json (all of this for programs, the same for every build of the same recipe), {stem}.run.json (times and what was remembered) and the bills of materials {stem}.cdx.json (CycloneDX) and {stem}.spdx.json (SPDX)."
+            "Beside this page lie {stem}.report.json (all of this for programs, the same for every build of the same recipe), {stem}.run.json (times and what was remembered) and the bills of materials {stem}.cdx.json (CycloneDX) and {stem}.spdx.json (SPDX){provenance}."
         );
         markup.leaf("p", &[], &text);
     });
@@ -85,13 +90,20 @@ fn quoted(name: &str) -> String {
 fn fact(markup: &mut Markup, name: &str, value: &str) {
     markup.element("div", &[], |markup| {
         markup.leaf("dt", &[], name);
-        markup.element("dd", &[], |markup| copyable(markup, value, name));
+        markup.element("dd", &[], |markup| {
+            // A digest is copied, a short word is read.
+            if value.len() >= 32 {
+                copyable(markup, value, name);
+            } else {
+                markup.text(value);
+            }
+        });
     });
 }
 
 fn inputs(markup: &mut Markup, view: &View<'_>) {
     let report = view.report;
-    section(markup, (2, "inputs", "Made from"), |markup| {
+    section(markup, ("inputs", "Made from"), |markup| {
         let text = format!(
             "The base, {} and the recipe; all of them are in the lock file.",
             counted(report.inputs.len(), "input", "inputs")
@@ -165,14 +177,14 @@ fn lines(markup: &mut Markup, view: &View<'_>, lines: &[String], code: bool) {
 
 fn rules(markup: &mut Markup, view: &View<'_>) {
     let report = view.report;
-    section(markup, (2, "rules", "Rules and secrets"), |markup| {
+    section(markup, ("rules", "Rules and secrets"), |markup| {
         heading(markup, 3, "policy", "Policy");
         if report.policy.is_empty() {
             markup.leaf("p", &[], "The recipe has no [policy]: nothing is demanded of the image.");
         } else {
             markup.leaf("p", &[], "The image was held against these rules, and all of them hold:");
             markup.element("div", &[("class", "holds")], |markup| {
-                lines(markup, view, &report.policy, false)
+                lines(markup, view, &report.policy, false);
             });
         }
         heading(markup, 3, "secrets", "Secrets");

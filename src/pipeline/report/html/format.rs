@@ -104,6 +104,12 @@ pub(super) fn fitting(text: &str, pixels: usize, size: usize, fixed: bool) -> St
     text.to_owned()
 }
 
+/// As [`fitting`], but the end of `text`: what tells paths apart.
+pub(super) fn fitting_end(text: &str, pixels: usize, size: usize, fixed: bool) -> String {
+    let turned: String = text.chars().rev().collect();
+    fitting(&turned, pixels, size, fixed).chars().rev().collect()
+}
+
 /// The width of a letter, in hundredths of a pixel.
 fn letter(character: char, size: usize, fixed: bool) -> usize {
     let part = match character {
@@ -156,8 +162,9 @@ mod tests {
         assert_eq!(short("ab cd", 4), "ab…");
         assert_eq!(short("日本語です", 3), "日本…");
         assert_eq!(fitting("abcdef", 100, 10, true), "abcdef");
-        assert_eq!(fitting("abcdefghijklmnopqrstuvwxyz", 100, 10, true), "abcdefghijklmno…");
+        assert_eq!(fitting("abcdefghijklmnopqrstuvwxyz", 100, 10, true), "abcdefghijklmn…");
         assert_eq!(fitting("abc", 1, 10, true), "");
+        assert_eq!(fitting_end("abcdefghijklmnopqrstuvwxyz", 100, 10, true), "…mnopqrstuvwxyz");
     }
 
     #[test]

@@ -6,9 +6,9 @@ pub(super) use self::layout::PHASE_WIDE;
 
 use self::layout::{GAP, Layout, WIDTH, Wire, layout};
 use super::{
-    format::{capital, counted, fitting},
+    format::{capital, counted, fitting, fitting_end},
     markup::Markup,
-    view::{ImageView, StepView, View, section},
+    view::{ImageView, StepView, View},
 };
 
 /// As many lines as are drawn: more of them show nothing.
@@ -16,8 +16,7 @@ const MOST_WIRES: usize = 1500;
 
 /// The section with the plan of an image.
 pub(super) fn graph(markup: &mut Markup, view: &View<'_>, image: &ImageView<'_>) {
-    let id = image.id("plan");
-    section(markup, (view.level(), &id, "Plan"), |markup| {
+    image.section(markup, ("plan", "Plan"), |markup| {
         if image.steps.is_empty() {
             markup.leaf("p", &[], "The recipe has no steps: the image is the base image.");
             return;
@@ -137,7 +136,7 @@ fn phases(markup: &mut Markup, drawing: &Layout) {
             continue;
         }
         markup.element("g", &[("class", "then")], |markup| {
-            let why = band.why.as_deref().unwrap_or("only the recipe's order decides");
+            let why = band.why.as_deref().unwrap_or("the order table has them later");
             let whole = format!("{} come later: {why}", phase_name(&band.phase));
             markup.leaf("title", &[], &whole);
             let (start, end) = (band.top + 3 - GAP, band.top - 4);
@@ -199,17 +198,18 @@ fn node(markup: &mut Markup, step: &StepView<'_>, drawing: &Layout, (x, y): (usi
         if step.part.deferred {
             draw_clock(markup, x + width - 18, middle);
         }
-        if drawing.compact {
-            // The band says the phase already.
-            let name = step.part.name.split_once('.').map_or(&*step.part.name, |(_, name)| name);
-            let name = fitting(name, width - 36 - clock, 11, true);
-            text(markup, "name", (x + 30, middle + 4), &name);
-        } else {
-            let title = fitting(&step.part.title, width - 52 - clock, 15, false);
-            text(markup, "title", (x + 42, middle - 4), &title);
-            let name = fitting(&step.part.name, width - 52 - clock, 11, true);
-            text(markup, "name", (x + 42, middle + 13), &name);
+        let (indent, down) = if drawing.compact { (30, 4) } else { (42, 13) };
+        let room = width - indent - 8 - clock;
+        if !drawing.compact {
+            let title = fitting(&step.part.title, room - 2, 15, false);
+            text(markup, "title", (x + indent, middle - 4), &title);
         }
+        // The band says the phase already; the end of a path tells more than its beginning.
+        let whole = step.part.name.as_str();
+        let name = whole.split_once('.').map_or(whole, |(_, name)| name);
+        let fits = !drawing.compact && fitting(whole, room, 11, true) == whole;
+        let name = if fits { whole.to_owned() } else { fitting_end(name, room, 11, true) };
+        text(markup, "name", (x + indent, middle + down), &name);
     });
 }
 

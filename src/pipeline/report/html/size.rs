@@ -6,7 +6,7 @@ use super::{
     format::{count, difference, fitting, number, size},
     markup::Markup,
     treemap::{Folder, Rectangle, Tile, folders, tiles},
-    view::{ImageView, View, scroller, section, table},
+    view::{ImageView, View, scroller, table},
 };
 use crate::servicing::inventory::FolderSize;
 
@@ -23,8 +23,7 @@ pub(super) fn sizes(markup: &mut Markup, view: &View<'_>, image: &ImageView<'_>)
     if now.is_empty() {
         return;
     }
-    let id = image.id("size");
-    section(markup, (view.level(), &id, "Size by folder"), |markup| {
+    image.section(markup, ("size", "Size by folder"), |markup| {
         let told: BTreeSet<&str> = now.iter().map(|folder| folder.path.as_str()).collect();
         let before = &image.part.before.folders;
         let same = before.iter().filter(|folder| told.contains(folder.path.as_str()));

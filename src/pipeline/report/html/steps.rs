@@ -6,7 +6,7 @@ use super::{
     format::{counted, duration, number, plural, short, size},
     graph::{PHASE_WIDE, phase_name},
     markup::Markup,
-    view::{ImageView, State, StepView, View, copyable, section, table},
+    view::{ImageView, State, StepView, View, copyable, table},
 };
 use crate::pipeline::report::model::{Changes, ReasonPart, StepPart};
 
@@ -48,8 +48,7 @@ impl Shares {
 
 /// The section with the steps of an image.
 pub(super) fn steps(markup: &mut Markup, view: &View<'_>, image: &ImageView<'_>, shares: Shares) {
-    let id = image.id("steps");
-    section(markup, (view.level(), &id, "Steps"), |markup| {
+    image.section(markup, ("steps", "Steps"), |markup| {
         if image.steps.is_empty() {
             markup.leaf("p", &[], "The recipe has no steps.");
             return;
@@ -386,5 +385,6 @@ fn inner_reason(reason: &ReasonPart) -> String {
         return reason.why.clone();
     }
     let steps = plural(after.len(), "step", "steps");
-    format!("After {steps} {}: {}", after.join(", "), reason.why)
+    let why = reason.why.strip_prefix(PHASE_WIDE).unwrap_or(&reason.why);
+    format!("After {steps} {}: {why}", after.join(", "))
 }

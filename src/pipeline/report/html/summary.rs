@@ -18,7 +18,7 @@ pub(super) fn header(markup: &mut Markup, view: &View<'_>) {
         });
         let report = view.report;
         markup.element("h1", &[], |markup| {
-            markup.text(&title(view));
+            markup.text(title(view));
             if let Some(version) = &report.recipe.version {
                 markup.text(" ");
                 markup.leaf("span", &[("class", "version")], version);
@@ -122,7 +122,7 @@ fn verdict(markup: &mut Markup, view: &View<'_>) {
 
 /// The section with the most important numbers.
 pub(super) fn summary(markup: &mut Markup, view: &View<'_>) {
-    section(markup, (2, "summary", "Summary"), |markup| {
+    section(markup, ("summary", "Summary"), |markup| {
         flow(markup, view);
         tiles(markup, view);
         notices(markup, view);
@@ -221,7 +221,7 @@ fn tiles(markup: &mut Markup, view: &View<'_>) {
             format!("{ran} ran, {cached} cached")
         };
         tile(markup, "Steps", &number(count(ran + cached)), &how, |markup| {
-            ratio(markup, ran, cached)
+            ratio(markup, ran, cached);
         });
         let bytes = match (view.run.copied_bytes, view.run.encoded_bytes) {
             (0, 0) => "nothing was written".to_owned(),

@@ -55,8 +55,8 @@ fn step(number: usize, changes: usize) -> StepPart {
         parameters: json!({"service": {"start": "disabled", "nothing": null, "many": [1, {"a": "b"}]}}),
         inputs: vec!["packages/a.cab".to_owned()],
         key: "ab".repeat(32),
-        changeset: (number % 3 > 0).then(|| "cd".repeat(32)),
-        deferred: number % 4 == 0,
+        changeset: (!number.is_multiple_of(3)).then(|| "cd".repeat(32)),
+        deferred: number.is_multiple_of(4),
         changes: Changes {
             counts: BTreeMap::from([("put-file".to_owned(), changes as u64)]),
             bytes: 4096,
@@ -142,7 +142,6 @@ fn report(images: u32, steps: usize, changes: usize, packages: usize) -> Report 
         policy: vec!["no pending work".to_owned()],
         secrets: vec!["PASSWORD".to_owned()],
         warnings: vec!["nobody vouches for it".to_owned()],
-        ..Report::default()
     }
 }
 
@@ -152,7 +151,7 @@ fn run(report: &Report) -> Run {
     let steps = report.images.iter().flat_map(|image| image.steps.iter().map(move |s| (image, s)));
     let steps = steps.map(|(image, step)| {
         let start = step.number as u64 * 1000;
-        let ran = step.number % 2 == 0;
+        let ran = step.number.is_multiple_of(2);
         StepRun {
             image: image.base_index,
             number: step.number,
@@ -263,7 +262,8 @@ fn check(page: &str) {
         let target = target.strip_prefix('#').expect("links stay on the page");
         assert!(known.contains(target), "{target}");
     }
-    for label in of("aria-labelledby").chain(of("for")).chain(of("data-list")) {
+    let labels = of("aria-labelledby").flat_map(|ids| ids.split(' '));
+    for label in labels.chain(of("for")).chain(of("data-list")) {
         assert!(known.contains(label), "{label}");
     }
     assert_eq!(tags.iter().filter(|(name, _)| name == "script").count(), 1);
@@ -317,7 +317,7 @@ fn the_page_says_what_matters() {
     for told in told {
         assert!(texts.contains(told), "{told}");
     }
-    assert!(!texts.contains("nothing") && !texts.contains("null"), "no parameter without a value");
+    assert!(!texts.contains("null"), "no parameter without a value");
 }
 
 #[test]
@@ -406,7 +406,8 @@ proptest! {
 
 /// The colours of a theme: those of the light one, and over them those of `theme`.
 fn colours(dark: bool) -> BTreeMap<&'static str, [f64; 3]> {
-    let parts: Vec<&str> = STYLE.split("\n@media (prefers-color-scheme: dark) {").collect();
+    let parts: Vec<&str> =
+        STYLE.split("\n@media screen and (prefers-color-scheme: dark) {").collect();
     let mut text = vec![parts[0]];
     if dark {
         text.push(parts[1].split("\n}\n").next().unwrap());

@@ -35,7 +35,7 @@ struct Lanes<'a> {
 
 /// The section with the timeline.
 pub(super) fn timeline(markup: &mut Markup, view: &View<'_>) {
-    section(markup, (2, "timeline", "Timeline"), |markup| {
+    section(markup, ("timeline", "Timeline"), |markup| {
         let run = view.run;
         let cached = view.count(State::Cached);
         let text = if run.up_to_date {

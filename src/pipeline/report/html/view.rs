@@ -90,6 +90,26 @@ impl ImageView<'_> {
         format!("{}{place}", self.prefix)
     }
 
+    /// A section about it; of several images its name is part of the section's.
+    pub(super) fn section(
+        &self,
+        markup: &mut Markup,
+        (id, title): (&str, &str),
+        inside: impl FnOnce(&mut Markup),
+    ) {
+        let id = self.id(id);
+        if self.prefix.is_empty() {
+            return section(markup, (&id, title), inside);
+        }
+        let label = format!("{id}-title");
+        let both = format!("{}title {label}", self.prefix);
+        markup.line();
+        markup.element("section", &[("id", &id), ("aria-labelledby", &both)], |markup| {
+            heading(markup, 3, &label, title);
+            inside(markup);
+        });
+    }
+
     /// How many of its steps went this way.
     pub(super) fn count(&self, state: State) -> usize {
         self.steps.iter().filter(|step| step.state == state).count()
@@ -194,16 +214,16 @@ pub(super) fn heading(markup: &mut Markup, level: usize, id: &str, text: &str) {
     }
 }
 
-/// A section with a heading, which names it.
+/// A section of the page with a heading, which names it.
 pub(super) fn section(
     markup: &mut Markup,
-    (level, id, title): (usize, &str, &str),
+    (id, title): (&str, &str),
     inside: impl FnOnce(&mut Markup),
 ) {
     let label = format!("{id}-title");
     markup.line();
     markup.element("section", &[("id", id), ("aria-labelledby", &label)], |markup| {
-        heading(markup, level, &label, title);
+        heading(markup, 2, &label, title);
         inside(markup);
     });
 }

@@ -12,6 +12,8 @@ use crate::pipeline::report::model::{ReasonPart, StepPart};
 pub(super) const WIDTH: usize = 1120;
 /// Width of the names of the phases.
 const LABELS: usize = 150;
+/// Room right of the last column, for lines.
+const MARGIN: usize = 14;
 /// Room between bands, for the reason why the lower one is later.
 pub(super) const GAP: usize = 28;
 /// Radius of a line's corners.
@@ -85,7 +87,7 @@ impl Grid {
             49..=150 => (5, 30, (28, 20)),
             _ => (6, 28, (24, 18)),
         };
-        let node = ((WIDTH - LABELS) / columns - alley.0, height);
+        let node = ((WIDTH - LABELS - MARGIN) / columns - alley.0, height);
         Self { columns, node, alley }
     }
 
@@ -276,6 +278,8 @@ mod tests {
             let drawing = layout(&plan(count, each));
             assert!(!drawing.wires.is_empty());
             for wire in &drawing.wires {
+                let frame = LABELS - 8..WIDTH - 3;
+                assert!(wire.corners.iter().all(|corner| frame.contains(&corner.0)));
                 for ends in wire.corners.windows(2) {
                     let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
                     assert!(low.0 == high.0 || low.1 == high.1, "{ends:?} is slanted");
