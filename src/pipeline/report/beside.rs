@@ -110,7 +110,9 @@ pub fn check_places(output: &Path) -> Result<(), WriteError> {
 fn place(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(there) if !there.is_file() => Err(io::Error::other("something that is no file is there")),
+        Ok(there) if !there.is_file() => {
+            Err(io::Error::other("something that is no file is there"))
+        }
         _ => Ok(()),
     }
 }
