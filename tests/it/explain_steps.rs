@@ -20,6 +20,8 @@ use transom::{
 
 use crate::pipeline_place::Place;
 
+const REGISTRY: &str = r"registry.HKLM\SOFTWARE\Policies\Telemetry";
+
 fn history_of(place: &Place, image: usize, what: &str) -> PlaceHistory {
     let (plan, store) = (place.plan(), place.store());
     let last = state::last_build(&plan, &store).unwrap();
@@ -176,6 +178,72 @@ fn registry_places_are_found_by_key_and_by_value() {
     assert_eq!(near.near, [r"\Data\one.txt"]);
     let hive = history(&place, r"C:\Windows\System32\config\SYSTEM");
     assert_eq!((hive.kind, names(&hive)), (PlaceKind::Hive, vec!["services.RemoteRegistry"]));
+}
+
+#[test]
+fn what_steps_that_wait_may_still_change_is_told_as_so_far() {
+    let place = Place::new(Codec::Xpress);
+    let readme = history(&place, r"C:\Windows\readme.txt");
+    assert!(readme.will_write.is_empty() && readme.unknown.len() == 5);
+    let text = text::history(&readme);
+    assert!(text.contains("      so far  ") && !text.contains("      now "), "{text}");
+    assert!(text.contains("no step that has run changed it"), "{text}");
+    assert!(text.contains("That is so before the steps below, which have not run."), "{text}");
+    let policies = r"HKLM\SOFTWARE\Policies";
+    let start = r"HKLM\SYSTEM\CurrentControlSet\Services\RemoteRegistry : Start";
+    for (what, step) in [
+        (r"C:\Data\one.txt", Some(r"files.\Data\one.txt")),
+        (r"C:\Data\tree\sub\b.bin", Some(r"files.\Data\tree")),
+        (&format!(r"{policies}\Telemetry : AllowTelemetry"), Some(REGISTRY)),
+        (&format!(r"{policies}\Telemetry : Other"), None),
+        (policies, Some(REGISTRY)),
+        (start, Some("services.RemoteRegistry")),
+        (r"C:\Windows\System32\config\SOFTWARE", Some(REGISTRY)),
+    ] {
+        let step: Vec<&str> = step.into_iter().collect();
+        assert_eq!(history(&place, what).will_write, step, "{what}");
+    }
+    let told = text::history(&history(&place, start));
+    assert!(told.contains("By the recipe these write there: services.RemoteRegistry"), "{told}");
+    // Of what has run, the end is known.
+    place.build();
+    let text = text::history(&history(&place, r"C:\Windows\readme.txt"));
+    assert!(text.contains("      now     ") && !text.contains("so far"), "{text}");
+}
+
+#[test]
+fn a_folder_made_by_one_step_and_changed_below_by_a_later_one_names_both() {
+    let place = Place::new(Codec::Xpress);
+    let below = r"[registry.'HKLM\SOFTWARE\Policies\Telemetry\Below']";
+    place.edit(
+        "[[files]]\nfrom = \"files/one.txt\"",
+        &format!("{below}\nX = 1\n[[files]]\nfrom = \"files/one.txt\""),
+    );
+    place.build();
+    let told = |what: &str| text::history(&history(&place, what));
+    let folder = told(r"C:\Data");
+    let last = r"(files.\Data\one.txt) made it; what is in or below it was last changed by step 5 (files.\Data\tree).";
+    assert!(folder.contains(last), "{folder}");
+    let whole = told(r"C:\Data\tree");
+    assert!(whole.contains(r"It is as step 5 (files.\Data\tree) left it."), "{whole}");
+    let key = told(r"HKLM\SOFTWARE\Policies\Telemetry");
+    assert!(key.contains("Step 2 (") && key.contains("was last changed by step 3 ("), "{key}");
+}
+
+#[test]
+fn a_folder_with_hives_counts_what_changed_in_them() {
+    let place = Place::new(Codec::Xpress);
+    place.build();
+    for what in [r"C:\Windows\System32\config", r"c:\windows\SYSTEM32"] {
+        let folder = history(&place, what);
+        assert_eq!(folder.kind, PlaceKind::Folder);
+        let names = names(&folder);
+        assert!(names.starts_with(&["services.RemoteRegistry", REGISTRY]), "{names:?}");
+        assert!(text::history(&folder).contains("what is below it was last changed by"));
+    }
+    let hive = history(&place, r"C:\Windows\System32\config\SOFTWARE");
+    assert_eq!((hive.kind, names(&hive)), (PlaceKind::Hive, vec![REGISTRY]));
+    assert!(names(&history(&place, r"C:\Data")).iter().all(|name| name.starts_with("files.")));
 }
 
 #[test]

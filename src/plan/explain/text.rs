@@ -318,7 +318,8 @@ fn write_history(history: &PlaceHistory, out: &mut String) -> fmt::Result {
         writeln!(out, "      as in the last build: the plan has steps that did not run since")?;
     }
     if history.kind == PlaceKind::Nowhere {
-        writeln!(out, "      is neither in the base image nor put there by a step")?;
+        let so_far = if history.unknown.is_empty() { "" } else { " that has run" };
+        writeln!(out, "      is neither in the base image nor put there by a step{so_far}")?;
         for near in &history.near {
             writeln!(out, "      there is {near}")?;
         }
@@ -335,23 +336,56 @@ fn write_history(history: &PlaceHistory, out: &mut String) -> fmt::Result {
     for step in &history.steps {
         write_place_step(step, out)?;
     }
-    writeln!(out, "      now     {}", history.now.clone().unwrap_or_else(nothing))?;
+    let when = if history.unknown.is_empty() { "now   " } else { "so far" };
+    writeln!(out, "      {when}  {}", history.now.clone().unwrap_or_else(nothing))?;
+    write_conclusion(history, out)?;
+    write_unknown(history, out)
+}
+
+/// Whose what is there is.
+fn write_conclusion(history: &PlaceHistory, out: &mut String) -> fmt::Result {
+    let step = |step: &PlaceStep| format!("step {} ({})", step.number, step.name);
     let below = matches!(history.kind, PlaceKind::Folder | PlaceKind::Key | PlaceKind::Hive);
     let now = history.now.is_some();
-    match (history.source(), history.steps.last()) {
-        (Some(step), _) => writeln!(out, "It is as step {} ({}) left it.", step.number, step.name)?,
-        (None, Some(step)) if now && below => writeln!(
-            out,
-            "It is the base image's own; what is below it was last changed by step {} ({}).",
-            step.number, step.name
-        )?,
-        (None, _) if now => writeln!(out, "It is the base image's own: no step changed it.")?,
-        (None, Some(step)) => {
-            writeln!(out, "Step {} ({}) took it away.", step.number, step.name)?;
+    match (history.steps.last(), history.maker(), history.source()) {
+        (None, ..) if now && history.unknown.is_empty() => {
+            writeln!(out, "It is the base image's own: no step changed it.")?;
         }
-        (None, None) => {}
+        (None, ..) if now => {
+            writeln!(out, "It is the base image's own: no step that has run changed it.")?;
+        }
+        (None, ..) => {}
+        (Some(_), ..) if !now => {
+            let mut steps = history.steps.iter().rev();
+            if let Some(last) = steps.find(|step| step.before.is_some() && step.after.is_none()) {
+                writeln!(out, "Step {} ({}) took it away.", last.number, last.name)?;
+            }
+        }
+        (Some(last), Some(maker), _) if below && maker.number != last.number => writeln!(
+            out,
+            "Step {} ({}) made it; what is in or below it was last changed by {}.",
+            maker.number,
+            maker.name,
+            step(last)
+        )?,
+        (Some(last), None, Some(source)) if below && source.number != last.number => writeln!(
+            out,
+            "It is the base image's own, changed by {}; what is in or below it was last changed by {}.",
+            step(source),
+            step(last)
+        )?,
+        (Some(_), _, Some(source)) => writeln!(out, "It is as {} left it.", step(source))?,
+        (Some(last), _, None) if below => writeln!(
+            out,
+            "It is the base image's own; what is below it was last changed by {}.",
+            step(last)
+        )?,
+        (Some(_), _, None) => writeln!(out, "It is the base image's own: no step changed it.")?,
     }
-    write_unknown(history, out)
+    if !history.unknown.is_empty() {
+        writeln!(out, "That is so before the steps below, which have not run.")?;
+    }
+    Ok(())
 }
 
 fn write_place_step(step: &PlaceStep, out: &mut String) -> fmt::Result {
@@ -371,6 +405,9 @@ fn write_place_step(step: &PlaceStep, out: &mut String) -> fmt::Result {
 fn write_unknown(history: &PlaceHistory, out: &mut String) -> fmt::Result {
     if history.unknown.is_empty() {
         return Ok(());
+    }
+    if !history.will_write.is_empty() {
+        writeln!(out, "By the recipe these write there: {}", history.will_write.join(", "))?;
     }
     writeln!(
         out,
