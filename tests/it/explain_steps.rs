@@ -257,6 +257,38 @@ fn a_place_is_told_as_of_the_last_build_while_steps_wait() {
 }
 
 #[test]
+fn an_output_that_is_not_up_to_date_though_every_step_is_cached_says_why() {
+    let place = Place::new(Codec::Xpress);
+    let line = |begin: &str| {
+        let text = overview(&place);
+        text.lines().find(|line| line.starts_with(begin)).unwrap().to_owned()
+    };
+    assert!(line("output").ends_with("golden.wim"), "never built: the line below says so");
+    place.build();
+    assert!(line("output").ends_with("golden.wim, up to date"));
+    place.write("out/golden.wim", b"something else");
+    assert!(line("output").ends_with("not up to date: the file was changed after it was written"));
+    fs_err::remove_file(place.path("out/golden.wim")).unwrap();
+    assert!(line("output").ends_with("not up to date: the file is missing"));
+    place.build();
+    let last = line("last");
+    let why = "the last build ran 0 of 5 steps and wrote the output: the file is missing";
+    assert!(last.ends_with(why), "{last}");
+    assert!(line("output").ends_with(", up to date"));
+    place.edit("name = \"golden\"", "name = \"other\"\ndescription = \"new\"");
+    place.edit("[output]\n", "[output]\ncompression = \"lzx\"\n");
+    let output = line("output");
+    assert!(output.contains("not up to date: the name is other, was golden; "), "{output}");
+    assert!(output.contains("; the description is new, was "), "{output}");
+    assert!(output.contains("; the compression is ") && !output.contains("steps"), "{output}");
+    place.build();
+    assert!(line("last").contains("and wrote the output: the name is other, was golden"));
+    assert!(line("output").ends_with(", up to date"));
+    place.edit("RemoteRegistry = \"disabled\"", "RemoteRegistry = \"manual\"");
+    assert!(line("output").ends_with("not up to date: steps have to run"));
+}
+
+#[test]
 fn a_build_that_was_ended_or_failed_is_explained_from_the_plan() {
     let place = Place::new(Codec::Xpress);
     let plan: Plan = place.plan();

@@ -42,14 +42,22 @@ fn write_overview(explanation: &Explanation<'_>, out: &mut String) -> fmt::Resul
     if let Some(variant) = explanation.variant {
         writeln!(out, "variant  {variant}")?;
     }
-    let up_to_date = if explanation.up_to_date { ", up to date" } else { "" };
+    let up_to_date = match (explanation.up_to_date, &explanation.not_up_to_date[..]) {
+        (true, _) => ", up to date".to_owned(),
+        (false, []) => String::new(),
+        (false, why) => format!(", not up to date: {}", why.join("; ")),
+    };
     writeln!(out, "output   {}{up_to_date}", explanation.output)?;
     writeln!(out, "order    table {}", explanation.order_table)?;
     match &explanation.last_build {
         None => writeln!(out, "last     this output was not built with this cache yet")?,
         Some(last) => {
             let (ran, total) = (last.ran, last.ran + last.cached);
-            writeln!(out, "last     the last build ran {ran} of {}", steps(total))?;
+            write!(out, "last     the last build ran {ran} of {}", steps(total))?;
+            match last.written.is_empty() || ran > 0 {
+                true => writeln!(out)?,
+                false => writeln!(out, " and wrote the output: {}", last.written.join("; "))?,
+            }
             for changed in &last.changed {
                 writeln!(out, "         since then {changed}")?;
             }
