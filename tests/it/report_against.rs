@@ -176,6 +176,86 @@ fn with_secrets_nothing_is_proven_and_that_is_said() {
 }
 
 #[test]
+fn an_added_image_another_boot_image_and_another_name_are_not_the_same_images() {
+    let place = Place::new(Codec::Xpress);
+    build(&place, &[]);
+    let refused = |file: &str, message: &str| {
+        let (code, said, _) = verify(&place, file, REPORT, &["--content"]);
+        assert_eq!(code, 8, "{said}");
+        assert!(said.contains(message), "{message}: {said}");
+    };
+    let export = |from: &str, to: &str, more: &[&str]| {
+        transom_does(&place, &[&["wim", "export", from, to], more].concat());
+    };
+    export("out/golden.wim", "added.wim", &["--all"]);
+    export("base.wim", "added.wim", &["--index", "1", "--name", "Other"]);
+    refused("added.wim", "it has 2 images, the report tells of 1");
+    refused("added.wim", "image 2 (\"Other\"): the report does not tell of it");
+    export("out/golden.wim", "boot.wim", &["--all", "--boot"]);
+    refused("boot.wim", "image 1 is marked to be started, in the report no image");
+    export("out/golden.wim", "named.wim", &["--index", "1", "--name", "Other"]);
+    refused("named.wim", "image 1 has \"Other\", in the report \"golden\"");
+}
+
+#[test]
+fn an_image_that_was_not_built_is_held_against_the_report_too() {
+    let place = Place::new(Codec::Xpress);
+    place.edit("path = \"out/golden.wim\"", "path = \"out/golden.wim\"\nimages = \"all\"");
+    build(&place, &[]);
+    let cdx: Value = serde_json::from_slice(&place.read("out/golden.cdx.json")).unwrap();
+    let incomplete = cdx["compositions"][0]["assemblies"].to_string();
+    assert!(incomplete.contains("\"output\""), "{incomplete}");
+    transom_does(
+        &place,
+        &["wim", "export", "out/golden.wim", "all.wim", "--all", "--compression", "lzx"],
+    );
+    assert_eq!(verdict(&place, "all.wim", &["--content"]).1["verdict"], "same-images");
+    let report: Value = serde_json::from_slice(&place.read(REPORT)).unwrap();
+    let other = report["output"]["others"][0]["index"].to_string();
+    transom_does(
+        &place,
+        &["wim", "update", "all.wim", "--index", &other, "--command", "add files/one.txt /a.txt"],
+    );
+    let (code, said, _) = verify(&place, "all.wim", REPORT, &["--content"]);
+    assert_eq!(code, 8, "{said}");
+    assert!(said.contains("not the one that was taken over from the base"), "{said}");
+}
+
+/// What the program is given as secrets by the test below.
+const SECRET: &str = "Geheim-4711-Wort";
+
+#[test]
+fn the_very_output_of_a_recipe_with_secrets_is_accepted_and_their_values_are_never_shown() {
+    let unattend = "[unattend]\nadministrator-password = { env = \"TOKEN\" }\n[first-boot]";
+    let shown = "[registry.'HKLM\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion']\nProductName = { env = \"TOKEN\" }\n[first-boot]";
+    for recipe in [unattend, shown] {
+        let place = Place::new(Codec::Xpress);
+        place.edit("[first-boot]", recipe);
+        let mut command = transom(place.folder.path());
+        expect_success(command.args(["build", "recipe.toml"]).env("TOKEN", SECRET));
+        for file in
+            [REPORT, "out/golden.report.html", "out/golden.cdx.json", "out/golden.spdx.json"]
+        {
+            let text = String::from_utf8(place.read(file)).unwrap();
+            assert!(!text.contains(SECRET), "{file}");
+            assert!(!text.contains('\u{fdd0}') && !text.contains("\\ufdd0"), "{file}: {recipe}");
+        }
+        if recipe == shown {
+            let report = String::from_utf8(place.read(REPORT)).unwrap();
+            assert!(report.contains("\"product-name\": \"{secret TOKEN}\""), "{report}");
+        }
+        let (code, json) = verdict(&place, "out/golden.wim", &["--content"]);
+        assert_eq!((code, json["verdict"].as_str()), (0, Some("alike")), "{recipe}: {json:#}");
+        let (code, said, error) = verify(&place, "out/golden.wim", REPORT, &["--content"]);
+        assert_eq!(code, 0, "{said}{error}");
+        assert!(!said.contains(SECRET) && !said.contains('\u{fdd0}'), "{said}");
+        let (code, said, _) = verify(&place, "base.wim", REPORT, &["--content"]);
+        assert_eq!(code, 8, "{said}");
+        assert!(said.contains("RemoteRegistry: disabled -> "), "{said}");
+    }
+}
+
+#[test]
 fn what_is_no_report_is_refused_by_name() {
     let place = Place::new(Codec::Xpress);
     build(&place, &[]);

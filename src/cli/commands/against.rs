@@ -1,6 +1,7 @@
 //! `transom verify IMAGE --against REPORT`: whether an image is the one that a report describes, and whether the report is signed.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -15,6 +16,7 @@ use crate::{
     base::{
         digest::{Sha1, to_hex},
         limits::Limits,
+        secret,
     },
     cli::{
         app::Context,
@@ -30,7 +32,7 @@ use crate::{
     },
     servicing::inventory::{
         Inventory,
-        diff::{AreaChange, changes},
+        diff::{Area, AreaChange, changes},
     },
 };
 
@@ -349,19 +351,13 @@ impl Comparison {
                 return Ok(());
             }
         };
-        let (there, told) = (wim.image_count() as usize, described.images.len());
-        // Whatever was built out of a base with several images, the report tells of those that were built.
-        if there < told {
-            self.problems.push(format!(
-                "it has {}, the report tells of {told}",
-                text::count(there as u64, "image", "images")
-            ));
-        }
+        self.problems.extend(other_frame(&wim, described));
+        let secrets = described.secrets.iter().map(String::as_str).collect();
         for image in &described.images {
             if context.interrupt.pressed() {
                 return Err(Failure::interrupted());
             }
-            match compare(&wim, image) {
+            match compare(&wim, image, &secrets) {
                 Ok(compared) => self.images.push(compared),
                 Err(problem) => self.problems.push(format!("image {}: {problem}", image.index)),
             }
@@ -493,8 +489,62 @@ impl FileComparison {
     }
 }
 
+/// What is another around the images that the report tells of: how many there are, which one is started, what they are called, what was not built.
+fn other_frame(wim: &Wim, described: &Described) -> Vec<String> {
+    let (output, mut problems) = (&described.output, Vec::new());
+    let (there, boot) = (wim.image_count(), wim.header().boot_index);
+    let told = output.image_count.or_else(|| u32::try_from(described.images.len()).ok());
+    if let Some(told) = told.filter(|told| *told != there) {
+        let there = text::count(there.into(), "image", "images");
+        problems.push(format!("it has {there}, the report tells of {told}"));
+    }
+    if let Some(told) = output.boot_index.filter(|told| *told != boot) {
+        let which = |index| match index {
+            0 => "no image".to_owned(),
+            index => format!("image {index}"),
+        };
+        problems.push(format!(
+            "{} is marked to be started, in the report {}",
+            which(boot),
+            which(told)
+        ));
+    }
+    let name = |name: Option<&str>| name.filter(|name| !name.is_empty()).map(str::to_owned);
+    let own = |index| name(wim.xml().image_name(index));
+    let shown =
+        |name: Option<String>| name.map_or("no name".to_owned(), |name| format!("\"{name}\""));
+    let images = described.images.iter().map(|image| (image.index, &image.name));
+    let mut known = BTreeSet::new();
+    for (index, told) in images.chain(output.others.iter().map(|image| (image.index, &image.name)))
+    {
+        known.insert(index);
+        let (own, told) = (own(index), name(told.as_deref()));
+        if index <= there && own != told {
+            let (own, told) = (shown(own), shown(told));
+            problems.push(format!("image {index} has {own}, in the report {told}"));
+        }
+    }
+    for image in output.others.iter().filter(|image| image.index <= there) {
+        let found = wim.metadata_blob(image.index).ok().map(|blob| blob.sha1);
+        let told = image.metadata_sha1.as_deref().and_then(Sha1::from_hex);
+        if found.is_none() || found != told {
+            let index = image.index;
+            problems.push(format!("image {index}: not the one that was taken over from the base"));
+        }
+    }
+    for index in (1..=there).filter(|index| !known.contains(index)) {
+        let own = shown(own(index));
+        problems.push(format!("image {index} ({own}): the report does not tell of it"));
+    }
+    problems
+}
+
 /// Compares one image with what the report says of it.
-fn compare(wim: &Arc<Wim>, told: &DescribedImage) -> Result<ImageComparison, String> {
+fn compare(
+    wim: &Arc<Wim>,
+    told: &DescribedImage,
+    secrets: &BTreeSet<&str>,
+) -> Result<ImageComparison, String> {
     let found = wim.metadata_blob(told.index).map_err(|error| text::chain(&error))?.sha1;
     let same_metadata = told.metadata_sha1.as_ref().map(|sha1| Sha1::from_hex(sha1) == Some(found));
     let mut compared = ImageComparison {
@@ -511,8 +561,35 @@ fn compare(wim: &Arc<Wim>, told: &DescribedImage) -> Result<ImageComparison, Str
         compared.changes = changes(&told.inventory, &inventory);
         compared.notes = inventory.notes;
         compared.notes.retain(|note| !told.inventory.notes.contains(note));
+        if same_metadata.is_none() && !secrets.is_empty() {
+            leave_out_secrets(&mut compared, secrets);
+        }
     }
     Ok(compared)
+}
+
+/// Takes out what differs because the report has `{secret NAME}` where the image has the value, which is never shown: such facts, the sizes of folders, and what
+/// a note quotes.
+fn leave_out_secrets(compared: &mut ImageComparison, secrets: &BTreeSet<&str>) {
+    let is_secret = |text: &str| {
+        let mut marks = text.split("{secret ").skip(1).filter_map(|rest| rest.split_once('}'));
+        !secret::is_free_of_placeholders(text) || marks.any(|(name, _)| secrets.contains(name))
+    };
+    compared.changes.retain(|change| change.area != Area::Folders);
+    for change in &mut compared.changes {
+        // What is called after a secret is there under another name.
+        let in_names = change.entries.iter().any(|entry| is_secret(&entry.name));
+        change.entries.retain(|entry| {
+            let mut texts =
+                [Some(&entry.name), entry.label.as_ref(), entry.old.as_ref()].into_iter();
+            !texts.any(|text| text.is_some_and(|text| is_secret(text)))
+                && !(in_names && entry.old.is_none())
+        });
+    }
+    compared.changes.retain(|change| !change.entries.is_empty());
+    for note in &mut compared.notes {
+        note.truncate(note.find(':').unwrap_or(0));
+    }
 }
 
 /// Differences by area, for a person.

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::{
     added, changes,
     model::{
-        AddedFile, Changes, FORMAT, FilePart, ImagePart, OutputFile, OutputPart, ReasonPart,
-        RecipePart, Report, StepPart,
+        AddedFile, Changes, FORMAT, FilePart, ImagePart, OtherImage, OutputFile, OutputPart,
+        ReasonPart, RecipePart, Report, StepPart,
     },
     written::{self, Written},
 };
@@ -24,7 +24,7 @@ use crate::{
         secret,
     },
     image::{Changeset, ImageError},
-    pipeline::{Outcome, inventory},
+    pipeline::{Outcome, commit, inventory},
     plan::{
         Plan, PlannedImage, Step, key,
         memory::OutputRecord,
@@ -128,6 +128,9 @@ pub fn collect(
             store,
             &mut warnings,
         )?);
+    }
+    for warning in &mut warnings {
+        *warning = secret::readable(warning);
     }
     let mut said = std::collections::BTreeSet::new();
     warnings.retain(|warning| said.insert(warning.clone()));
@@ -243,7 +246,28 @@ fn output_part(
         },
         guid,
         commit: outcome.commit.to_hex(),
+        image_count: Some(match plan.output.images {
+            OutputImages::All => plan.base.wim.image_count(),
+            OutputImages::Selected => u32::try_from(plan.images.len()).unwrap_or(u32::MAX),
+        }),
+        boot_index: Some(commit::boot_index(plan)),
+        others: others(plan),
     }
+}
+
+/// The images of the output that are there as in the base, which have no secret in them.
+fn others(plan: &Plan) -> Vec<OtherImage> {
+    if plan.output.images == OutputImages::Selected {
+        return Vec::new();
+    }
+    let wim = &plan.base.wim;
+    let is_built = |index: &u32| plan.images.iter().any(|image| image.index == *index);
+    let other = |index| OtherImage {
+        index,
+        name: wim.xml().image_name(index).map(str::to_owned),
+        metadata_sha1: wim.metadata_blob(index).ok().map(|blob| blob.sha1.to_hex()),
+    };
+    (1..=wim.image_count()).filter(|index| !is_built(index)).map(other).collect()
 }
 
 /// The image that was built as number `place` of the plan; `changesets` are the digests of what its steps did.
@@ -270,7 +294,10 @@ fn image_part(
         written.and_then(|written| written.metadata.get((index as usize).checked_sub(1)?));
     let before = inventory::of_base(plan, image, store)?.map_err(CollectError::Base)?;
     let lost = || CollectError::Lost("what it knew of the built image".to_owned());
-    let inventory: Inventory = inventory::recall(&state, store)?.ok_or_else(lost)?;
+    let mut inventory: Inventory = inventory::recall(&state, store)?.ok_or_else(lost)?;
+    if !plan.secrets.is_empty() {
+        inventory = readable(&inventory);
+    }
     Ok(ImagePart {
         base_index: image.index,
         base_name: image.base_name.clone(),
@@ -283,6 +310,22 @@ fn image_part(
         steps,
         files: added(image, changesets, store)?,
     })
+}
+
+/// `inventory` for a reader: what is a secret as `{secret NAME}`.
+fn readable(inventory: &Inventory) -> Inventory {
+    let mut value =
+        serde_json::to_value(inventory).expect("texts, numbers and lists always serialise");
+    let mut open = vec![&mut value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) => *text = secret::readable(text),
+            Value::Array(values) => open.extend(values),
+            Value::Object(values) => open.extend(values.values_mut()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    serde_json::from_value(value).expect("texts have become other texts")
 }
 
 /// The files that the steps put in place.

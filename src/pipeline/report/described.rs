@@ -2,6 +2,8 @@
 //!
 //! Such a file comes from anywhere: only what is needed is read, its size is bounded, and none of its names is used as a path.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::{
@@ -13,6 +15,9 @@ use crate::servicing::inventory::Inventory;
 
 /// Longer is no report or statement of ours.
 pub const LONGEST: u64 = 64 << 20;
+
+/// A split set has no more: a part is counted in 16 bits.
+const MOST_PARTS: usize = u16::MAX as usize;
 
 /// What a report says of the output.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -84,10 +89,33 @@ impl Described {
             return Err(DescribedError::Later(format));
         }
         let described: Self = serde_json::from_slice(bytes).map_err(wrong)?;
-        if described.output.files.is_empty() || described.images.is_empty() {
-            return Err(DescribedError::NoReport("it has no output".to_owned()));
-        }
+        described.check().map_err(|wrong| DescribedError::NoReport(wrong.to_owned()))?;
         Ok(described)
+    }
+
+    /// Whether it can be of a build; whoever reads it opens every file and image that it names.
+    fn check(&self) -> Result<(), &'static str> {
+        let output = &self.output;
+        if output.files.is_empty() || self.images.is_empty() {
+            return Err("it has no output");
+        }
+        if output.files.len() > MOST_PARTS {
+            return Err("its output has more parts than a split set can have");
+        }
+        let told = self.images.iter().map(|image| image.index);
+        let mut seen = BTreeSet::new();
+        if !told
+            .chain(output.others.iter().map(|image| image.index))
+            .all(|index| seen.insert(index))
+        {
+            return Err("it tells of an image twice");
+        }
+        match output.image_count {
+            Some(count) if seen.len() != count as usize || seen.last() != Some(&count) => {
+                Err("it does not tell of every image of its output")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Holds the report, which has these `bytes`, against the payload of its provenance.
@@ -210,6 +238,19 @@ mod tests {
             said(&report.replacen("\"format\": 1", "\"format\": 2", 1)).contains("of version 2")
         );
         assert!(said("{\"format\":1}").contains("missing field"));
+        let twice = report.replacen(
+            "\"images\": [",
+            "\"images\": [{\"index\":1,\"inventory\":INVENTORY},",
+            1,
+        );
+        let start = report.find("\"inventory\": ").unwrap() + "\"inventory\": ".len();
+        let end = start + report[start..].find("\n      }").unwrap() + "\n      }".len();
+        assert!(said(&twice.replace("INVENTORY", &report[start..end])).contains("an image twice"));
+        let file = "{\"name\":\"a\",\"size\":1},";
+        let many = format!("\"files\": [{}", file.repeat(MOST_PARTS));
+        assert!(said(&report.replacen("\"files\": [", &many, 2)).contains("more parts"));
+        let more = report.replacen("\"commit\": \"\"", "\"commit\":\"\",\"image-count\":2", 1);
+        assert!(said(&more).contains("every image"), "{}", said(&more));
         let deep = format!("{{\"format\":1,\"x\":{}", "[".repeat(100_000));
         assert!(said(&deep).contains("EOF while parsing a list"), "{}", said(&deep));
     }

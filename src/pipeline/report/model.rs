@@ -98,6 +98,30 @@ pub struct OutputPart {
     pub guid: Option<String>,
     /// The key of the commit: equal keys mean equal bytes, but for secrets.
     pub commit: String,
+    /// How many images are in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_count: Option<u32>,
+    /// The number of the image that a machine starts from it; 0: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_index: Option<u32>,
+    /// The images in it that were not built but are there as in the base. Nothing else is told of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherImage>,
+}
+
+/// An image of the output that was not built.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OtherImage {
+    /// Its number, in the base and in the output.
+    pub index: u32,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// SHA-1 of its metadata, which names all its content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_sha1: Option<String>,
 }
 
 /// A file of the output.
