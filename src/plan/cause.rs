@@ -518,10 +518,18 @@ mod tests {
         let inputs: BTreeMap<_, _> =
             [("a".to_owned(), input("a", &[("one", "1"), ("two", "2"), ("three", "3")]))].into();
         let path = "base.wim".to_owned();
-        let from = Some(BuiltFrom { path, base, epoch, variant: None, all: false });
+        let from = Some(BuiltFrom {
+            path,
+            base,
+            epoch,
+            variant: None,
+            all: false,
+            settings: BTreeMap::new(),
+        });
         let images = vec![BuiltImage { image: 1, identity, name: None, description: None, state }];
         let commit = digest("commit");
-        let past = PastBuild { commit, steps, from, images, inputs: inputs.clone() };
+        let past =
+            PastBuild { commit, steps, from, images, inputs: inputs.clone(), written: Vec::new() };
         (past, Present { base, epoch, inputs: Box::leak(Box::new(inputs)) })
     }
 

@@ -143,6 +143,8 @@ fn of_variants_those_that_have_a_step_are_explained() {
     assert!(both.contains("variant  one") && both.contains("variant  two"), "{both}");
     let step = run(folder, &["explain", RECIPE, "Spooler"]);
     assert!(step.starts_with("variant two\n\nstep 10: service Spooler: disabled"), "{step}");
+    let path = run(folder, &["explain", RECIPE, "--path", r"C:\Windows\notepad.exe"]);
+    assert!(path.starts_with("variant one\n\n") && path.contains("\nvariant two\n\n"), "{path}");
     let all = json(folder, &["explain", RECIPE, "RemoteRegistry"]);
     assert_eq!(all["variants"].as_array().unwrap().len(), 2);
     let one =
