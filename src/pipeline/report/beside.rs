@@ -113,6 +113,7 @@ fn place(path: &Path) -> io::Result<()> {
         Ok(there) if !there.is_file() => {
             Err(io::Error::other("something that is no file is there"))
         }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
