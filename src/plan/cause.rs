@@ -573,7 +573,7 @@ mod tests {
         assert_eq!(causes_behind(&[a, ("b", Some("x")), c]), earlier("b", Result, 0));
         assert_eq!(causes_behind(&[a, ("b", None), ("c", None)]), earlier("c", Result, 0));
         // The second of a name is told from the first, though that has no effect.
-        assert_eq!(causes_behind(&[("a", None), ("a", Some("ra")), c]), earlier("a", Added, 1));
+        assert_eq!(causes_behind(&[("a", None), ("a", Some("x")), c]), earlier("a", Added, 1));
         assert_eq!(causes_behind(&[a, ("b", None)]), earlier("c", Removed, 0));
     }
 
