@@ -76,11 +76,13 @@ pub struct PastImage {
     pub index: u32,
     /// Its name in the output.
     pub name: Option<String>,
+    /// Its description in the output.
+    pub description: Option<String>,
     /// The image, with the placeholders of secrets.
     pub image: Image,
 }
 
-/// The images of `build`, in order.
+/// The images of `build`, in the order of its output: those that were built, and those of the base that it has too.
 ///
 /// # Errors
 /// When its base or something in the cache is gone or is another one now.
@@ -89,7 +91,22 @@ pub fn images(build: &PastBuild, store: &Arc<Store>) -> Result<Vec<PastImage>, P
     let path = Path::new(&from.path);
     let unreadable = |source| PastError::Base { path: path.to_owned(), source };
     let wim = Wim::open_path(path, &Limits::default()).map(Arc::new).map_err(unreadable)?;
-    build.images.iter().map(|built| image(build, built, from, &wim, store)).collect()
+    let built = build.images.iter().map(|built| image(build, built, from, &wim, store));
+    let mut images = built.collect::<Result<Vec<_>, _>>()?;
+    if from.all {
+        let others = (1..=wim.image_count()).filter(|index| build.image(*index).is_none());
+        for index in others {
+            let image = Image::open(Arc::clone(&wim), index, &Limits::default())
+                .map_err(|source| PastError::Image { index, source })?;
+            let xml = wim.xml();
+            let name = xml.image_name(index).map(str::to_owned);
+            let description = xml.image(index).and_then(|image| image.text(&["DESCRIPTION"]));
+            let description = description.map(str::to_owned);
+            images.push(PastImage { index, name, description, image });
+        }
+        images.sort_by_key(|image| image.index);
+    }
+    Ok(images)
 }
 
 fn image(
@@ -125,5 +142,6 @@ fn image(
             .replay(&changeset)
             .map_err(|source| PastError::Replay { step: step.name.clone(), source })?;
     }
-    Ok(PastImage { index, name: built.name.clone(), image })
+    let (name, description) = (built.name.clone(), built.description.clone());
+    Ok(PastImage { index, name, description, image })
 }

@@ -52,6 +52,8 @@ pub struct Difference {
     pub registry: Vec<RegistryChange>,
     /// The hives whose files differ and that were compared by meaning.
     pub hives: Vec<HiveChange>,
+    /// Hives that are in one image alone, or that cannot be read: nothing of their keys is in `registry`.
+    pub unread: Vec<HiveId>,
     /// What could not be compared as it should be, and why.
     pub notes: Vec<String>,
 }
@@ -229,8 +231,23 @@ pub fn compare(before: &Side<'_>, after: &Side<'_>, options: Options) -> Differe
                 });
                 difference.registry.extend(changes);
             }
-            Err(note) => difference.notes.push(note),
+            Err(note) => {
+                difference.unread.push(hive.id);
+                difference.notes.push(note);
+            }
         }
+    }
+    for id in HiveId::ALL {
+        let which = match (before.image.has_hive(id), after.image.has_hive(id)) {
+            (true, false) => "first",
+            (false, true) => "second",
+            _ => continue,
+        };
+        let root = id.registry_root();
+        difference
+            .notes
+            .push(format!("only the {which} image has {root}: its keys are not listed"));
+        difference.unread.push(id);
     }
     let told = |change: &FileChange| change.kind != Kind::Changed || !change.details.is_empty();
     files.retain(told);
@@ -242,7 +259,7 @@ impl Difference {
     /// True when the images say the same. A hive in other bytes that says the same is no difference.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.registry.is_empty()
+        self.files.is_empty() && self.registry.is_empty() && self.unread.is_empty()
     }
 }
 

@@ -11,7 +11,7 @@ use rayon::join;
 use self::{
     narrow::Narrow,
     report::{ImageReport, Label, Report},
-    sides::{OpenImage, Sides},
+    sides::{OpenImage, Said, Sides},
 };
 use crate::{
     cli::{
@@ -132,7 +132,7 @@ fn compare(
     options: diff::Options,
 ) -> Result<ImageReport, Failure> {
     let labels = [first.label(), second.label()];
-    let xml = [first.xml.clone(), second.xml.clone()];
+    let said = [first.said.clone(), second.said.clone()];
     let (one, other) = join(|| first.open(), || second.open());
     let (mut one, mut other) = (one?, other?);
     let failed = |label: &Label| {
@@ -142,17 +142,17 @@ fn compare(
     let difference = {
         let before = Side::of(&mut one).map_err(failed(&labels[0]))?;
         let after = Side::of(&mut other).map_err(failed(&labels[1]))?;
-        narrow.look(before.tree(), missing);
-        narrow.look(after.tree(), missing);
         diff::compare(&before, &after, options)
     };
+    narrow.look(&mut one, missing);
+    narrow.look(&mut other, missing);
     let mut difference = narrow.of(difference);
     let mut areas = Vec::new();
     if narrow.is_everything() {
         if !difference.is_empty() {
             areas = area_changes(&mut one, &mut other, &mut difference);
         }
-        add_description(&mut areas, xml);
+        add_description(&mut areas, &said);
     }
     let differ = !difference.is_empty() || !areas.is_empty();
     let [first, second] = labels;
@@ -187,8 +187,7 @@ const COUNTED: [&str; 6] = [
 ];
 
 /// Adds what differs in what the WIMs themselves say of the image: its name, its description. What follows from the image is told by the areas already.
-fn add_description(areas: &mut Vec<AreaChange>, xml: [Option<Element>; 2]) {
-    let [Some(first), Some(second)] = xml else { return };
+fn add_description(areas: &mut Vec<AreaChange>, [first, second]: &[Said; 2]) {
     let known = areas.iter().any(|change| change.area == Area::Image);
     let leaves = |element: &Element| {
         let mut leaves = std::collections::BTreeMap::new();
@@ -199,7 +198,11 @@ fn add_description(areas: &mut Vec<AreaChange>, xml: [Option<Element>; 2]) {
         }
         leaves
     };
-    let (old, new) = (leaves(&first), leaves(&second));
+    let (old, new) = match (&first.rest, &second.rest) {
+        (Some(first), Some(second)) => (leaves(first), leaves(second)),
+        // Of an image that is made in memory no more is known.
+        _ => (first.leaves(), second.leaves()),
+    };
     let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differing = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
     let entries: Vec<EntryChange> = differing

@@ -1,6 +1,7 @@
 //! The two sides of a comparison: found, opened, and their images paired.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -24,7 +25,7 @@ use crate::{
         memory::{OutputRecord, PastBuild},
         state,
     },
-    recipe::{self, OutputImages, Recipe},
+    recipe::{self, Recipe},
     store::Store,
 };
 
@@ -44,8 +45,6 @@ pub(super) struct Opened {
     /// What people call it.
     pub(super) what: String,
     images: Vec<OpenImage>,
-    /// It has the images that were built; a file may have more, and that is no difference.
-    partial: bool,
 }
 
 /// An image of a side.
@@ -53,9 +52,38 @@ pub(super) struct OpenImage {
     what: String,
     index: u32,
     name: Option<String>,
-    /// What its WIM says of it; `None` for one that is made in memory.
-    pub(super) xml: Option<Element>,
+    /// What its WIM says of it.
+    pub(super) said: Said,
     source: Source,
+}
+
+/// What a WIM says of an image.
+#[derive(Clone)]
+pub(super) struct Said {
+    pub(super) name: Option<String>,
+    pub(super) description: Option<String>,
+    /// The whole element; `None` for an image that is made in memory.
+    pub(super) rest: Option<Element>,
+}
+
+impl Said {
+    fn of(wim: &Wim, index: u32) -> Self {
+        let element = wim.xml().image(index);
+        let description = element.and_then(|element| element.text(&["DESCRIPTION"]));
+        Self {
+            name: wim.xml().image_name(index).map(str::to_owned),
+            description: description.filter(|text| !text.is_empty()).map(str::to_owned),
+            rest: element.cloned(),
+        }
+    }
+
+    /// Name and description as the WIM's elements.
+    pub(super) fn leaves(&self) -> BTreeMap<String, String> {
+        let said = [("NAME", &self.name), ("DESCRIPTION", &self.description)];
+        said.iter()
+            .filter_map(|(name, text)| Some(((*name).to_owned(), (*text).clone()?)))
+            .collect()
+    }
 }
 
 /// Where an image comes from.
@@ -217,16 +245,19 @@ impl Opener<'_> {
         let what = format!("{which} of {}", path.display());
         let images = past::images(build, store)
             .map_err(|error| self.cannot_replay(&what, &recipe.output.path.value, error))?;
-        let all = recipe.output.images == OutputImages::All;
         let image = |(place, past): (u32, past::PastImage)| OpenImage {
             what: what.clone(),
-            index: if all { past.index } else { place },
+            index: place,
+            said: Said {
+                name: past.name.clone(),
+                description: past.description.filter(|text| !text.is_empty()),
+                rest: None,
+            },
             name: past.name,
-            xml: None,
             source: Source::Memory(Box::new(past.image)),
         };
         let images = (1..).zip(images).map(image).collect();
-        Ok(Opened { what: what.clone(), images, partial: all })
+        Ok(Opened { what, images })
     }
 
     fn cannot_replay(&self, what: &str, output: &Path, error: PastError) -> Failure {
@@ -272,11 +303,11 @@ fn of_wim(path: &Path, wim: &Arc<Wim>, indices: Vec<u32>) -> Opened {
         what: what.clone(),
         index,
         name: wim.xml().image_name(index).map(str::to_owned),
-        xml: wim.xml().image(index).cloned(),
+        said: Said::of(wim, index),
         source: Source::Wim(Arc::clone(wim), path.to_owned()),
     };
     let images = indices.into_iter().map(image).collect();
-    Opened { what: what.clone(), images, partial: false }
+    Opened { what: what.clone(), images }
 }
 
 /// The recipe that a text names, and which build of it.
@@ -362,12 +393,8 @@ fn pair(mut first: Opened, mut second: Opened) -> Result<Sides, Failure> {
             }
         }
     }
-    let labels = |images: &mut dyn Iterator<Item = OpenImage>, other: &Opened| match other.partial {
-        true => Vec::new(),
-        false => images.map(|image| image.label()).collect(),
-    };
-    let only_in_first = labels(&mut left.into_iter(), &second);
-    let only_in_second = labels(&mut others.into_iter().flatten(), &first);
+    let only_in_first = left.iter().map(OpenImage::label).collect();
+    let only_in_second = others.iter().flatten().map(OpenImage::label).collect();
     Ok(Sides { first, second, pairs, only_in_first, only_in_second })
 }
 
