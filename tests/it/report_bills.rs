@@ -134,7 +134,11 @@ fn full() -> Report {
             state: "installed".to_owned(),
         }],
         languages: vec![LanguageItem { tag: "de-DE".to_owned(), default: true, registered: true }],
-        drivers: vec![driver("oem0.inf", false), driver("oem1.inf", false), driver("netwtw.inf", true)],
+        drivers: vec![
+            driver("oem0.inf", false),
+            driver("oem1.inf", false),
+            driver("netwtw.inf", true),
+        ],
         apps: vec![AppItem {
             name: "Microsoft.BingNews".to_owned(),
             full_name: "Microsoft.BingNews_4.2_neutral_~_8wekyb3d8bbwe".to_owned(),
@@ -320,10 +324,8 @@ fn a_supplier_is_told_of_what_a_signature_vouches_for_and_of_nothing_else() {
     let unsigned = "image-1/driver/oem1.inf_amd64_0123456789abcdef";
     let provider = property(unsigned, "transom:provider");
     assert_eq!(provider.as_deref(), Some("Contoso (Europe) GmbH"));
-    let spdx = String::from_utf8(
-        fs_err::read(folder.path().join("golden.spdx.json")).unwrap(),
-    )
-    .unwrap();
+    let spdx =
+        String::from_utf8(fs_err::read(folder.path().join("golden.spdx.json")).unwrap()).unwrap();
     assert!(!spdx.contains("Microsoft Corporation"), "{spdx}");
 }
 
@@ -336,9 +338,15 @@ fn the_parts_of_a_split_base_have_their_own_digests_and_no_digest_is_that_of_no_
         let start = number * 1_000_000;
         place.write(&format!("files/noise{number}"), &noise[start..start + 1_000_000]);
         let add = format!("add files/noise{number} /noise{number}");
-        expect_success(
-            transom(place.folder.path()).args(["wim", "update", "base.wim", "--index", "1", "--command", &add]),
-        );
+        expect_success(transom(place.folder.path()).args([
+            "wim",
+            "update",
+            "base.wim",
+            "--index",
+            "1",
+            "--command",
+            &add,
+        ]));
     }
     fs_err::create_dir(place.path("media")).unwrap();
     expect_success(transom(place.folder.path()).args(command));

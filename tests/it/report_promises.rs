@@ -9,7 +9,10 @@ use fs_err as fs;
 use serde_json::Value;
 use transom::{
     cli::demo,
-    pipeline::report::{Report, Run, beside, model::{self, AddedFile}},
+    pipeline::report::{
+        Report, Run, beside,
+        model::{self, AddedFile},
+    },
 };
 
 use crate::{
@@ -234,12 +237,12 @@ fn a_doubt_of_the_policy_is_a_warning_of_the_report_however_the_output_came_abou
     let (folder, output) = workspace();
     let (home, cache) = (folder.path(), folder.path().join("cache"));
     let recipe = fs::read_to_string(home.join("demo.toml")).unwrap();
-    let text = format!("{recipe}\n[policy.features]\nTelnetClien = \"forbidden\"\n");
+    let text = format!("{recipe}\n[policy.features]\nDemoTelnt = \"forbidden\"\n");
     fs::write(home.join("demo.toml"), text).unwrap();
     build(home, "demo.toml", &cache, &[]);
     let cold = same(&output);
     let warnings = report(&output).warnings;
-    assert!(warnings.iter().any(|warning| warning.contains("TelnetClien")), "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.contains("DemoTelnt")), "{warnings:?}");
     build(home, "demo.toml", &cache, &[]);
     assert_same(&cold, &same(&output));
     fs::remove_file(&output).unwrap();

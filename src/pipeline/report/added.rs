@@ -42,8 +42,7 @@ fn apply(files: &mut BTreeMap<Folded, AddedFile>, step: &str, change: &Change) {
         Change::Link { file, path } => {
             let known = files.get(&folded(file)).cloned();
             // A second name of a file of the base adds no content.
-            let of_base =
-                || AddedFile { link_to: Some(file.to_string()), ..AddedFile::default() };
+            let of_base = || AddedFile { link_to: Some(file.to_string()), ..AddedFile::default() };
             let known = known.unwrap_or_else(of_base);
             let link = AddedFile { path: path.to_string(), step: step.to_owned(), ..known };
             files.insert(folded(path), link);
@@ -154,7 +153,10 @@ mod tests {
             Change::Link { file: path(r"\New\Place\sub\a.txt"), path: path(r"\Link.txt") },
             Change::Link { file: path(r"\Windows\notepad.exe"), path: path(r"\n.exe") },
         ];
-        assert_eq!(told(changes), [r"\Link.txt Some(4)", r"\New\Place\Sub\A.txt Some(4)", r"\n.exe None"]);
+        assert_eq!(
+            told(changes),
+            [r"\Link.txt Some(4)", r"\New\Place\Sub\A.txt Some(4)", r"\n.exe None"]
+        );
     }
 
     #[test]

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::{
     added, changes,
     model::{
-        AddedFile, Changes, FORMAT, FilePart, ImagePart, OtherImage, OutputFile, OutputPart, PartPart,
-        ReasonPart, RecipePart, Report, StepPart,
+        AddedFile, Changes, FORMAT, FilePart, ImagePart, OtherImage, OutputFile, OutputPart,
+        PartPart, ReasonPart, RecipePart, Report, StepPart,
     },
     written::{self, Written},
 };
@@ -199,7 +199,8 @@ fn finding(finding: &Finding) -> String {
 /// A `--set` without the path of the output, which is the host's and not the build's.
 fn set_text(text: &str) -> String {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    let parts: Vec<&str> = key.split('.').map(|part| part.trim_matches([' ', '\t', '"', '\''])).collect();
+    let parts: Vec<&str> =
+        key.split('.').map(|part| part.trim_matches([' ', '\t', '"', '\''])).collect();
     let is_path = parts.ends_with(&["output", "path"]);
     let is_table = value.trim_start().starts_with('{')
         && value.contains("path")

@@ -21,7 +21,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
-use super::{Document, Report, beside, identifier, model::{FilePart, PartPart}};
+use super::{
+    Document, Report, beside, identifier,
+    model::{FilePart, PartPart},
+};
 
 /// Names what kind of build it is.
 pub const BUILD_TYPE: &str = "urn:x-transom:build:v1";

@@ -138,6 +138,7 @@ fn report(images: u32, steps: usize, changes: usize, packages: usize) -> Report 
             compression: "lzx".to_owned(),
             guid: Some("{1}".to_owned()),
             commit: "77".repeat(32),
+            ..OutputPart::default()
         },
         images: (1..=images).map(image).collect(),
         policy: vec!["no pending work".to_owned()],
