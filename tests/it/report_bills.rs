@@ -332,7 +332,7 @@ fn a_supplier_is_told_of_what_a_signature_vouches_for_and_of_nothing_else() {
 #[test]
 fn the_parts_of_a_split_base_have_their_own_digests_and_no_digest_is_that_of_no_file() {
     let place = Place::new(Codec::Xpress);
-    let command = ["wim", "split", "base.wim", "media/a.swm", "--size", "1"];
+    let command = ["wim", "split", "base.wim", "media/a.swm", "--size-mib", "1"];
     let noise: Vec<u8> = (0..600_000_u32).flat_map(|n| Blake3::of(&n.to_le_bytes()).0).collect();
     for number in 0..3_usize {
         let start = number * 1_000_000;

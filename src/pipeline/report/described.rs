@@ -247,7 +247,7 @@ mod tests {
         let end = start + report[start..].find("\n      }").unwrap() + "\n      }".len();
         assert!(said(&twice.replace("INVENTORY", &report[start..end])).contains("an image twice"));
         let file = "{\"name\":\"a\",\"size\":1},";
-        let many = format!("\"files\": [{}", file.repeat(MOST_PARTS));
+        let many = format!("\"compression\": \"\", \"files\": [{}", file.repeat(MOST_PARTS));
         assert!(said(&report.replacen("\"files\": [", &many, 2)).contains("more parts"));
         let more = report.replacen("\"commit\": \"\"", "\"commit\":\"\",\"image-count\":2", 1);
         assert!(said(&more).contains("every image"), "{}", said(&more));
