@@ -141,6 +141,14 @@ pub(crate) fn document(path: &Path, error: WriteError) -> Failure {
         .exit(Exit::OutputFailed)
 }
 
+/// What lies where a document about the output at `path` would be, found before anything was built.
+pub(crate) fn document_place(error: WriteError) -> Failure {
+    Problem::new("report", error.to_string())
+        .cause(Told(text::chain(&error.source)))
+        .help("nothing was built: move what is in the way and run the command again, or run it with --no-report")
+        .exit(Exit::OutputFailed)
+}
+
 /// The store failed while it was asked about a plan.
 pub(crate) fn build_store(error: StoreError) -> Failure {
     plan(PlanError::Store(error))

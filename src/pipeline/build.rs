@@ -31,7 +31,7 @@ use crate::{
         cause::Present,
         key,
         memory::{BuiltStep, OutputRecord, PastBuild},
-        state,
+        stale, state,
     },
     recipe::{Finding, Findings, Origin},
     servicing::policy::{Checked, rules},
@@ -350,6 +350,10 @@ fn attempt_build(
     let stored = plan.output.stored();
     let (inputs, epoch) = (&plan.inputs, plan.epoch);
     let last = state::last_build(plan, store)?;
+    let mut written = last.as_ref().map(|last| stale::of_file(plan, last)).unwrap_or_default();
+    if settings.no_cache {
+        written.insert(0, Cause::NoCache.to_string());
+    }
     let compared = Compared {
         last: last.as_ref().map(|last| &last.build),
         present: Present::of(plan),
@@ -392,8 +396,9 @@ fn attempt_build(
         report.encoded_bytes
     );
     let commit = state::commit_key(plan, &states);
+    written.extend(last.iter().flat_map(|last| stale::of_content(plan, &states, last)));
     let previous = last.and_then(|last| last.before(&commit));
-    let build = PastBuild::of(plan, commit, &states, built);
+    let build = PastBuild::of(plan, commit, &states, built, written);
     let details = OutputRecord { stamp, parts, racy, build, previous };
     let details =
         serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;

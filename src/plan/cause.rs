@@ -399,25 +399,31 @@ fn of_earlier_steps(now: &[Before], built: &[&BuiltStep]) -> Option<Cause> {
         };
         names.map(&mut number).collect()
     }
+    let all_now = numbered(now.iter().map(|(name, _)| name.as_str()));
+    let all_built = numbered(built.iter().map(|step| step.name.as_str()));
     // A step that changed nothing makes no difference, wherever it stands.
-    let now: Vec<&Before> = now.iter().filter(|(_, changes)| changes.is_some()).collect();
-    let built: Vec<&&BuiltStep> = built.iter().filter(|step| step.changeset.is_some()).collect();
-    let now_names = numbered(now.iter().map(|(name, _)| name.as_str()));
-    let built_names = numbered(built.iter().map(|step| step.name.as_str()));
+    let (now_names, now): (Vec<_>, Vec<&Before>) =
+        all_now.iter().copied().zip(now).filter(|(_, (_, changes))| changes.is_some()).unzip();
+    let (built_names, built): (Vec<_>, Vec<&&BuiltStep>) =
+        all_built.iter().copied().zip(built).filter(|(_, step)| step.changeset.is_some()).unzip();
+    // One that is there and has no effect in one of the two is neither new nor gone.
+    let or_result = |change, others: &[(&str, usize)], name: &(&str, usize)| {
+        if others.contains(name) { EarlierChange::Result } else { change }
+    };
     let mut changes: Vec<(&str, EarlierChange)> = Vec::new();
     // What is in both, in the order of each: where these differ, a step moved.
     let kept = built_names.iter().filter(|name| now_names.contains(name));
-    let mut kept = kept.collect::<Vec<_>>().into_iter().peekable();
+    let mut kept = kept.copied().collect::<Vec<_>>().into_iter().peekable();
     let mut moved = Vec::new();
     for (place, name) in now_names.iter().enumerate() {
         let Some(was) = built_names.iter().position(|known| known == name) else {
-            changes.push((name.0, EarlierChange::Added));
+            changes.push((name.0, or_result(EarlierChange::Added, &all_built, name)));
             continue;
         };
-        while kept.peek().is_some_and(|next| moved.contains(*next)) {
+        while kept.peek().is_some_and(|next| moved.contains(next)) {
             kept.next();
         }
-        let in_place = kept.peek() == Some(&name);
+        let in_place = kept.peek() == Some(name);
         if in_place {
             kept.next();
         } else {
@@ -430,7 +436,7 @@ fn of_earlier_steps(now: &[Before], built: &[&BuiltStep]) -> Option<Cause> {
         }
     }
     let gone = built_names.iter().filter(|name| !now_names.contains(name));
-    changes.extend(gone.map(|name| (name.0, EarlierChange::Removed)));
+    changes.extend(gone.map(|name| (name.0, or_result(EarlierChange::Removed, &all_now, name))));
     let (step, change) = *changes.first()?;
     Some(Cause::EarlierStep { step: step.to_owned(), change, more: changes.len() - 1 })
 }
@@ -512,10 +518,18 @@ mod tests {
         let inputs: BTreeMap<_, _> =
             [("a".to_owned(), input("a", &[("one", "1"), ("two", "2"), ("three", "3")]))].into();
         let path = "base.wim".to_owned();
-        let from = Some(BuiltFrom { path, base, epoch, variant: None });
-        let images = vec![BuiltImage { image: 1, identity, name: None, state }];
+        let from = Some(BuiltFrom {
+            path,
+            base,
+            epoch,
+            variant: None,
+            all: false,
+            settings: BTreeMap::new(),
+        });
+        let images = vec![BuiltImage { image: 1, identity, name: None, description: None, state }];
         let commit = digest("commit");
-        let past = PastBuild { commit, steps, from, images, inputs: inputs.clone() };
+        let past =
+            PastBuild { commit, steps, from, images, inputs: inputs.clone(), written: Vec::new() };
         (past, Present { base, epoch, inputs: Box::leak(Box::new(inputs)) })
     }
 
@@ -546,11 +560,21 @@ mod tests {
         assert_eq!(causes_behind(&[a, c]), [Cause::Forgotten]);
         assert_eq!(causes_behind(&[b, a, c]), [Cause::Forgotten]);
         assert_eq!(causes_behind(&[a, b, ("c", Some("x"))]), earlier("c", Result, 0));
-        assert_eq!(causes_behind(&[a, ("b", Some("x")), c]), earlier("b", Added, 0));
         assert_eq!(causes_behind(&[a, ("x", Some("x")), c]), earlier("x", Added, 0));
         assert_eq!(causes_behind(&[c]), earlier("a", Removed, 0));
         assert_eq!(causes_behind(&[c, a]), earlier("c", Moved, 0));
         assert_eq!(causes_behind(&[("a", Some("x"))]), earlier("a", Result, 1));
+    }
+
+    #[test]
+    fn a_step_that_only_begins_or_ceases_to_have_an_effect_is_neither_new_nor_gone() {
+        use EarlierChange::{Added, Removed, Result};
+        let (a, c) = (("a", Some("ra")), ("c", Some("rc")));
+        assert_eq!(causes_behind(&[a, ("b", Some("x")), c]), earlier("b", Result, 0));
+        assert_eq!(causes_behind(&[a, ("b", None), ("c", None)]), earlier("c", Result, 0));
+        // The second of a name is told from the first, though that has no effect.
+        assert_eq!(causes_behind(&[("a", None), ("a", Some("ra")), c]), earlier("a", Added, 1));
+        assert_eq!(causes_behind(&[a, ("b", None)]), earlier("c", Removed, 0));
     }
 
     #[test]

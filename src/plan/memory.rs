@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{cause::Cause, key::KeyParts, lock::LockedInput, model::Plan, state};
+use super::{cause::Cause, key::KeyParts, lock::LockedInput, model::Plan, stale, state};
 use crate::{
     base::{digest::Blake3, filetime::FileTime},
+    recipe::OutputImages,
     store::Stamp,
 };
 
@@ -69,6 +70,9 @@ pub struct PastBuild {
     /// The inputs by the recipe's text for each. Of folders with very many files these are not remembered one by one.
     #[serde(default)]
     pub inputs: BTreeMap<String, LockedInput>,
+    /// Why the output was written, where there was a build before: its file was missing or changed, its content is another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<String>,
 }
 
 /// From what a build was made.
@@ -84,6 +88,12 @@ pub struct BuiltFrom {
     /// The variant of the recipe.
     #[serde(default)]
     pub variant: Option<String>,
+    /// True when the base's images that the recipe does not select are in the output too; false in records of versions that did not say.
+    #[serde(default)]
+    pub all: bool,
+    /// The settings of the output by their names, as they are told; empty in records of versions that did not say.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
 }
 
 /// An image of a past build.
@@ -96,6 +106,9 @@ pub struct BuiltImage {
     pub identity: Blake3,
     /// Its name in the output.
     pub name: Option<String>,
+    /// Its description in the output; `None` in records of versions that did not say, too.
+    #[serde(default)]
+    pub description: Option<String>,
     /// Its state after the last step.
     pub state: Blake3,
 }
@@ -128,13 +141,20 @@ pub struct BuiltStep {
 }
 
 impl PastBuild {
-    /// A build of `plan` to these states, one for each image.
+    /// A build of `plan` to these states, one for each image, which was `written` for these reasons.
     #[must_use]
-    pub fn of(plan: &Plan, commit: Blake3, states: &[Blake3], steps: Vec<BuiltStep>) -> Self {
+    pub fn of(
+        plan: &Plan,
+        commit: Blake3,
+        states: &[Blake3],
+        steps: Vec<BuiltStep>,
+        written: Vec<String>,
+    ) -> Self {
         let images = plan.images.iter().zip(states).map(|(image, state)| BuiltImage {
             image: image.index,
             identity: image.identity,
             name: image.final_name().map(str::to_owned),
+            description: image.final_description(&plan.base.wim),
             state: *state,
         });
         let path = state::real_path(&plan.base.path);
@@ -143,6 +163,8 @@ impl PastBuild {
             base: plan.base.blake3,
             epoch: plan.epoch,
             variant: plan.variant.clone(),
+            all: plan.output.images == OutputImages::All,
+            settings: stale::settings(plan),
         };
         let mut inputs = plan.lock.inputs.clone();
         for input in inputs.values_mut() {
@@ -150,7 +172,7 @@ impl PastBuild {
                 input.files = None;
             }
         }
-        Self { commit, steps, from: Some(from), images: images.collect(), inputs }
+        Self { commit, steps, from: Some(from), images: images.collect(), inputs, written }
     }
 
     /// The steps of image `image` of the base, in order.
@@ -196,6 +218,7 @@ mod tests {
                 from: None,
                 images: Vec::new(),
                 inputs: BTreeMap::new(),
+                written: Vec::new(),
             };
             let mut record: OutputRecord = serde_json::from_str(OLD).unwrap();
             record.build = build(commit);

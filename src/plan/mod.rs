@@ -15,6 +15,7 @@
 //! - [`key`]: what the result of a step depends on
 //! - [`state`]: which steps are cached, and why others are not; [`cause`]: what of a key changed, [`parameters`] leaf by leaf
 //! - [`memory`]: what is remembered of the last builds of an output
+//! - [`stale`]: why an output is not up to date
 //! - [`explain`]: why things are as they are
 //! - [`policy`]: rules that the recipe itself breaks
 //! - [`view`]: the plan as text, JSON and graph
@@ -41,6 +42,7 @@ pub mod output;
 pub mod packages;
 pub mod parameters;
 pub mod policy;
+pub mod stale;
 pub mod state;
 pub mod subjects;
 pub mod unattend;

@@ -92,6 +92,13 @@ impl PlannedImage {
         self.name.as_deref().or(self.base_name.as_deref())
     }
 
+    /// The description that the built image will have; `base` is the file it starts from.
+    #[must_use]
+    pub fn final_description(&self, base: &Wim) -> Option<String> {
+        let of_base = || Some(base.xml().image(self.index)?.text(&["DESCRIPTION"])?.to_owned());
+        self.description.clone().or_else(of_base)
+    }
+
     /// `image 2 "Windows Server"`, by number and name in the base.
     #[must_use]
     pub fn label(&self) -> String {

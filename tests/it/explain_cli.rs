@@ -143,6 +143,8 @@ fn of_variants_those_that_have_a_step_are_explained() {
     assert!(both.contains("variant  one") && both.contains("variant  two"), "{both}");
     let step = run(folder, &["explain", RECIPE, "Spooler"]);
     assert!(step.starts_with("variant two\n\nstep 10: service Spooler: disabled"), "{step}");
+    let path = run(folder, &["explain", RECIPE, "--path", r"C:\Windows\notepad.exe"]);
+    assert!(path.starts_with("variant one\n\n") && path.contains("\nvariant two\n\n"), "{path}");
     let all = json(folder, &["explain", RECIPE, "RemoteRegistry"]);
     assert_eq!(all["variants"].as_array().unwrap().len(), 2);
     let one =
@@ -161,6 +163,8 @@ fn what_is_no_step_and_no_place_ends_with_help() {
     };
     let (code, error) = fails(&["explain", RECIPE, "services.WSaerch"]);
     assert!(code == 2 && error.contains("did you mean `services.WSearch`?"), "{code} {error}");
+    let (code, error) = fails(&["explain", RECIPE, "40"]);
+    assert!(code == 2 && error.contains("the recipe has steps 1 to 19"), "{code} {error}");
     let (code, error) = fails(&["explain", RECIPE, "contoso"]);
     assert!(code == 2 && error.contains("in the names of several steps"), "{code} {error}");
     let (code, error) = fails(&["explain", RECIPE, "--path", r"HKLM\HARDWARE\x"]);

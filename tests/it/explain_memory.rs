@@ -71,6 +71,20 @@ fn the_record_holds_what_a_replay_needs() {
 }
 
 #[test]
+fn the_record_says_the_description_and_which_images_are_in_the_output() {
+    let place = Place::new(Codec::Xpress);
+    place.edit("[image]\n", "[image]\ndescription = \"of the test\"\n");
+    place.edit("[output]\n", "[output]\nimages = \"all\"\n");
+    place.build();
+    let build = record(&place).build;
+    assert!(build.from.as_ref().unwrap().all);
+    assert_eq!(build.images[0].description.as_deref(), Some("of the test"));
+    place.edit("images = \"all\"\n", "");
+    place.build();
+    assert!(!record(&place).build.from.unwrap().all);
+}
+
+#[test]
 fn an_output_that_is_up_to_date_leaves_the_record_alone() {
     let place = built();
     let before = record(&place);

@@ -20,6 +20,8 @@ use transom::{
 
 use crate::pipeline_place::Place;
 
+const REGISTRY: &str = r"registry.HKLM\SOFTWARE\Policies\Telemetry";
+
 fn history_of(place: &Place, image: usize, what: &str) -> PlaceHistory {
     let (plan, store) = (place.plan(), place.store());
     let last = state::last_build(&plan, &store).unwrap();
@@ -71,7 +73,20 @@ fn a_step_is_meant_by_number_name_or_a_part_of_it() {
     };
     assert_eq!(none("services.RemotRegistry").as_deref(), Some("services.RemoteRegistry"));
     assert_eq!(none("RemoteRegitsry").as_deref(), Some("RemoteRegistry"));
-    assert_eq!((none("purple"), none("99"), none("")), (None, None, None));
+    assert_eq!((none("purple"), none("")), (None, None));
+}
+
+#[test]
+fn a_number_that_is_no_step_is_not_looked_for_in_titles() {
+    let place = Place::new(Codec::Xpress);
+    place.edit("to = 'C:\\Data\\one.txt'", "to = 'C:\\Data\\40.txt'");
+    let plan = place.plan();
+    for given in ["40", "0", "99999999999999999999999"] {
+        let Err(error) = explain::find(&plan, given) else { panic!("{given} was found") };
+        assert_eq!(error, FindError::NoNumber { given: given.to_owned(), last: 5 });
+    }
+    assert_eq!(explain::find(&plan, "3"), Ok(vec![(0, 2)]));
+    assert_eq!(explain::find(&plan, "40.txt"), Ok(vec![(0, 2)]));
 }
 
 #[test]
@@ -166,6 +181,72 @@ fn registry_places_are_found_by_key_and_by_value() {
 }
 
 #[test]
+fn what_steps_that_wait_may_still_change_is_told_as_so_far() {
+    let place = Place::new(Codec::Xpress);
+    let readme = history(&place, r"C:\Windows\readme.txt");
+    assert!(readme.will_write.is_empty() && readme.unknown.len() == 5);
+    let text = text::history(&readme);
+    assert!(text.contains("      so far  ") && !text.contains("      now "), "{text}");
+    assert!(text.contains("no step that has run changed it"), "{text}");
+    assert!(text.contains("That is so before the steps below, which have not run."), "{text}");
+    let policies = r"HKLM\SOFTWARE\Policies";
+    let start = r"HKLM\SYSTEM\CurrentControlSet\Services\RemoteRegistry : Start";
+    for (what, step) in [
+        (r"C:\Data\one.txt", Some(r"files.\Data\one.txt")),
+        (r"C:\Data\tree\sub\b.bin", Some(r"files.\Data\tree")),
+        (&format!(r"{policies}\Telemetry : AllowTelemetry"), Some(REGISTRY)),
+        (&format!(r"{policies}\Telemetry : Other"), None),
+        (policies, Some(REGISTRY)),
+        (start, Some("services.RemoteRegistry")),
+        (r"C:\Windows\System32\config\SOFTWARE", Some(REGISTRY)),
+    ] {
+        let step: Vec<&str> = step.into_iter().collect();
+        assert_eq!(history(&place, what).will_write, step, "{what}");
+    }
+    let told = text::history(&history(&place, start));
+    assert!(told.contains("By the recipe these write there: services.RemoteRegistry"), "{told}");
+    // Of what has run, the end is known.
+    place.build();
+    let text = text::history(&history(&place, r"C:\Windows\readme.txt"));
+    assert!(text.contains("      now     ") && !text.contains("so far"), "{text}");
+}
+
+#[test]
+fn a_folder_made_by_one_step_and_changed_below_by_a_later_one_names_both() {
+    let place = Place::new(Codec::Xpress);
+    let below = r"[registry.'HKLM\SOFTWARE\Policies\Telemetry\Below']";
+    place.edit(
+        "[[files]]\nfrom = \"files/one.txt\"",
+        &format!("{below}\nX = 1\n[[files]]\nfrom = \"files/one.txt\""),
+    );
+    place.build();
+    let told = |what: &str| text::history(&history(&place, what));
+    let folder = told(r"C:\Data");
+    let last = r"(files.\Data\one.txt) made it; what is in or below it was last changed by step 5 (files.\Data\tree).";
+    assert!(folder.contains(last), "{folder}");
+    let whole = told(r"C:\Data\tree");
+    assert!(whole.contains(r"It is as step 5 (files.\Data\tree) left it."), "{whole}");
+    let key = told(r"HKLM\SOFTWARE\Policies\Telemetry");
+    assert!(key.contains("Step 2 (") && key.contains("was last changed by step 3 ("), "{key}");
+}
+
+#[test]
+fn a_folder_with_hives_counts_what_changed_in_them() {
+    let place = Place::new(Codec::Xpress);
+    place.build();
+    for what in [r"C:\Windows\System32\config", r"c:\windows\SYSTEM32"] {
+        let folder = history(&place, what);
+        assert_eq!(folder.kind, PlaceKind::Folder);
+        let names = names(&folder);
+        assert!(names.starts_with(&["services.RemoteRegistry", REGISTRY]), "{names:?}");
+        assert!(text::history(&folder).contains("what is below it was last changed by"));
+    }
+    let hive = history(&place, r"C:\Windows\System32\config\SOFTWARE");
+    assert_eq!((hive.kind, names(&hive)), (PlaceKind::Hive, vec![REGISTRY]));
+    assert!(names(&history(&place, r"C:\Data")).iter().all(|name| name.starts_with("files.")));
+}
+
+#[test]
 fn a_place_is_told_as_of_the_last_build_while_steps_wait() {
     let place = Place::new(Codec::Xpress);
     place.build();
@@ -173,6 +254,38 @@ fn a_place_is_told_as_of_the_last_build_while_steps_wait() {
     let value = history(&place, r"HKLM\SOFTWARE\Policies\Telemetry : AllowTelemetry");
     assert_eq!((value.of, value.now.as_deref()), (Source::LastBuild, Some("REG_DWORD 0x0 (0)")));
     assert!(text::history(&value).contains("as in the last build"));
+}
+
+#[test]
+fn an_output_that_is_not_up_to_date_though_every_step_is_cached_says_why() {
+    let place = Place::new(Codec::Xpress);
+    let line = |begin: &str| {
+        let text = overview(&place);
+        text.lines().find(|line| line.starts_with(begin)).unwrap().to_owned()
+    };
+    assert!(line("output").ends_with("golden.wim"), "never built: the line below says so");
+    place.build();
+    assert!(line("output").ends_with("golden.wim, up to date"));
+    place.write("out/golden.wim", b"something else");
+    assert!(line("output").ends_with("not up to date: the file was changed after it was written"));
+    fs_err::remove_file(place.path("out/golden.wim")).unwrap();
+    assert!(line("output").ends_with("not up to date: the file is missing"));
+    place.build();
+    let last = line("last");
+    let why = "the last build ran 0 of 5 steps and wrote the output: the file is missing";
+    assert!(last.ends_with(why), "{last}");
+    assert!(line("output").ends_with(", up to date"));
+    place.edit("name = \"golden\"", "name = \"other\"\ndescription = \"new\"");
+    place.edit("[output]\n", "[output]\ncompression = \"lzx\"\n");
+    let output = line("output");
+    assert!(output.contains("not up to date: the name is other, was golden; "), "{output}");
+    assert!(output.contains("; the description is new, was "), "{output}");
+    assert!(output.contains("; the compression is ") && !output.contains("steps"), "{output}");
+    place.build();
+    assert!(line("last").contains("and wrote the output: the name is other, was golden"));
+    assert!(line("output").ends_with(", up to date"));
+    place.edit("RemoteRegistry = \"disabled\"", "RemoteRegistry = \"manual\"");
+    assert!(line("output").ends_with("not up to date: steps have to run"));
 }
 
 #[test]

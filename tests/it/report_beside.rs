@@ -100,18 +100,34 @@ fn a_build_that_fails_leaves_the_report_of_the_output_that_stands() {
 }
 
 #[test]
-fn a_document_that_cannot_be_written_fails_the_command_and_the_output_stands() {
+fn what_is_in_the_way_of_a_document_is_told_before_anything_is_built() {
     let place = Place::new(Codec::Xpress);
     fs::create_dir_all(place.path("out/golden.report.json/x")).unwrap();
     let (code, said) = build(&place, &[]);
     assert_eq!(code, 9, "{said}");
     assert!(said.contains("golden.report.json cannot be written"), "{said}");
-    assert!(said.contains("golden.wim is complete") && said.contains("--no-report"), "{said}");
-    assert!(place.path("out/golden.wim").is_file());
-    assert_eq!(fs::read_dir(place.path("out")).unwrap().count(), 2, "none or all");
+    assert!(said.contains("nothing was built") && said.contains("--no-report"), "{said}");
+    assert_eq!(fs::read_dir(place.path("out")).unwrap().count(), 1, "no output");
+    built(&place, &["--no-report"]);
     fs::remove_dir_all(place.path("out/golden.report.json")).unwrap();
-    assert!(built(&place, &[]).contains("up to date"));
+    assert!(built(&place, &[]).contains("built"));
     assert!(place.path("out/golden.report.json").is_file());
+}
+
+#[test]
+fn a_document_that_cannot_be_written_fails_the_command_and_the_output_stands() {
+    let place = Place::new(Codec::Xpress);
+    // With `.wim` it has the longest name that there is, with `.report.json` a longer one.
+    let name = format!("{}.wim", "n".repeat(251));
+    place.edit("out/golden.wim", &format!("out/{name}"));
+    let (code, said) = build(&place, &[]);
+    assert_eq!(code, 9, "{said}");
+    let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("cannot be written"), "{said}");
+    assert!(said.contains("is complete") && said.contains("--no-report"), "{said}");
+    let there: Vec<_> =
+        fs::read_dir(place.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(there, [name.as_str()], "none or all");
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl Building<'_> {
     fn build(&self) -> Result<Built, Failure> {
         let output = &self.plan.output.path;
         if !self.arguments.no_report {
-            beside::check_places(output).map_err(|error| failures::document(output, error))?;
+            beside::check_places(output).map_err(failures::document_place)?;
         }
         let mut outcome = self.run(self.arguments.no_cache)?;
         let documents = match self.arguments.no_report {

@@ -231,6 +231,10 @@ fn explain_plan<'a>(
                 let detail = explain::detail(plan, &explanation, place, last, store, shown);
                 found.details.extend(detail.map_err(failures::build_store)?);
             }
+            if found.details.is_empty() {
+                let given = (*step).to_owned();
+                told.not_found.push(FindError::None { given, near: None });
+            }
         }
         Asked::Place(target) => {
             for image in plan.images.iter().filter(|image| is_wanted(image)) {
@@ -238,6 +242,10 @@ fn explain_plan<'a>(
                 found.histories.push(history.map_err(no_history)?);
             }
         }
+    }
+    // Another variant may have that image, or that step.
+    if found.details.is_empty() && found.histories.is_empty() {
+        return Ok(());
     }
     told.texts.extend(variant_line(plan));
     told.texts.extend(found.details.iter().map(text::detail));
@@ -275,6 +283,9 @@ fn no_step(error: FindError) -> Failure {
         FindError::None { near: None, .. } => {
             "`transom explain RECIPE` lists the steps with their names".to_owned()
         }
+        FindError::NoNumber { last: 0, .. } => "the recipe has no steps".to_owned(),
+        FindError::NoNumber { last: 1, .. } => "the recipe has step 1 alone".to_owned(),
+        FindError::NoNumber { last, .. } => format!("the recipe has steps 1 to {last}"),
         FindError::Several { names, .. } => {
             format!("write one of them: {}", crate::cli::text::few(names, 10))
         }

@@ -167,7 +167,7 @@ impl Work {
         fs::create_dir_all(parent)?;
         sweep(parent);
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
-        let mut lock = File::create(folder.path().join(LOCK))?;
+        let mut lock = fs::File::create(folder.path().join(LOCK))?.into_file();
         lock.lock()?;
         io::Write::write_all(&mut lock, MARK)?;
         Ok(Self { folder, lock: Some(lock) })
@@ -203,7 +203,7 @@ fn sweep(parent: &Path) {
         let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         // One that was kept has no lock file; what is not ours has none that says so.
         let is_left = || {
-            let mut lock = File::open(entry.path().join(LOCK))?;
+            let mut lock = fs::File::open(entry.path().join(LOCK))?.into_file();
             lock.try_lock().map_err(io::Error::other)?;
             let mut text = Vec::new();
             io::Read::read_to_end(&mut io::Read::take(&mut lock, 100), &mut text)?;

@@ -151,9 +151,7 @@ impl BuildState {
                 }
             }
             Event::StepPrepared { number } => {
-                if self.running.remove(number).is_some() {
-                    self.prepared += 1;
-                }
+                self.prepared += usize::from(self.running.remove(number).is_some());
             }
             Event::StepApplying { number, title, image } => {
                 self.begin(*number, "applying", of_image(*image, title));

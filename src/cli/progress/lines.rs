@@ -182,7 +182,7 @@ mod tests {
             "verifying [###############--------------------------]   45%  1.2 GiB of 3.4 GiB  120.0 MiB/s  0:19 left"
                 .replace("[###############--------------------------]", &bar(45, 100, 38))
         );
-        assert_eq!(amount_line(&told(), 40), "verifying [####------]   45%  0:19 left");
+        assert_eq!(amount_line(&told(), 40), "verifying [####-------]   45%  0:19 left");
         for width in 0..140 {
             let line = amount_line(&told(), width);
             assert!(columns(&line) <= width, "{width}: {line}");

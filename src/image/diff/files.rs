@@ -294,7 +294,7 @@ fn compare_streams(
             let is_nothing = stream.kind != StreamKind::Named && stream.content.sha1.is_zero();
             if !is_nothing {
                 let key = (stream.kind, stream.name.to_upcase());
-                streams.entry(key).or_insert((stream.name.clone(), stream.content));
+                streams.entry(key).or_insert_with(|| (stream.name.clone(), stream.content));
             }
         }
         streams

@@ -99,10 +99,13 @@ fn digest(
     let failed = |error| CollectError::unreadable(path, error);
     let mut file = fs_err::File::open(path).map_err(failed)?;
     let is_same = |file: &fs_err::File| file.metadata().map(|there| Stamp::of(&there) == *stamp);
+    let changed = || CollectError::Changed(path.to_owned());
     let mut hasher = Sha256::new();
     let mut piece = vec![0; PIECE];
-    let mut same = is_same(&file).map_err(failed)?;
-    while same {
+    if !is_same(&file).map_err(failed)? {
+        return Err(changed());
+    }
+    loop {
         if (watching.cancelled)() {
             return Err(CollectError::Cancelled);
         }
@@ -114,9 +117,8 @@ fn digest(
         *done += length as u64;
         (watching.hashed)(*done, total);
     }
-    same = same && is_same(&file).map_err(failed)?;
-    if !same {
-        return Err(CollectError::Changed(path.to_owned()));
+    if !is_same(&file).map_err(failed)? {
+        return Err(changed());
     }
     Ok(to_hex(&hasher.finalize()))
 }

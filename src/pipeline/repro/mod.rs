@@ -7,11 +7,11 @@ mod images;
 mod region;
 
 use std::{
-    fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
+use fs_err::File;
 use serde::Serialize;
 
 use crate::{base::limits::Limits, format::wim::Wim};
@@ -188,7 +188,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
-            std::fs::write(&path, bytes).unwrap();
+            fs_err::write(&path, bytes).unwrap();
             path
         };
         let long = vec![7; PIECE + 10];

@@ -10,6 +10,7 @@
 //! - [`text`]: all that for a person
 
 pub mod deeds;
+mod intent;
 mod near;
 pub mod overview;
 pub mod place;

@@ -7,7 +7,7 @@ use crate::{
         cause::{Cause, short},
         memory::{BuiltStep, OutputRecord},
         model::{Plan, PlannedImage, Step, StepReason},
-        order,
+        order, stale,
         state::{self, Chain, Status, StepStatus},
     },
     store::{Store, StoreError},
@@ -26,6 +26,8 @@ pub struct Explanation<'a> {
     pub order_table: &'static str,
     /// True when nothing would be done now.
     pub up_to_date: bool,
+    /// Why it is not, in words; empty when it is, and when it was never built.
+    pub not_up_to_date: Vec<String>,
     /// The last build that wrote the output; `None` when there is no record of one.
     pub last_build: Option<LastBuild>,
     /// The images, in order.
@@ -46,6 +48,8 @@ pub struct LastBuild {
     pub cached: usize,
     /// How many of its steps ran.
     pub ran: usize,
+    /// Why it wrote the output, in words; empty of the first build, and in records of older versions.
+    pub written: Vec<String>,
     /// What there is now and was not in it, of what is no step's own: base and epoch.
     pub changed: Vec<String>,
 }
@@ -146,9 +150,10 @@ pub fn overview<'a>(
     last: Option<&OutputRecord>,
     store: &Store,
 ) -> Result<Explanation<'a>, StoreError> {
-    let mut images = Vec::new();
+    let (mut images, mut states) = (Vec::new(), Vec::new());
     for (image, statuses) in plan.images.iter().zip(&status.images) {
         let chain = state::follow(image, plan.epoch, store)?;
+        states.extend(chain.last);
         images.push(explain_image(plan, image, &statuses.steps, &chain, last));
     }
     Ok(Explanation {
@@ -156,6 +161,10 @@ pub fn overview<'a>(
         output: plan.output.path.display().to_string(),
         order_table: order::VERSION,
         up_to_date: status.up_to_date,
+        not_up_to_date: match status.up_to_date {
+            true => Vec::new(),
+            false => stale::why(plan, &states, last),
+        },
         last_build: last.map(|last| last_build(plan, last)),
         images,
     })
@@ -180,6 +189,7 @@ fn last_build(plan: &Plan, last: &OutputRecord) -> LastBuild {
         epoch: build.from.as_ref().map(|from| from.epoch.to_string()),
         cached,
         ran: build.steps.len() - cached,
+        written: build.written.clone(),
         changed,
     }
 }

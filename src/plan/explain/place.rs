@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{
     deeds::{self, Deed, Deeds},
+    intent::Intent,
     near::{followed, near},
     step::ChangeLine,
 };
@@ -24,7 +25,7 @@ use crate::{
     },
     plan::{
         memory::OutputRecord,
-        model::{Plan, PlannedImage},
+        model::{Plan, PlannedImage, Step},
     },
     store::{Store, StoreError},
 };
@@ -108,7 +109,7 @@ pub struct PlaceHistory {
     pub of: deeds::Source,
     /// What the base has there, in short; `None`: nothing.
     pub base: Option<String>,
-    /// What is there after the last step, in short; `None`: nothing.
+    /// What is there after the known steps, in short; `None`: nothing. That is not the end when `unknown` names steps behind them.
     pub now: Option<String>,
     /// The steps that changed it, or something below it, in order.
     pub steps: Vec<PlaceStep>,
@@ -118,6 +119,9 @@ pub struct PlaceHistory {
     /// The steps of which is not known what they do, for they did not run yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
+    /// Those of them that write there by what the recipe says of them. What others do is told only by their inputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub will_write: Vec<String>,
 }
 
 /// What a place is.
@@ -169,6 +173,13 @@ impl PlaceHistory {
         self.now.as_ref()?;
         self.steps.iter().rev().find(|step| step.before != step.after)
     }
+
+    /// The step that made what is there now; `None` when the base has it too, or nothing is there.
+    #[must_use]
+    pub fn maker(&self) -> Option<&PlaceStep> {
+        self.now.as_ref()?;
+        self.steps.iter().rev().find(|step| step.before.is_none() && step.after.is_some())
+    }
 }
 
 /// The history of a place in `image`, with the first `shown` changes of each step.
@@ -202,7 +213,16 @@ pub fn history(
         steps: Vec::new(),
         near: Vec::new(),
         unknown: deeds.unknown.clone(),
+        will_write: Vec::new(),
     };
+    if !deeds.unknown.is_empty() {
+        // Only the plan's own deeds have steps of which nothing is known, and they are the last.
+        let waiting = image.steps.iter().skip(deeds.steps.len()).filter(|step| {
+            let intent = Intent::of(&step.operation, &mut finished);
+            intent.is_some_and(|intent| watch.is_meant_by(&intent))
+        });
+        history.will_write = waiting.map(Step::name).collect();
+    }
     let mut before = history.base.clone();
     let mut image = base;
     for (place, deed) in deeds.steps.iter().enumerate() {
@@ -243,8 +263,9 @@ fn place_step(
 
 /// What is looked at before and after each step.
 enum Watch {
-    /// The path before each step, and after the last: a rename on the way gives it another. True when it is, or was, a folder.
-    File { paths: Vec<NtPath>, is_folder: bool },
+    /// The path before each step, and after the last: a rename on the way gives it another. True when it is, or was, a folder; with the hives whose files
+    /// lie below it.
+    File { paths: Vec<NtPath>, is_folder: bool, hives: Vec<HiveId> },
     /// The file of a hive.
     Hive { path: NtPath, hive: HiveId },
     /// A key: its hive and its names from the hive's root.
@@ -289,11 +310,11 @@ impl Watch {
 
     fn file(path: &NtPath, base: &Image, finished: &Image, deeds: &Deeds) -> Self {
         let system_root = finished.system_root();
+        let path = &followed(path, finished);
         let same = |hive: &HiveId| same_path(hive.path(&system_root).names(), path.names());
         if let Some(hive) = HiveId::ALL.into_iter().find(same) {
             return Self::Hive { path: path.clone(), hive };
         }
-        let path = &followed(path, finished);
         let end = finished.tree().lookup(path);
         // As the image writes it, and with the long names of all on the way.
         let shown = end.map_or_else(|| path.clone(), |node| finished.tree().path_of(node));
@@ -314,7 +335,10 @@ impl Watch {
         let is_folder = folder(finished, &paths[paths.len() - 1])
             .or_else(|| folder(base, &paths[0]))
             .unwrap_or_else(|| deeds.steps.iter().any(|deed| deed.changes.0.iter().any(made)));
-        Self::File { paths, is_folder }
+        let mut hives = HiveId::ALL.to_vec();
+        let end = &paths[paths.len() - 1];
+        hives.retain(|hive| is_folder && is_below(hive.path(&system_root).names(), end.names()));
+        Self::File { paths, is_folder, hives }
     }
 
     fn kind(&self) -> PlaceKind {
@@ -374,7 +398,12 @@ impl Watch {
     /// the step.
     fn touches(&self, change: &Change, step: usize, image: &Image) -> bool {
         match self {
-            Self::File { paths, is_folder } => {
+            Self::File { hives, .. }
+                if key_of(change).is_some_and(|(of, ..)| hives.contains(&of)) =>
+            {
+                true
+            }
+            Self::File { paths, is_folder, .. } => {
                 let last = (step + 1).min(paths.len() - 1);
                 [&paths[step.min(last)], &paths[last]]
                     .into_iter()
@@ -395,6 +424,19 @@ impl Watch {
                     same_path(changed, key) && value.is_some_and(|it| it.eq_ignore_case(name));
                 of == *hive && (is_it || takes)
             }),
+        }
+    }
+
+    /// True when a step that writes to `intent` writes to this place, or below it.
+    fn is_meant_by(&self, intent: &Intent) -> bool {
+        match self {
+            Self::File { paths, is_folder, hives } => {
+                intent.is_of_file(&paths[paths.len() - 1], *is_folder)
+                    || hives.iter().any(|hive| intent.is_in_hive(*hive))
+            }
+            Self::Hive { path, hive } => intent.is_in_hive(*hive) || intent.is_of_file(path, false),
+            Self::Key(hive, key) => intent.is_of_key(*hive, key),
+            Self::Value(hive, key, name) => intent.is_of_value(*hive, key, name),
         }
     }
 
@@ -515,12 +557,12 @@ fn node_text(image: &Image, node: NodeId) -> String {
 }
 
 /// True when both lead to the same place, without case.
-fn same_path(left: &[Name], right: &[Name]) -> bool {
+pub(super) fn same_path(left: &[Name], right: &[Name]) -> bool {
     left.len() == right.len() && is_below(left, right)
 }
 
 /// True when `path` is `folder` or lies below it, without case.
-fn is_below(path: &[Name], folder: &[Name]) -> bool {
+pub(super) fn is_below(path: &[Name], folder: &[Name]) -> bool {
     path.len() >= folder.len()
         && path.iter().zip(folder).all(|(one, other)| one.eq_ignore_case(other))
 }

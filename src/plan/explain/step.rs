@@ -34,6 +34,14 @@ pub enum FindError {
         /// The step that was probably meant.
         near: Option<String>,
     },
+    /// It is a number, and the plan has not so many steps.
+    #[error("the plan has no step {given}")]
+    NoNumber {
+        /// What was asked for.
+        given: String,
+        /// The number of the last step; of several images, of the one with the most. 0 when there is none.
+        last: usize,
+    },
     /// More than one has it in its name.
     #[error("`{given}` is in the names of several steps")]
     Several {
@@ -44,7 +52,7 @@ pub enum FindError {
     },
 }
 
-/// The steps that `given` means, by image and place: a number, a name (`services.RemoteRegistry`), what stands behind the section, or a part of a name or
+/// The steps that `given` means, by image and place: a number, which is never a part of a name; a name (`services.RemoteRegistry`), what stands behind the section, or a part of a name or
 /// title that only one step has. Of several images each may have it.
 ///
 /// # Errors
@@ -59,6 +67,7 @@ pub fn find(plan: &Plan, given: &str) -> Result<Vec<(usize, usize)>, FindError> 
         })
         .collect();
     let wanted = given.trim().to_lowercase();
+    let is_number = !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
     let number = wanted.parse::<usize>().ok();
     let is = |test: &dyn Fn(&Step) -> bool| -> Vec<(usize, usize, &Step)> {
         all.iter().filter(|(_, _, step)| test(step)).copied().collect()
@@ -69,7 +78,8 @@ pub fn find(plan: &Plan, given: &str) -> Result<Vec<(usize, usize)>, FindError> 
         &|step| step.label.to_lowercase() == wanted,
         &|step| {
             let has = |text: &str| text.to_lowercase().contains(&wanted);
-            !wanted.is_empty() && (has(&step.name()) || has(&step.title))
+            // A number is none of a title's digits.
+            !wanted.is_empty() && !is_number && (has(&step.name()) || has(&step.title))
         },
     ];
     for way in ways {
@@ -77,12 +87,16 @@ pub fn find(plan: &Plan, given: &str) -> Result<Vec<(usize, usize)>, FindError> 
         let mut names: Vec<String> = found.iter().map(|(_, _, step)| step.name()).collect();
         names.sort();
         names.dedup();
-        if names.len() == 1 || (!found.is_empty() && number.is_some()) {
+        if names.len() == 1 || (!found.is_empty() && is_number) {
             return Ok(found.into_iter().map(|(image, place, _)| (image, place)).collect());
         }
         if names.len() > 1 {
             return Err(FindError::Several { given: given.to_owned(), names });
         }
+    }
+    if is_number {
+        let last = all.iter().map(|(_, _, step)| step.number).max().unwrap_or(0);
+        return Err(FindError::NoNumber { given: wanted, last });
     }
     let names: Vec<String> = all.iter().map(|(_, _, step)| step.name()).collect();
     let labels = all.iter().map(|(_, _, step)| step.label.as_str());

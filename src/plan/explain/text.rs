@@ -1,6 +1,9 @@
 //! Explanations for a person.
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write as _},
+};
 
 use super::{
     deeds::Source,
@@ -39,14 +42,22 @@ fn write_overview(explanation: &Explanation<'_>, out: &mut String) -> fmt::Resul
     if let Some(variant) = explanation.variant {
         writeln!(out, "variant  {variant}")?;
     }
-    let up_to_date = if explanation.up_to_date { ", up to date" } else { "" };
+    let up_to_date = match (explanation.up_to_date, &explanation.not_up_to_date[..]) {
+        (true, _) => ", up to date".to_owned(),
+        (false, []) => String::new(),
+        (false, why) => format!(", not up to date: {}", why.join("; ")),
+    };
     writeln!(out, "output   {}{up_to_date}", explanation.output)?;
     writeln!(out, "order    table {}", explanation.order_table)?;
     match &explanation.last_build {
         None => writeln!(out, "last     this output was not built with this cache yet")?,
         Some(last) => {
             let (ran, total) = (last.ran, last.ran + last.cached);
-            writeln!(out, "last     the last build ran {ran} of {}", steps(total))?;
+            write!(out, "last     the last build ran {ran} of {}", steps(total))?;
+            match last.written.is_empty() || ran > 0 {
+                true => writeln!(out)?,
+                false => writeln!(out, " and wrote the output: {}", last.written.join("; "))?,
+            }
             for changed in &last.changed {
                 writeln!(out, "         since then {changed}")?;
             }
@@ -132,14 +143,27 @@ fn write_image(image: &ImageExplained<'_>, built: bool, out: &mut String) -> fmt
 
 /// Why a step does not stand earlier.
 fn write_reasons(step: &StepExplained<'_>, out: &mut String) -> fmt::Result {
+    // The same reason is told once for all steps that it names.
+    let mut told: Vec<(&str, BTreeSet<usize>)> = Vec::new();
     for reason in step.reasons {
         let StepReason { after, why } = reason;
         // The phase's own reason stands above its steps.
         let why = if reason.is_phase() { "the order table" } else { why };
-        let after = match after.as_slice() {
-            [first, last] => format!("after steps {first} to {last}: "),
-            [step] => format!("after step {step}: "),
-            _ => String::new(),
+        let after = match after[..] {
+            [first, last] => (first..=last).collect(),
+            [step] => BTreeSet::from([step]),
+            _ => BTreeSet::new(),
+        };
+        match told.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, steps)) => steps.extend(after),
+            None => told.push((why, after)),
+        }
+    }
+    for (why, after) in told {
+        let after = match ranges(&after) {
+            (0, _) => String::new(),
+            (1, text) => format!("after step {text}: "),
+            (_, text) => format!("after steps {text}: "),
         };
         writeln!(out, "      here  {after}{why}")?;
     }
@@ -150,6 +174,22 @@ fn write_reasons(step: &StepExplained<'_>, out: &mut String) -> fmt::Result {
         writeln!(out, "            it leaves something to the first boot")?;
     }
     Ok(())
+}
+
+/// How many numbers, and in words: `3, 10 to 13`.
+fn ranges(numbers: &BTreeSet<usize>) -> (usize, String) {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    let texts = ranges.iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first} to {last}"),
+    });
+    (numbers.len(), texts.collect::<Vec<_>>().join(", "))
 }
 
 fn write_runs(step: &StepExplained<'_>, built: bool, out: &mut String) -> fmt::Result {
@@ -286,7 +326,8 @@ fn write_history(history: &PlaceHistory, out: &mut String) -> fmt::Result {
         writeln!(out, "      as in the last build: the plan has steps that did not run since")?;
     }
     if history.kind == PlaceKind::Nowhere {
-        writeln!(out, "      is neither in the base image nor put there by a step")?;
+        let so_far = if history.unknown.is_empty() { "" } else { " that has run" };
+        writeln!(out, "      is neither in the base image nor put there by a step{so_far}")?;
         for near in &history.near {
             writeln!(out, "      there is {near}")?;
         }
@@ -303,23 +344,56 @@ fn write_history(history: &PlaceHistory, out: &mut String) -> fmt::Result {
     for step in &history.steps {
         write_place_step(step, out)?;
     }
-    writeln!(out, "      now     {}", history.now.clone().unwrap_or_else(nothing))?;
+    let when = if history.unknown.is_empty() { "now   " } else { "so far" };
+    writeln!(out, "      {when}  {}", history.now.clone().unwrap_or_else(nothing))?;
+    write_conclusion(history, out)?;
+    write_unknown(history, out)
+}
+
+/// Whose what is there is.
+fn write_conclusion(history: &PlaceHistory, out: &mut String) -> fmt::Result {
+    let step = |step: &PlaceStep| format!("step {} ({})", step.number, step.name);
     let below = matches!(history.kind, PlaceKind::Folder | PlaceKind::Key | PlaceKind::Hive);
     let now = history.now.is_some();
-    match (history.source(), history.steps.last()) {
-        (Some(step), _) => writeln!(out, "It is as step {} ({}) left it.", step.number, step.name)?,
-        (None, Some(step)) if now && below => writeln!(
-            out,
-            "It is the base image's own; what is below it was last changed by step {} ({}).",
-            step.number, step.name
-        )?,
-        (None, _) if now => writeln!(out, "It is the base image's own: no step changed it.")?,
-        (None, Some(step)) => {
-            writeln!(out, "Step {} ({}) took it away.", step.number, step.name)?;
+    match (history.steps.last(), history.maker(), history.source()) {
+        (None, ..) if now && history.unknown.is_empty() => {
+            writeln!(out, "It is the base image's own: no step changed it.")?;
         }
-        (None, None) => {}
+        (None, ..) if now => {
+            writeln!(out, "It is the base image's own: no step that has run changed it.")?;
+        }
+        (None, ..) => {}
+        (Some(_), ..) if !now => {
+            let mut steps = history.steps.iter().rev();
+            if let Some(last) = steps.find(|step| step.before.is_some() && step.after.is_none()) {
+                writeln!(out, "Step {} ({}) took it away.", last.number, last.name)?;
+            }
+        }
+        (Some(last), Some(maker), _) if below && maker.number != last.number => writeln!(
+            out,
+            "Step {} ({}) made it; what is in or below it was last changed by {}.",
+            maker.number,
+            maker.name,
+            step(last)
+        )?,
+        (Some(last), None, Some(source)) if below && source.number != last.number => writeln!(
+            out,
+            "It is the base image's own, changed by {}; what is in or below it was last changed by {}.",
+            step(source),
+            step(last)
+        )?,
+        (Some(_), _, Some(source)) => writeln!(out, "It is as {} left it.", step(source))?,
+        (Some(last), _, None) if below => writeln!(
+            out,
+            "It is the base image's own; what is below it was last changed by {}.",
+            step(last)
+        )?,
+        (Some(_), _, None) => writeln!(out, "It is the base image's own: no step changed it.")?,
     }
-    write_unknown(history, out)
+    if !history.unknown.is_empty() {
+        writeln!(out, "That is so before the steps below, which have not run.")?;
+    }
+    Ok(())
 }
 
 fn write_place_step(step: &PlaceStep, out: &mut String) -> fmt::Result {
@@ -340,9 +414,26 @@ fn write_unknown(history: &PlaceHistory, out: &mut String) -> fmt::Result {
     if history.unknown.is_empty() {
         return Ok(());
     }
+    if !history.will_write.is_empty() {
+        writeln!(out, "By the recipe these write there: {}", history.will_write.join(", "))?;
+    }
     writeln!(
         out,
         "What these steps do is not known before they have run: {}",
         history.unknown.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_reason_behind_several_steps_is_told_once() {
+        let told = |numbers: &[usize]| ranges(&numbers.iter().copied().collect());
+        assert_eq!(told(&[]), (0, String::new()));
+        assert_eq!(told(&[4]), (1, "4".to_owned()));
+        assert_eq!(told(&[13, 10, 11, 12]), (4, "10 to 13".to_owned()));
+        assert_eq!(told(&[7, 3, 8]), (3, "3, 7 to 8".to_owned()));
+    }
 }

@@ -173,6 +173,9 @@ pub fn measure(changes: &mut Vec<AreaChange>, before: &Tree, after: &Tree) {
     changes.retain(|change| !change.entries.is_empty());
 }
 
+/// What is compared, with what it is called; the main one is called nothing.
+type Fact = (&'static str, String);
+
 /// A thing of an inventory, for comparison.
 #[derive(Debug, Default)]
 struct Row {
@@ -183,13 +186,13 @@ struct Row {
     label: Option<String>,
     /// What is said of it when it is on one side only.
     summary: String,
-    /// What is compared, each with what it is called; the main one is called nothing.
-    facts: Vec<(&'static str, String)>,
+    /// What is compared.
+    facts: Vec<Fact>,
     folder: Option<String>,
 }
 
 impl Row {
-    fn new(name: &str, summary: &str, facts: Vec<(&'static str, String)>) -> Self {
+    fn new(name: &str, summary: &str, facts: Vec<Fact>) -> Self {
         let (name, summary) = (name.to_owned(), summary.to_owned());
         Self { name, summary, facts, ..Self::default() }
     }
@@ -284,7 +287,7 @@ fn package(item: &super::PackageItem) -> Row {
 }
 
 /// What is compared of what has its version at the end of its identity.
-fn versioned(id: &str, state: &str) -> Vec<(&'static str, String)> {
+fn versioned(id: &str, state: &str) -> Vec<Fact> {
     let version = id.rsplit_once('~').map_or("", |(_, version)| version);
     vec![("", version.to_owned()), ("", state.to_owned())]
 }
@@ -436,11 +439,11 @@ fn differing(name: String, old: Row, new: Row) -> Option<EntryChange> {
         let (old_text, new_text) = (old.name.clone(), new.name.clone());
         return Some(entry(name, old_text, new_text, old, new));
     }
-    let text = |side: &dyn Fn(&(&(&'static str, String), &(&'static str, String))) -> String| {
-        differ.iter().map(|pair| side(pair)).collect::<Vec<_>>().join(", ")
+    let text = |facts: &mut dyn Iterator<Item = &Fact>| {
+        facts.map(fact_text).collect::<Vec<_>>().join(", ")
     };
-    let old_text = text(&|(fact, _)| fact_text(fact));
-    let new_text = text(&|(_, fact)| fact_text(fact));
+    let old_text = text(&mut differ.iter().map(|(old, _)| *old));
+    let new_text = text(&mut differ.iter().map(|(_, new)| *new));
     Some(entry(name, old_text, new_text, old, new))
 }
 
@@ -457,7 +460,7 @@ fn entry(name: String, old_text: String, new_text: String, old: Row, new: Row) -
     }
 }
 
-fn fact_text((called, value): &(&'static str, String)) -> String {
+fn fact_text((called, value): &Fact) -> String {
     match (called.is_empty(), value.is_empty()) {
         (true, true) => "unknown".to_owned(),
         (true, false) => value.clone(),
