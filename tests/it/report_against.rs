@@ -195,7 +195,7 @@ fn an_added_image_another_boot_image_and_another_name_are_not_the_same_images() 
     let boots = report.replace("\"boot-index\": 1", "\"boot-index\": 0");
     assert_ne!(boots, report);
     place.write("a.report.json", boots.as_bytes());
-    export("out/golden.wim", "boot.wim", &["--all", "--boot"]);
+    export("out/golden.wim", "boot.wim", &["--all", "--boot", "--compression", "lzx"]);
     let (code, said, _) = verify(&place, "boot.wim", "a.report.json", &["--content"]);
     assert_eq!(code, 8, "{said}");
     assert!(said.contains("image 1 is marked to be started, in the report no image"), "{said}");
