@@ -76,11 +76,11 @@ fn attempt(
         || hash_base(recipe, &wim, store, &options.control),
         || resolve_inputs(recipe, store, &options.control),
     );
-    let (inputs, (stamps, blake3)) = (inputs?, base?);
+    let (inputs, (stamps, blake3, digests)) = (inputs?, base?);
     if !base_image::is_unchanged(&wim, &stamps) {
         return Ok(None);
     }
-    let base = PlannedBase { path: recipe.base.wim.value.clone(), wim, stamps, blake3 };
+    let base = PlannedBase { path: recipe.base.wim.value.clone(), wim, stamps, blake3, digests };
     let lock_path = lock_path(recipe_path, recipe.variant.as_deref());
     refuse_shared_lock(recipe, recipe_path, &lock_path)?;
     output::refuse_own_files(recipe, recipe_path, &lock_path, &inputs)?;
@@ -152,7 +152,7 @@ fn hash_base(
     wim: &Wim,
     store: &Store,
     control: &Control<'_>,
-) -> Result<(Vec<Stamp>, Blake3), PlanError> {
+) -> Result<(Vec<Stamp>, Blake3, Vec<Blake3>), PlanError> {
     let origin = &recipe.base.wim.origin;
     let hash = |path: &Path| {
         inputs::digest_of_file(path, store, control).map_err(|error| match error {
@@ -175,7 +175,8 @@ fn hash_base(
             key::key("transom split base 1", &digests)
         }
     };
-    Ok((files.into_iter().map(|(stamp, _)| stamp).collect(), digest))
+    let (stamps, digests) = files.into_iter().unzip();
+    Ok((stamps, digest, digests))
 }
 
 fn changed_base(recipe: &Recipe) -> PlanError {

@@ -64,6 +64,8 @@ pub struct PlannedBase {
     pub stamps: Vec<Stamp>,
     /// BLAKE3 of the file; of a split set that of its parts' digests.
     pub blake3: Blake3,
+    /// BLAKE3 of each file of a split set, as the stamps; of any other base that of the file.
+    pub digests: Vec<Blake3>,
 }
 
 /// An image that is built.

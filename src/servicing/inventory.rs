@@ -11,10 +11,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{appx, cbs, drivers, first_boot, locale, services, setup_state};
-use crate::image::{Image, ImageFacts};
+use crate::{
+    base::{name::Name, ntpath::NtPath},
+    image::{Image, ImageFacts},
+};
 
 /// Raised when the same image gives another inventory: kept ones are then made anew.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What an image is and has. Lists are sorted as the rooms that make them say; none of it depends on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -107,6 +110,9 @@ pub struct PackageItem {
     /// Where its maker helps: a text, mostly an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support: Option<String>,
+    /// SHA-1 of its manifest, the mum, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_sha1: Option<String>,
 }
 
 /// A feature.
@@ -176,6 +182,9 @@ pub struct DriverItem {
     pub inbox: bool,
     /// It is the package in force of its published INF.
     pub active: bool,
+    /// SHA-1 of its INF in the driver store, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inf_sha1: Option<String>,
 }
 
 /// A service or a driver of the registry.
@@ -312,12 +321,21 @@ impl Inventory {
             Err(error) => self.note("pending work", &error),
         }
         self.packages = packages.into_iter().map(PackageItem::from).collect();
+        let folder = cbs::layout::packages(image);
+        for package in &mut self.packages {
+            let manifest = Name::from(format!("{}.mum", package.id).as_str());
+            package.manifest_sha1 = sha1_of(image, &folder.join(manifest));
+        }
     }
 
     fn add_drivers(&mut self, image: &mut Image) {
         match drivers::inventory::read(image) {
             Ok(found) => {
                 self.drivers = found.drivers.into_iter().map(DriverItem::from).collect();
+                for driver in &mut self.drivers {
+                    let inf = drivers::inventory::inf(image, &driver.package, &driver.original);
+                    driver.inf_sha1 = sha1_of(image, &inf);
+                }
                 self.notes.extend(found.notes.iter().map(|note| format!("drivers: {note}")));
             }
             Err(error) => self.note("drivers", &error),
@@ -374,6 +392,13 @@ impl Inventory {
     }
 }
 
+/// SHA-1 of the file at `path`, which the image's metadata has: nothing is read for it.
+fn sha1_of(image: &Image, path: &NtPath) -> Option<String> {
+    let inode = image.tree().inode(image.tree().lookup(path)?);
+    let content = inode.data();
+    (!inode.is_directory() && content.size > 0).then(|| content.sha1.to_hex())
+}
+
 /// The text, unless it is empty.
 fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
@@ -397,6 +422,7 @@ impl From<cbs::store::InstalledPackage> for PackageItem {
             release_type: mum.as_ref().and_then(|mum| some(mum.release_type.clone())),
             display_name: mum.as_ref().and_then(|mum| mum.display_name.clone()),
             support: mum.and_then(|mum| mum.support),
+            manifest_sha1: None,
         }
     }
 }
@@ -435,6 +461,7 @@ impl From<drivers::inventory::InstalledDriver> for DriverItem {
             signer: driver.signer,
             inbox: driver.inbox,
             active: driver.active,
+            inf_sha1: None,
         }
     }
 }

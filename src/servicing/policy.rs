@@ -320,6 +320,13 @@ pub fn check(spec: &PolicySpec, inventory: &Inventory, signatures: &Signatures) 
     checked
 }
 
+/// What [`Checked::doubts`] says of an image: it comes from the inventory alone.
+#[must_use]
+pub fn doubts(spec: &PolicySpec, inventory: &Inventory) -> Vec<String> {
+    let spec = PolicySpec { items: spec.items.clone(), ..PolicySpec::default() };
+    check(&spec, inventory, &Signatures::default()).doubts
+}
+
 /// What of an inventory a rule about names sees.
 struct Thing<'a> {
     /// What it is called first; the rest are other names of it.

@@ -2,12 +2,12 @@
 
 use fs_err as fs;
 use serde_json::Value;
-use transom::codec::Codec;
+use transom::{cli::demo, codec::Codec};
 
 use crate::{
     pipeline_place::Place,
     report_bills::{build, keys},
-    support::{expect_success, oracle, transom},
+    support::{expect_success, oracle, temporary_folder, transom},
 };
 
 const REPORT: &str = "out/golden.report.json";
@@ -191,8 +191,14 @@ fn an_added_image_another_boot_image_and_another_name_are_not_the_same_images() 
     export("base.wim", "added.wim", &["--index", "1", "--name", "Other"]);
     refused("added.wim", "it has 2 images, the report tells of 1");
     refused("added.wim", "image 2 (\"Other\"): the report does not tell of it");
-    export("out/golden.wim", "boot.wim", &["--all", "--boot"]);
-    refused("boot.wim", "image 1 is marked to be started, in the report no image");
+    let report = String::from_utf8(place.read(REPORT)).unwrap();
+    let boots = report.replace("\"boot-index\": 1", "\"boot-index\": 0");
+    assert_ne!(boots, report);
+    place.write("a.report.json", boots.as_bytes());
+    export("out/golden.wim", "boot.wim", &["--all", "--boot", "--compression", "lzx"]);
+    let (code, said, _) = verify(&place, "boot.wim", "a.report.json", &["--content"]);
+    assert_eq!(code, 8, "{said}");
+    assert!(said.contains("image 1 is marked to be started, in the report no image"), "{said}");
     export("out/golden.wim", "named.wim", &["--index", "1", "--name", "Other"]);
     refused("named.wim", "image 1 has \"Other\", in the report \"golden\"");
 }
@@ -221,14 +227,13 @@ fn an_image_that_was_not_built_is_held_against_the_report_too() {
     assert!(said.contains("not the one that was taken over from the base"), "{said}");
 }
 
-/// What the program is given as secrets by the test below.
+/// What the program is given as secrets by the tests below.
 const SECRET: &str = "Geheim-4711-Wort";
 
 #[test]
 fn the_very_output_of_a_recipe_with_secrets_is_accepted_and_their_values_are_never_shown() {
-    let unattend = "[unattend]\nadministrator-password = { env = \"TOKEN\" }\n[first-boot]";
     let shown = "[registry.'HKLM\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion']\nProductName = { env = \"TOKEN\" }\n[first-boot]";
-    for recipe in [unattend, shown] {
+    for recipe in [shown] {
         let place = Place::new(Codec::Xpress);
         place.edit("[first-boot]", recipe);
         let mut command = transom(place.folder.path());
@@ -253,6 +258,26 @@ fn the_very_output_of_a_recipe_with_secrets_is_accepted_and_their_values_are_nev
         assert_eq!(code, 8, "{said}");
         assert!(said.contains("RemoteRegistry: disabled -> "), "{said}");
     }
+}
+
+#[test]
+fn the_very_output_of_a_demo_with_a_secret_password_is_accepted() {
+    let folder = temporary_folder();
+    demo::write_workspace(folder.path()).unwrap();
+    let recipe = fs::read_to_string(folder.path().join("demo.toml")).unwrap();
+    let entry = "administrator-password = { env = \"TOKEN\" }";
+    let recipe = match recipe.contains("[unattend]") {
+        true => recipe.replace("[unattend]", &format!("[unattend]\n{entry}")),
+        false => format!("{recipe}\n[unattend]\n{entry}\n"),
+    };
+    fs::write(folder.path().join("demo.toml"), recipe).unwrap();
+    expect_success(transom(folder.path()).args(["build", "demo.toml"]).env("TOKEN", SECRET));
+    let report = "out/demo-client.report.json";
+    let arguments = ["verify", "out/demo-client.wim", "--content", "--against", report];
+    let said = expect_success(transom(folder.path()).args(arguments)).stdout;
+    assert!(!String::from_utf8_lossy(&said).contains(SECRET));
+    let report = fs::read_to_string(folder.path().join(report)).unwrap();
+    assert!(!report.contains(SECRET) && !report.contains('\u{fdd0}'));
 }
 
 #[test]

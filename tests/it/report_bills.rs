@@ -87,6 +87,7 @@ fn full() -> Report {
         release_type: Some("Update".to_owned()),
         display_name: Some("An \"update\"\u{1}".to_owned()),
         support: None,
+        manifest_sha1: Some("12".repeat(20)),
     };
     let microsoft = "Package_for_KB1~31bf3856ad364e35~amd64~~10.0.1.2";
     let driver = |published: &str, inbox| DriverItem {
@@ -98,9 +99,10 @@ fn full() -> Report {
         version: "1.2.3.4".to_owned(),
         date: "2026-01-02".to_owned(),
         architecture: "amd64".to_owned(),
-        signer: None,
+        signer: (published == "oem0.inf").then(|| "Contoso CA".to_owned()),
         inbox,
         active: true,
+        inf_sha1: None,
     };
     let feature = |name: &str, state: &str| FeatureItem {
         name: name.to_owned(),
@@ -132,7 +134,11 @@ fn full() -> Report {
             state: "installed".to_owned(),
         }],
         languages: vec![LanguageItem { tag: "de-DE".to_owned(), default: true, registered: true }],
-        drivers: vec![driver("oem0.inf", false), driver("netwtw.inf", true)],
+        drivers: vec![
+            driver("oem0.inf", false),
+            driver("oem1.inf", false),
+            driver("netwtw.inf", true),
+        ],
         apps: vec![AppItem {
             name: "Microsoft.BingNews".to_owned(),
             full_name: "Microsoft.BingNews_4.2_neutral_~_8wekyb3d8bbwe".to_owned(),
@@ -145,6 +151,7 @@ fn full() -> Report {
     let added = |path: &str, known: bool| AddedFile {
         path: path.to_owned(),
         step: "files.1".to_owned(),
+        link_to: None,
         size: known.then_some(3),
         blake3: known.then(|| "ab".repeat(32)),
         sha1: known.then(|| "cd".repeat(20)),
@@ -172,6 +179,7 @@ fn full() -> Report {
         blake3: Blake3::of(name.as_bytes()).to_hex(),
         folder,
         is: vec!["Package_for_KB1".to_owned()],
+        parts: Vec::new(),
     };
     let part = |name: &str| OutputFile {
         name: name.to_owned(),
@@ -218,7 +226,6 @@ fn a_report_with_one_of_everything_gives_valid_bills() {
         found.unwrap_or_else(|| panic!("{reference}: {cdx:#}"))
     };
     let package = find("image-1/package/Package_for_KB1~31bf3856ad364e35~amd64~~10.0.1.2");
-    assert_eq!(package["supplier"]["name"], "Microsoft Corporation");
     assert_eq!(
         (&package["name"], &package["version"]),
         (&json!("Package_for_KB1"), &json!("10.0.1.2"))
@@ -230,6 +237,8 @@ fn a_report_with_one_of_everything_gives_valid_bills() {
     assert_eq!((&driver["type"], &driver["version"]), (&json!("device-driver"), &json!("1.2.3.4")));
     assert_eq!(driver["supplier"]["name"], "Contoso (Europe) GmbH");
     assert_eq!(find("image-1")["version"], "10.0.26100.7");
+    let feature = find("image-1/feature/Telnet");
+    assert_eq!(feature["version"], "10.0.1.2");
     let file = find(r"image-1/file\Data\a b#1.txt");
     assert_eq!(
         file["hashes"],
@@ -291,6 +300,77 @@ fn a_report_with_one_of_everything_gives_valid_bills() {
         assert_eq!(subject["digest"]["sha256"], sha256(&bytes));
     }
     assert!(statement["predicate"]["runDetails"]["metadata"].is_null(), "no times");
+}
+
+#[test]
+fn a_supplier_is_told_of_what_a_signature_vouches_for_and_of_nothing_else() {
+    let folder = temporary_folder();
+    write(&full(), folder.path());
+    let cdx = read(&folder.path().join("golden.cdx.json"));
+    let components = cdx["components"].as_array().unwrap();
+    for one in components.iter().filter(|one| !one["supplier"].is_null()) {
+        assert!(one["bom-ref"].as_str().unwrap().contains("/driver/oem0.inf"), "{one:#}");
+    }
+    let property = |reference: &str, name: &str| {
+        let one = components.iter().find(|one| one["bom-ref"] == reference).unwrap();
+        let properties = one["properties"].as_array().unwrap();
+        let found = properties.iter().find(|property| property["name"] == name);
+        found.map(|property| property["value"].as_str().unwrap().to_owned())
+    };
+    let package = "image-1/package/Package_for_KB1~31bf3856ad364e35~amd64~~10.0.1.2";
+    let token = property(package, "transom:public-key-token");
+    assert_eq!(token.as_deref(), Some("31bf3856ad364e35"));
+    assert_eq!(property(package, "transom:manifest-sha1"), Some("12".repeat(20)));
+    let unsigned = "image-1/driver/oem1.inf_amd64_0123456789abcdef";
+    let provider = property(unsigned, "transom:provider");
+    assert_eq!(provider.as_deref(), Some("Contoso (Europe) GmbH"));
+    let spdx =
+        String::from_utf8(fs_err::read(folder.path().join("golden.spdx.json")).unwrap()).unwrap();
+    assert!(!spdx.contains("Microsoft Corporation"), "{spdx}");
+}
+
+#[test]
+fn the_parts_of_a_split_base_have_their_own_digests_and_no_digest_is_that_of_no_file() {
+    let place = Place::new(Codec::Xpress);
+    let command = ["wim", "split", "base.wim", "media/a.swm", "--size-mib", "1"];
+    let noise: Vec<u8> = (0..600_000_u32).flat_map(|n| Blake3::of(&n.to_le_bytes()).0).collect();
+    for number in 0..3_usize {
+        let start = number * 1_000_000;
+        place.write(&format!("files/noise{number}"), &noise[start..start + 1_000_000]);
+        let add = format!("add files/noise{number} /noise{number}");
+        expect_success(transom(place.folder.path()).args([
+            "wim",
+            "update",
+            "base.wim",
+            "--index",
+            "1",
+            "--command",
+            &add,
+        ]));
+    }
+    fs_err::create_dir(place.path("media")).unwrap();
+    expect_success(transom(place.folder.path()).args(command));
+    place.edit("wim = \"base.wim\"", "wim = \"media/a.swm\"");
+    build(&place, &[]);
+    let statement = read(&place.path("out/golden.provenance.json"));
+    let dependencies = &statement["predicate"]["buildDefinition"]["resolvedDependencies"];
+    let base: Vec<&Value> = dependencies
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["annotations"]["role"] == "base")
+        .collect();
+    assert!(base.len() > 1, "{dependencies:#}");
+    let cdx = String::from_utf8(place.read("out/golden.cdx.json")).unwrap();
+    for part in base {
+        let name = part["name"].as_str().unwrap();
+        let digest = Blake3::of(&place.read(name)).to_hex();
+        assert_eq!(part["digest"]["blake3"], digest, "{name}");
+        assert!(cdx.contains(&digest), "{name}");
+    }
+    let report: Report = serde_json::from_slice(&place.read("out/golden.report.json")).unwrap();
+    assert!(!cdx.contains(&report.base.blake3), "{cdx}");
+    validate(&place.path("out"), "golden");
 }
 
 #[test]

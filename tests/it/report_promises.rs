@@ -9,7 +9,10 @@ use fs_err as fs;
 use serde_json::Value;
 use transom::{
     cli::demo,
-    pipeline::report::{Report, Run, beside, model},
+    pipeline::report::{
+        Report, Run, beside,
+        model::{self, AddedFile},
+    },
 };
 
 use crate::{
@@ -173,6 +176,10 @@ fn several_images_a_recovery_image_a_split_set_and_a_recipe_of_several_files() {
         let names: Vec<&str> = step.nested.iter().map(|step| step.name.as_str()).collect();
         assert!(names.contains(&"services.RemoteRegistry") && names.len() == 4, "{names:?}");
         assert!(step.nested.iter().any(|step| step.changes.bytes > 70_000));
+        let inside = |file: &&AddedFile| file.path.to_lowercase().contains(r"\winre.wim\");
+        let inside: Vec<_> = image.files.iter().filter(inside).collect();
+        assert!(!inside.is_empty(), "files put inside the recovery image: {:#?}", image.files);
+        assert!(inside.iter().all(|file| file.sha1.is_some()), "{inside:#?}");
         let common = image.steps.iter().find(|step| step.name.contains("Common")).unwrap();
         assert_eq!(common.origin, "common/base.toml:1");
         assert_eq!(common.changes.first.last().unwrap().place, r"HKLM\SOFTWARE\Common : A");
@@ -223,6 +230,37 @@ fn a_secret_is_in_no_document_and_nothing_lets_a_guess_be_tried() {
     build(home, "recipe.toml", &cache, &[]);
     assert_same(&first, &same(&output));
     validate(&output);
+}
+
+#[test]
+fn a_doubt_of_the_policy_is_a_warning_of_the_report_however_the_output_came_about() {
+    let (folder, output) = workspace();
+    let (home, cache) = (folder.path(), folder.path().join("cache"));
+    let recipe = fs::read_to_string(home.join("demo.toml")).unwrap();
+    let text = format!("{recipe}\n[policy.features]\nDemoTelnt = \"forbidden\"\n");
+    fs::write(home.join("demo.toml"), text).unwrap();
+    build(home, "demo.toml", &cache, &[]);
+    let cold = same(&output);
+    let warnings = report(&output).warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("DemoTelnt")), "{warnings:?}");
+    build(home, "demo.toml", &cache, &[]);
+    assert_same(&cold, &same(&output));
+    fs::remove_file(&output).unwrap();
+    build(home, "demo.toml", &cache, &[]);
+    assert_same(&cold, &same(&output));
+}
+
+#[test]
+fn the_path_of_an_output_that_was_set_is_in_no_document_that_is_the_same_every_time() {
+    let (folder, _) = workspace();
+    let (home, cache) = (folder.path(), folder.path().join("cache"));
+    let output = home.join("elsewhere-4711/a.wim");
+    let set = format!("output.path=\"{}\"", output.display());
+    build(home, "demo.toml", &cache, &["--set", &set]);
+    for (name, bytes) in same(&output) {
+        assert!(!String::from_utf8_lossy(&bytes).contains("elsewhere-4711"), "{name}");
+    }
+    assert_eq!(report(&output).recipe.set, ["output.path=(a path)"]);
 }
 
 #[test]

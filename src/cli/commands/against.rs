@@ -498,7 +498,8 @@ fn other_frame(wim: &Wim, described: &Described) -> Vec<String> {
         let there = text::count(there.into(), "image", "images");
         problems.push(format!("it has {there}, the report tells of {told}"));
     }
-    if let Some(told) = output.boot_index.filter(|told| *told != boot) {
+    // An export leaves the mark out unless it is asked for; without it nothing else is started.
+    if let Some(told) = output.boot_index.filter(|told| *told != boot && boot != 0) {
         let which = |index| match index {
             0 => "no image".to_owned(),
             index => format!("image {index}"),

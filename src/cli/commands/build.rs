@@ -38,7 +38,7 @@ use crate::{
 ///
 /// The lock file is written or refreshed, except with --locked or when CI is set in the environment: then a build refuses unless the lock file says
 /// what is there (--no-locked lifts that). With --set the lock file is not written either: it is the recipe's, not that of one build; --locked compares it
-/// even then.
+/// even then. What is set is told in the report, so it is no place for what should not be known; of output.path only that it was set.
 ///
 /// A recipe with a [matrix] is built in all its variants, one after the other, or in one with --variant; each has a lock file of its own
 /// (NAME.VARIANT.lock). What several have in common is prepared once.

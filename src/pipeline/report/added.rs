@@ -40,11 +40,12 @@ fn apply(files: &mut BTreeMap<Folded, AddedFile>, step: &str, change: &Change) {
             files.insert(folded(path), added(step, path, content));
         }
         Change::Link { file, path } => {
+            let known = files.get(&folded(file)).cloned();
             // A second name of a file of the base adds no content.
-            if let Some(file) = files.get(&folded(file)).cloned() {
-                let link = AddedFile { path: path.to_string(), step: step.to_owned(), ..file };
-                files.insert(folded(path), link);
-            }
+            let of_base = || AddedFile { link_to: Some(file.to_string()), ..AddedFile::default() };
+            let known = known.unwrap_or_else(of_base);
+            let link = AddedFile { path: path.to_string(), step: step.to_owned(), ..known };
+            files.insert(folded(path), link);
         }
         Change::Remove { path } => {
             take(files, &folded(path));
@@ -96,6 +97,7 @@ fn added(step: &str, path: &NtPath, content: &FileContent) -> AddedFile {
     AddedFile {
         path: path.to_string(),
         step: step.to_owned(),
+        link_to: None,
         size: known.map(|(size, _, _)| size),
         blake3: known.map(|(_, blake3, _)| blake3.to_hex()),
         sha1: known.map(|(_, _, sha1)| sha1.to_hex()),
@@ -151,7 +153,10 @@ mod tests {
             Change::Link { file: path(r"\New\Place\sub\a.txt"), path: path(r"\Link.txt") },
             Change::Link { file: path(r"\Windows\notepad.exe"), path: path(r"\n.exe") },
         ];
-        assert_eq!(told(changes), [r"\Link.txt Some(4)", r"\New\Place\Sub\A.txt Some(4)"]);
+        assert_eq!(
+            told(changes),
+            [r"\Link.txt Some(4)", r"\New\Place\Sub\A.txt Some(4)", r"\n.exe None"]
+        );
     }
 
     #[test]

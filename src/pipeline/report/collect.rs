@@ -14,7 +14,7 @@ use super::{
     added, changes,
     model::{
         AddedFile, Changes, FORMAT, FilePart, ImagePart, OtherImage, OutputFile, OutputPart,
-        ReasonPart, RecipePart, Report, StepPart,
+        PartPart, ReasonPart, RecipePart, Report, StepPart,
     },
     written::{self, Written},
 };
@@ -23,16 +23,20 @@ use crate::{
         digest::{Blake3, to_hex},
         secret,
     },
+    format::wim::part_path,
     image::{Changeset, ImageError},
     pipeline::{Outcome, commit, inventory},
     plan::{
-        Plan, PlannedImage, Step, key,
+        Nested, Plan, PlannedImage, Step, key,
         memory::OutputRecord,
         state::{self, StepRecord},
     },
     recipe::{Finding, Origin, OutputImages, Recipe, Source},
-    servicing::{inventory::Inventory, policy::rules},
-    store::{RecordKind, Store, StoreError},
+    servicing::{
+        inventory::Inventory,
+        policy::{doubts, rules},
+    },
+    store::{RecordKind, Stamp, Store, StoreError},
 };
 
 /// Who watches a report being made.
@@ -129,6 +133,12 @@ pub fn collect(
             &mut warnings,
         )?);
     }
+    for (planned, image) in plan.images.iter().zip(&images) {
+        let label = plan.label_of(planned).map(|label| format!("{label}: ")).unwrap_or_default();
+        let notes = image.inventory.notes.iter().map(|note| format!("{label}{note}"));
+        warnings.extend(notes);
+        warnings.extend(doubts(&plan.policy.spec, &image.inventory));
+    }
     for warning in &mut warnings {
         *warning = secret::readable(warning);
     }
@@ -144,6 +154,7 @@ pub fn collect(
             name: plan.lock.base.path.clone(),
             size: plan.lock.base.size,
             blake3: plan.lock.base.blake3.to_hex(),
+            parts: base_parts(plan),
             ..FilePart::default()
         },
         inputs: inputs(plan),
@@ -185,6 +196,22 @@ fn finding(finding: &Finding) -> String {
     format!("{place}{}{help}", finding.message())
 }
 
+/// A `--set` without the path of the output, which is the host's and not the build's.
+fn set_text(text: &str) -> String {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    let parts: Vec<&str> =
+        key.split('.').map(|part| part.trim_matches([' ', '\t', '"', '\''])).collect();
+    let is_path = parts.ends_with(&["output", "path"]);
+    let is_table = value.trim_start().starts_with('{')
+        && value.contains("path")
+        && (parts.contains(&"output") || value.contains("output"));
+    match (is_path, is_table) {
+        (true, _) => format!("{key}=(a path)"),
+        (_, true) => format!("{key}=(a table with a path)"),
+        _ => text.to_owned(),
+    }
+}
+
 fn recipe_part(recipe: &Recipe, plan: &Plan) -> RecipePart {
     use sha2::Digest as _;
     let file = |source: &Source| FilePart {
@@ -199,7 +226,7 @@ fn recipe_part(recipe: &Recipe, plan: &Plan) -> RecipePart {
     RecipePart {
         name: files.last().map(|file| file.name.clone()).unwrap_or_default(),
         files,
-        set: set.map(|source| source.text.clone()).collect(),
+        set: set.map(|source| set_text(&source.text)).collect(),
         variant: plan.variant.clone(),
         version: plan.version.clone(),
         lock_sha256: to_hex(&sha2::Sha256::digest(plan.lock.to_text())),
@@ -213,8 +240,31 @@ fn inputs(plan: &Plan) -> Vec<FilePart> {
         blake3: input.blake3.to_hex(),
         folder: input.files.is_some(),
         is: input.is.clone(),
+        parts: Vec::new(),
     };
     plan.lock.inputs.iter().map(part).collect()
+}
+
+/// The files of a base that is a split set, in the folder of the recipe's text for it.
+fn base_parts(plan: &Plan) -> Vec<PartPart> {
+    let base = &plan.base;
+    if base.digests.len() < 2 {
+        return Vec::new();
+    }
+    let told = &plan.lock.base.path;
+    let folder = told.rfind(['/', '\\']).map_or("", |end| &told[..=end]);
+    let files = (1..).zip(base.stamps.iter().zip(&base.digests));
+    let part = |(number, (stamp, blake3)): (u16, (&Stamp, &Blake3))| PartPart {
+        name: format!("{folder}{}", file_name(&part_path(&base.path, number))),
+        size: stamp.size,
+        blake3: blake3.to_hex(),
+    };
+    files.map(part).collect()
+}
+
+/// The last name of a path.
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn output_part(
@@ -223,9 +273,6 @@ fn output_part(
     last: &OutputRecord,
     written: Option<Written>,
 ) -> OutputPart {
-    let file_name = |path: &Path| {
-        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-    };
     let (guid, digests) = match written {
         Some(written) => (Some(written.guid), written.sha256),
         None => (None, Vec::new()),
@@ -308,7 +355,7 @@ fn image_part(
         before,
         inventory,
         steps,
-        files: added(image, changesets, store)?,
+        files: added(plan, image, changesets, store)?,
     })
 }
 
@@ -330,6 +377,7 @@ fn readable(inventory: &Inventory) -> Inventory {
 
 /// The files that the steps put in place.
 fn added(
+    plan: &Plan,
     image: &PlannedImage,
     changesets: &[Option<Blake3>],
     store: &Store,
@@ -340,7 +388,53 @@ fn added(
             did.push((step.name(), changeset_of(step, digest, store)?));
         }
     }
-    Ok(added::added_files(did.iter().map(|(step, changeset)| (step.as_str(), changeset))))
+    let mut files =
+        added::added_files(did.iter().map(|(step, changeset)| (step.as_str(), changeset)));
+    let mut inside = Vec::new();
+    for step in &image.steps {
+        let name = step.name();
+        let is_it = |file: &&AddedFile| {
+            file.step == name && file.path.to_ascii_lowercase().ends_with(r"\winre.wim")
+        };
+        // One that another file has taken the place of is not there.
+        if let Some(nested) = &step.nested
+            && let Some(outer) = files.iter().find(is_it)
+        {
+            inside.extend(added_inside(plan, nested, &outer.path, store)?);
+        }
+    }
+    files.extend(inside);
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(files)
+}
+
+/// The files that steps put into the recovery image at `path`.
+fn added_inside(
+    plan: &Plan,
+    nested: &Nested,
+    path: &str,
+    store: &Store,
+) -> Result<Vec<AddedFile>, CollectError> {
+    let mut did = Vec::new();
+    let mut state = key::first_state(&nested.identity, plan.epoch);
+    for step in &nested.steps {
+        let lost = || CollectError::Lost(format!("what the step {} did", step.name()));
+        let record = store.json::<StepRecord>(RecordKind::Step, &step.parts.step_key(&state))?;
+        let changeset = record.ok_or_else(lost)?.changeset;
+        if let Some(digest) = &changeset {
+            did.push((step.name(), changeset_of(step, digest, store)?));
+        }
+        state = key::next_state(state, changeset);
+    }
+    let mut files =
+        added::added_files(did.iter().map(|(step, changeset)| (step.as_str(), changeset)));
+    for file in &mut files {
+        file.path.insert_str(0, path);
+        if let Some(other) = &mut file.link_to {
+            other.insert_str(0, path);
+        }
+    }
+    Ok(files)
 }
 
 /// What `step` did, whose changeset has this digest.
@@ -427,4 +521,23 @@ fn parameters(step: &Step) -> Value {
         }
     }
     parameters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_path_of_an_output_that_was_set_is_not_told() {
+        for (text, told) in [
+            ("output.path=\"/home/me/a.wim\"", "output.path=(a path)"),
+            ("\"output\" . 'path' = /home/me/a.wim", "\"output\" . 'path' =(a path)"),
+            ("variants.core.output.path=/home/me/a.wim", "variants.core.output.path=(a path)"),
+            ("output={ path = \"/home/me/a.wim\" }", "output=(a table with a path)"),
+            ("output.compression=lzx", "output.compression=lzx"),
+            ("image.name=a=b", "image.name=a=b"),
+        ] {
+            assert_eq!(set_text(text), told);
+        }
+    }
 }

@@ -115,10 +115,14 @@ pub(super) fn document(report: &Report) -> Vec<u8> {
         Dependency { r#ref, depends_on }
     });
     let systems = bill.materials.iter().filter(|material| material.kind == Kind::System);
-    // The files of packages are not listed, so no image's list of parts is whole.
+    // The files of packages are not listed, so no image's list of parts is whole; nor is the output's, when it has images that were not built.
+    let output = (!report.output.others.is_empty()).then(|| "output".to_owned());
     let compositions = vec![Composition {
         aggregate: "incomplete",
-        assemblies: systems.map(|system| system.reference.clone()).collect(),
+        assemblies: output
+            .into_iter()
+            .chain(systems.map(|system| system.reference.clone()))
+            .collect(),
     }];
     let (mut output, mut tools, mut components) = (None, Vec::new(), Vec::new());
     for material in bill.materials {

@@ -5,6 +5,9 @@
 //! - what it was made of: the base, and the inputs.
 //!
 //! What a package brings is not listed file by file: Windows' own files are the packages'.
+//!
+//! A supplier is told of what a signature vouches for, and of nothing else: names that anybody can write (the public key token of a package, the publisher id of
+//! an app, the provider of a driver that nobody signed) are properties. An image that was changed is no longer Microsoft's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +19,6 @@ use crate::servicing::inventory::{
 /// States of packages and capabilities that are in force, or will be until Windows starts or when it does.
 const IN_FORCE: [&str; 5] =
     ["installed", "permanent", "partially-installed", "install-pending", "uninstall-pending"];
-/// The public key token of all that Microsoft signs as a part of Windows.
-const MICROSOFT_TOKEN: &str = "31bf3856ad364e35";
-/// Microsoft's publisher ids in the names of apps: of the store, and of Windows itself.
-const MICROSOFT_PUBLISHERS: [&str; 2] = ["8wekyb3d8bbwe", "cw5n1h2txyewy"];
-const MICROSOFT: &str = "Microsoft Corporation";
 
 /// What kind of thing a [`Material`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,6 +222,11 @@ fn output(report: &Report) -> Material {
             }
         }
     }
+    for other in &output.others {
+        let name = other.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let text = format!("image {}{name}: as in the base", other.index);
+        material = material.property("not-listed", text);
+    }
     if !report.secrets.is_empty() {
         let text = "there are secrets in it: its digest is not told";
         material = material.property("digest", text);
@@ -236,7 +239,6 @@ fn windows(kind: Kind, reference: String, name: &str, inventory: &Inventory) -> 
     let facts = &inventory.facts;
     Material::new(kind, reference, name)
         .version(&inventory.version().unwrap_or_default())
-        .supplier(facts.build.is_some().then_some(MICROSOFT))
         .maybe("edition", facts.edition.as_ref())
         .property("architecture", facts.architecture.map_or("", |architecture| architecture.name()))
 }
@@ -267,9 +269,12 @@ fn base(report: &Report, image: &ImagePart) -> Material {
         .property("file", &report.base.name)
         .property("file-size", report.base.size.to_string())
         .property("index", image.base_index.to_string());
-    if report.base.folder {
-        material = material.property("tree-blake3", &report.base.blake3);
-    } else {
+    // A digest over the parts of a split set is that of no file.
+    for part in &report.base.parts {
+        let text = format!("{}: {} bytes, BLAKE3 {}", part.name, part.size, part.blake3);
+        material = material.property("part", text);
+    }
+    if report.base.parts.is_empty() {
         material.digests.blake3 = some(&report.base.blake3);
     }
     material
@@ -293,16 +298,15 @@ fn file(kind: Kind, reference: String, part: &FilePart) -> Material {
 fn package(system: &str, item: &PackageItem) -> Material {
     let parts: Vec<&str> = item.id.split('~').collect();
     let part = |place: usize| parts.get(place).copied().unwrap_or_default();
-    let supplier = part(1).eq_ignore_ascii_case(MICROSOFT_TOKEN).then_some(MICROSOFT);
     let mut material =
         Material::new(Kind::Package, format!("{system}/package/{}", item.id), part(0))
             .version(part(4))
-            .supplier(supplier)
             .property("identity", &item.id)
             .property("state", &item.state)
             .property("public-key-token", part(1))
             .property("architecture", part(2))
             .property("language", part(3))
+            .maybe("manifest-sha1", item.manifest_sha1.as_ref())
             .maybe("release-type", item.release_type.as_ref())
             .maybe("support", item.support.as_ref());
     material.description = item.display_name.as_deref().and_then(some);
@@ -310,7 +314,10 @@ fn package(system: &str, item: &PackageItem) -> Material {
 }
 
 fn feature(system: &str, item: &FeatureItem) -> Material {
+    // A feature has the version of the package that brings it.
+    let version = item.package.split('~').nth(4).unwrap_or_default();
     Material::new(Kind::Feature, format!("{system}/feature/{}", item.name), &item.name)
+        .version(version)
         .property("state", &item.state)
         .property("package", &item.package)
 }
@@ -334,12 +341,14 @@ fn language(system: &str, item: &LanguageItem) -> Material {
 fn driver(system: &str, item: &DriverItem) -> Material {
     Material::new(Kind::Driver, format!("{system}/driver/{}", item.package), &item.original)
         .version(&item.version)
-        .supplier(item.provider.as_deref())
+        .supplier(item.provider.as_deref().filter(|_| item.signer.is_some()))
+        .maybe("provider", item.provider.as_ref())
         .property("published", &item.published)
         .property("package", &item.package)
         .property("date", &item.date)
         .property("architecture", &item.architecture)
         .maybe("class", item.class.as_ref())
+        .maybe("inf-sha1", item.inf_sha1.as_ref())
         .property("signer", item.signer.as_deref().unwrap_or("none"))
         .property("active", item.active.to_string())
 }
@@ -347,18 +356,19 @@ fn driver(system: &str, item: &DriverItem) -> Material {
 /// `Name_version_architecture_resource_publisher`.
 fn app(system: &str, item: &AppItem) -> Material {
     let publisher = item.full_name.rsplit('_').next().unwrap_or_default();
-    let supplier = MICROSOFT_PUBLISHERS.contains(&publisher).then_some(MICROSOFT);
     Material::new(Kind::App, format!("{system}/app/{}", item.full_name), &item.name)
         .version(&item.version)
-        .supplier(supplier)
         .property("full-name", &item.full_name)
+        .property("publisher-id", publisher)
 }
 
 fn added_file(system: &str, file: &AddedFile) -> Material {
     let mut material = Material::new(Kind::File, format!("{system}/file{}", file.path), &file.path)
         .property("step", &file.step)
         .property("size", file.size.map(|size| size.to_string()).unwrap_or_default());
-    if file.size.is_none() {
+    if let Some(other) = &file.link_to {
+        material = material.property("link-to", other);
+    } else if file.size.is_none() {
         material = material.property("digest", "there is a secret in it: its digest is not told");
     }
     material.digests.sha1.clone_from(&file.sha1);

@@ -72,14 +72,30 @@ pub struct FilePart {
     pub name: String,
     /// Size in bytes; of a folder that of all its files.
     pub size: u64,
-    /// BLAKE3 in hexadecimal; of a folder that of its tree.
+    /// BLAKE3 in hexadecimal; of a folder that of its tree, of a split set that of its parts' digests.
     pub blake3: String,
+    /// The files of a split set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartPart>,
     /// True for a folder.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub folder: bool,
     /// What it says it is: identities of packages, versions of drivers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub is: Vec<String>,
+}
+
+/// A file of a split set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PartPart {
+    /// Its name, as the recipe would write it.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// BLAKE3 in hexadecimal.
+    pub blake3: String,
 }
 
 /// What was written.
@@ -178,6 +194,9 @@ pub struct AddedFile {
     pub path: String,
     /// The step that put it there, the last of them.
     pub step: String,
+    /// The file of the base that it is a further name of: a hard link. Nothing more is told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_to: Option<String>,
     /// Size in bytes; not told of a file with a secret in it, and neither are its digests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,

@@ -6,7 +6,7 @@
 //! | `buildType` | [`BUILD_TYPE`]: a recipe is resolved, planned and applied to a base image, as `transom build` does |
 //! | `externalParameters` | `recipe`: its name; `set`: what `--set` laid over it; `variant`. Together with the dependencies that is all that a build is made of |
 //! | `internalParameters` | `orderTable`: version of the order of steps; `epoch`: time of everything new |
-//! | `resolvedDependencies` | the recipe's files, the base image, every input, and the lock's text, which names them all |
+//! | `resolvedDependencies` | the recipe's files, the base image (each part of a split set), every input, and the lock's text, which names them all |
 //! | `builder.id` | [`BUILDER`]: this program where it was run; nothing is said of the machine, so this is SLSA Build L1, and with a signature the word of whoever has the key |
 //!
 //! **No times, no number of an invocation**: equal builds have equal statements, wherever and whenever they ran. When and where is in `NAME.run.json`.
@@ -21,7 +21,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
-use super::{Document, Report, beside, identifier, model::FilePart};
+use super::{
+    Document, Report, beside, identifier,
+    model::{FilePart, PartPart},
+};
 
 /// Names what kind of build it is.
 pub const BUILD_TYPE: &str = "urn:x-transom:build:v1";
@@ -133,10 +136,16 @@ pub(super) fn statement(report: &Report, documents: &[Document]) -> Option<Vec<u
 
 fn dependencies(report: &Report) -> Vec<Resource> {
     let lock = Resource::new("lock", "sha256", &report.recipe.lock_sha256).role("lock");
-    let base = Resource::of(&report.base).role("base");
+    let base: Vec<Resource> = match &report.base.parts[..] {
+        [] => vec![Resource::of(&report.base).role("base")],
+        parts => {
+            let part = |part: &PartPart| Resource::new(&part.name, "blake3", &part.blake3);
+            parts.iter().map(|one| part(one).role("base")).collect()
+        }
+    };
     let recipe = report.recipe.files.iter().map(|file| Resource::of(file).role("recipe"));
     let inputs = report.inputs.iter().map(|file| Resource::of(file).role("input"));
-    [lock, base].into_iter().chain(recipe).chain(inputs).collect()
+    std::iter::once(lock).chain(base).chain(recipe).chain(inputs).collect()
 }
 
 impl Resource {

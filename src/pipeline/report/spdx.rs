@@ -249,7 +249,7 @@ impl Writer {
         let comment = match without.is_empty() {
             true => "",
             false => {
-                "The files that are excluded have secrets in them, so their digests are not told."
+                "The files that are excluded have secrets in them, so their digests are not told, or are further names of files of the base."
             }
         };
         self.packages.push(Package {

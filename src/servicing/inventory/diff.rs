@@ -532,6 +532,7 @@ mod tests {
             release_type: None,
             display_name: None,
             support: None,
+            manifest_sha1: None,
         }
     }
 
@@ -553,6 +554,7 @@ mod tests {
             signer: None,
             inbox: false,
             active: true,
+            inf_sha1: None,
         }
     }
 

@@ -20,6 +20,7 @@ fn inventory() -> Inventory {
         release_type: None,
         display_name: None,
         support: None,
+        manifest_sha1: None,
     };
     let feature = |name: &str, state: &str| FeatureItem {
         name: name.to_owned(),
@@ -38,6 +39,7 @@ fn inventory() -> Inventory {
         signer: None,
         inbox,
         active: true,
+        inf_sha1: None,
     };
     let service = |name: &str, start: &str| ServiceItem {
         name: name.to_owned(),

@@ -75,6 +75,7 @@ fn inventory(packages: usize, scale: u64) -> Inventory {
         release_type: None,
         display_name: Some(format!("Update {number}")),
         support: None,
+        manifest_sha1: None,
     };
     Inventory {
         packages: (0..packages).map(package).collect(),
