@@ -215,8 +215,19 @@ fn narrowed(home: &Path, base: &str, output: &str) {
     let expected = "\nRegistry: values 1 added, 1 changed\n  + HKLM\\SYSTEM\\ControlSet001\\Services\\W32Time : DelayedAutostart  REG_DWORD 1\n  ~ \
                     HKLM\\SYSTEM\\ControlSet001\\Services\\W32Time : Start  REG_DWORD 3 -> 2\n";
     assert!(text.ends_with(expected), "{text}");
-    let text = diff(home, &[base, output, "--path", r"HKLM\SAM"], NO_DIFFERENCE);
+    let text = diff(home, &[base, output, "--path", r"HKLM\SYSTEM\Select"], NO_DIFFERENCE);
     assert!(text.ends_with("\nno difference there\n"), "{text}");
+    // As the list writes it; braces are a part of the name.
+    let value = format!("{key} : Start");
+    let text = diff(home, &[base, output, "--path", &value], DIFFERENCES);
+    assert!(text.contains("Start  REG_DWORD 3 -> 2") && !text.contains("Delayed"), "{text}");
+    let catalogs = r"C:\Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
+    let text = diff(home, &[base, output, "--path", catalogs], DIFFERENCES);
+    assert!(text.contains("Files: ") && text.contains(".cat"), "{text}");
+    for nowhere in [r"HKLM\SYSTEM\CurrentControlSet\Services\W32Tim", r"HKLM\SOFTWARE\A : B"] {
+        let text = diff(home, &[base, output, "--path", nowhere], BAD_INPUT);
+        assert!(text.contains("neither image has"), "{text}");
+    }
     let text = diff(home, &[base, output, "--path", r"C:\Nowhere"], BAD_INPUT);
     assert!(text.contains(r"neither image has C:\Nowhere"), "{text}");
 }
@@ -267,6 +278,48 @@ fn the_last_two_builds_of_a_recipe_are_compared() {
     assert!(text.contains("nowhere.wim") && !text.contains("wim:2"), "{text}");
     told(transom(home).args(["diff", "kept.wim"]), 2);
     told(transom(home).args(["diff", "kept.wim", "kept.wim", "--variant", "x"]), 2);
+}
+
+#[test]
+fn a_hive_on_one_side_alone_is_a_difference_of_its_keys() {
+    let folder = temporary_folder();
+    let home = folder.path();
+    expect_success(transom(home).arg("demo"));
+    fs::copy(home.join("transom-demo/media/install.wim"), home.join("less.wim")).unwrap();
+    let command = r"delete \Windows\System32\config\SOFTWARE";
+    let arguments = ["wim", "update", "less.wim", "--index", "1", "--command", command];
+    expect_success(transom(home).args(arguments));
+    let sides = ["transom-demo/media/install.wim:1", "less.wim:1"];
+    let text =
+        diff(home, &[&sides[..], &["--path", r"HKLM\SOFTWARE\Microsoft"]].concat(), DIFFERENCES);
+    assert!(text.contains(r"only the first image has HKLM\SOFTWARE"), "{text}");
+    diff(home, &[&sides[..], &["--path", r"HKLM\SYSTEM\Select"]].concat(), NO_DIFFERENCE);
+}
+
+#[test]
+fn name_description_and_number_of_images_of_the_last_two_builds_are_compared() {
+    let folder = temporary_folder();
+    let home = folder.path();
+    expect_success(transom(home).arg("demo"));
+    let recipe = "transom-demo/demo.toml";
+    let path = home.join(recipe);
+    let mut text = fs::read_to_string(&path).unwrap();
+    for (old, new, told) in [
+        (
+            "A client image with a few settings, a file and a first-boot script",
+            "Another text",
+            "WIM DESCRIPTION",
+        ),
+        ("name = \"demo-client\"", "name = \"other\"", "WIM NAME"),
+        ("[output]", "[output]\nimages = \"all\"", "Transom Demo Server"),
+        ("images = \"all\"", "images = \"selected\"", "Transom Demo Server"),
+    ] {
+        text = text.replace(old, new);
+        fs::write(&path, &text).unwrap();
+        expect_success(transom(home).args(["build", recipe]));
+        let said = diff(home, &[recipe], DIFFERENCES);
+        assert!(said.contains(told), "{new}: {said}");
+    }
 }
 
 #[test]
