@@ -123,7 +123,8 @@ fn place() -> tempfile::TempDir {
             let bytes = content(number * 10 + file, 400_000);
             fs_err::write(path(&format!("{name}/{file}.txt")), bytes).unwrap();
         }
-        recipe.push_str(&format!("[[files]]\nfrom = \"{name}\"\nto = 'C:\\Data\\{number}'\n"));
+        recipe += "[[files]]\n";
+        recipe += format!("from = \"{name}\"\nto = 'C:\\Data\\{number}'\n").as_str();
     }
     fs_err::write(path("recipe.toml"), recipe).unwrap();
     folder

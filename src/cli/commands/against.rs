@@ -512,8 +512,9 @@ fn other_frame(wim: &Wim, described: &Described) -> Vec<String> {
     }
     let name = |name: Option<&str>| name.filter(|name| !name.is_empty()).map(str::to_owned);
     let own = |index| name(wim.xml().image_name(index));
-    let shown =
-        |name: Option<String>| name.map_or("no name".to_owned(), |name| format!("\"{name}\""));
+    let shown = |name: Option<String>| {
+        name.map_or_else(|| "no name".to_owned(), |name| format!("\"{name}\""))
+    };
     let images = described.images.iter().map(|image| (image.index, &image.name));
     let mut known = BTreeSet::new();
     for (index, told) in images.chain(output.others.iter().map(|image| (image.index, &image.name)))
@@ -583,8 +584,8 @@ fn leave_out_secrets(compared: &mut ImageComparison, secrets: &BTreeSet<&str>) {
         change.entries.retain(|entry| {
             let mut texts =
                 [Some(&entry.name), entry.label.as_ref(), entry.old.as_ref()].into_iter();
-            !texts.any(|text| text.is_some_and(|text| is_secret(text)))
-                && !(in_names && entry.old.is_none())
+            let is_of_secret = texts.any(|text| text.is_some_and(|text| is_secret(text)));
+            !(is_of_secret || in_names && entry.old.is_none())
         });
     }
     compared.changes.retain(|change| !change.entries.is_empty());

@@ -64,7 +64,8 @@ fn file_lines(difference: &Difference) -> Vec<String> {
             .details
             .iter()
             .map(|detail| {
-                let text = |text: &Option<Text>| text.as_ref().map_or("-".into(), Text::to_string);
+                let text =
+                    |text: &Option<Text>| text.as_ref().map_or_else(|| "-".into(), Text::to_string);
                 format!(" {:?} {} -> {}", detail.aspect, text(&detail.old), text(&detail.new))
             })
             .collect();
@@ -79,7 +80,8 @@ fn registry_lines(difference: &Difference) -> Vec<String> {
     let line = |change: &super::RegistryChange| {
         let value = change.value.as_ref().map(|value| format!(" : {value}")).unwrap_or_default();
         let side = |side: &Option<super::ValueFacts>| {
-            side.as_ref().map_or("-".into(), |facts| format!("{} {}", facts.kind, facts.data))
+            side.as_ref()
+                .map_or_else(|| "-".into(), |facts| format!("{} {}", facts.kind, facts.data))
         };
         let (old, new) = (side(&change.old), side(&change.new));
         format!("{:?} {}{value} {old} -> {new}", change.kind, change.key)
