@@ -4,7 +4,7 @@
 //! Everything is told from the plan, the record of the last build ([`super::memory`]) and the changesets in the store; nothing is built. What is not known, because
 //! it never ran or its record is gone, is said to be unknown.
 //!
-//! - [`overview`]: every step; [`step`]: one of them in detail
+//! - [`mod@overview`]: every step; [`step`]: one of them in detail
 //! - [`deeds`]: what the steps did, from the store
 //! - [`place`]: the history of a path or a registry value
 //! - [`text`]: all that for a person
