@@ -13,7 +13,7 @@
 //! | layer | module | what it is |
 //! |---|---|---|
 //! | 9 | [`cli`] | one file per verb; the only place that prints, reads the environment, or knows a terminal |
-//! | 8 | [`pipeline`] | runs a plan: prepare in parallel, apply in order, record changesets, commit |
+//! | 8 | [`pipeline`] | runs a plan: prepare in parallel, apply in order, record changesets, commit; tells what was built ([`pipeline::report`]) |
 //! | 7 | [`plan`] | recipe + inputs + base image become ordered steps with reasons; lock file; order table; keys |
 //! | 6 | [`recipe`] | the recipe as written: loading with spans, `extends`, variables, findings, JSON Schema |
 //! | 5 | [`servicing`] | what a step does to an image, one room per technology |
@@ -52,7 +52,15 @@
 //! - **A WIM in a WIM**: the step of the recovery image holds a plan of its own ([`plan::Nested`]), which the same engine runs. What it makes is *prepared*, not
 //!   applied: its key is made of the file's SHA-1, the operations, their inputs and the epoch, and has nothing of the image around it.
 //!
-//! As a library it is used like that from outside too: `examples/` walks an image, edits a hive, and builds a recipe with a progress callback.
+//! - **What was built** is told from data, never from a build's own talk: [`servicing::inventory::Inventory`] is what an image is and has, and is kept in the store by
+//!   the image's state; [`pipeline::report::Report`] is made of the plan, the steps' changesets and two inventories, so that a build that ran, one that replayed and
+//!   one that found everything there report the same bytes. Bills, provenance and the page are made of the report. What only one build knows (times, what was
+//!   cached) is in [`pipeline::report::Run`], which the layer above fills from [`pipeline::Event`]s.
+//! - **Why** a step ran is a [`plan::Cause`], found against what the store remembers of the last build of the output ([`plan::memory`]). It remembers the one before
+//!   too, which is what `diff` replays.
+//! - **Policy** is asked of the inventory before anything is written. It is in no key: an output that is there is asked again.
+//!
+//! As a library it is used like that from outside too: `examples/` walks an image, edits a hive, compares two images, and builds a recipe with a progress callback.
 //!
 //! # The promises, and where they are kept
 //!
@@ -64,6 +72,7 @@
 //! | the same bytes every time | no clock or random number below `cli`; ordered maps wherever order reaches bytes; GUIDs from content |
 //! | the right order, always | the order table in [`plan`], data with a version |
 //! | secrets are in the output and nowhere else | placeholders ([`base::secret`]) until [`image::Image::finish_with`]; what has a secret in it goes past the store |
+//! | what is told of a build is the same every time | [`pipeline::report`]: made of the plan and of what the store keeps under keys that know no host; times and the host are in a file of their own |
 //! | honest | what cannot be done natively is refused by name, before anything is touched |
 //!
 //! # Where the code departs from the design, and why
@@ -82,6 +91,10 @@
 //! - **Secrets** are no text in a changeset but changes of their own, so that nothing a file or a recipe holds can be taken for one.
 //! - **Answer files**: what they say of the offline image becomes entries of the recipe when the inputs are there ([`plan::unattend`]), because decoding a
 //!   recipe looks into no file.
+//! - **Reports and secrets**: with a secret in the recipe nothing tells a digest of the output, and there is no provenance: who knows the base and the recipe could
+//!   try guesses against it.
+//! - **Reports and the design's `report` of a step**: what a step did is read from its changeset when it is asked for, and not kept beside it.
+//! - **Provenance** has no times: the statement is the same for every build, and when it was built is in the run.
 //! - **Fidelity**: what an ordinary file system cannot hold of an applied image lies in one sidecar, itself a small WIM, and not in extended
 //!   attributes: these have limits (4 KiB on ext4), and copies lose them. On an ntfs-3g mount the real attributes are set ([`image`]'s host room).
 //! - **Split outputs** are cut from a whole image by copying, so that one writer is enough; the parts appear when all are complete, the first last.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a file format or Windows servicing; everything above may use it.
 //!
+//! - [`base64`]: bytes as text
 //! - [`bytes`]: little-endian cursor with positions in its errors, and its writing twin
 //! - [`malformed`]: what every reader says of bad bytes: which format, what, at which offset
 //! - [`read_at`]: positioned reads on files and memory
@@ -11,7 +12,9 @@
 //! - [`name`], [`upcase`]: NT names (UTF-16, possibly ill-formed) and how NT folds their case
 //! - [`ntpath`]: paths inside an image
 //! - [`secret`]: what stands for a secret until the output is written, and the values
+//! - [`temporary`]: files that appear complete or not at all
 
+pub mod base64;
 pub mod bytes;
 pub mod digest;
 pub mod filetime;
@@ -22,4 +25,5 @@ pub mod name;
 pub mod ntpath;
 pub mod read_at;
 pub mod secret;
+pub mod temporary;
 pub mod upcase;

@@ -109,12 +109,16 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Lock(arguments) => commands::lock::run(arguments, context),
         Command::Plan(arguments) => commands::plan::run(arguments, context),
         Command::Build(arguments) => commands::build::run(arguments, context),
+        Command::Explain(arguments) => commands::explain::run(arguments, context),
+        Command::Diff(arguments) => commands::diff::run(arguments, context),
         Command::Inspect(arguments) => commands::inspect::run(arguments, context),
         Command::Verify(arguments) => commands::verify::run(arguments, context),
+        Command::Repro(arguments) => commands::repro::run(arguments, context),
         Command::Cache(arguments) => commands::cache::run(arguments, context),
         Command::Wim(arguments) => commands::wim::run(arguments, context),
         Command::Demo(arguments) => commands::demo::run(arguments, context),
         Command::Schema(arguments) => commands::schema::run(arguments, context),
         Command::Completions(arguments) => commands::completions::run(arguments, context),
+        Command::Man(arguments) => commands::man::run(arguments, context),
     }
 }

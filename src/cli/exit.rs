@@ -100,13 +100,17 @@ impl Failure {
         Self::new(Exit::Usage, Problem::new("usage", message))
     }
 
-    /// Interrupted by Ctrl-C.
+    /// Interrupted by Ctrl-C, while nothing was being written.
     #[must_use]
     pub fn interrupted() -> Self {
-        Self::new(
-            Exit::Interrupted,
-            Problem::new("interrupted", "interrupted; nothing was left half done"),
-        )
+        Self::interrupted_so("nothing was changed", "run the same command again")
+    }
+
+    /// Interrupted by Ctrl-C: what is there now, and how to go on.
+    #[must_use]
+    pub fn interrupted_so(what: &str, help: &str) -> Self {
+        let problem = Problem::new("interrupted", format!("interrupted; {what}")).help(help);
+        problem.exit(Exit::Interrupted)
     }
 }
 

@@ -7,7 +7,11 @@ use miette::Report;
 use crate::{
     format::wim::WimError,
     image::{ImageError, export::ExtractError, host::SidecarError, import::HostFileError},
-    pipeline::{BuildError, output::OutputError},
+    pipeline::{
+        BuildError,
+        output::OutputError,
+        report::{beside::WriteError, collect::CollectError},
+    },
     plan::{self, FailureClass, PlanError, base_image, check::AloneError, inputs::InputError},
     recipe::Findings,
     servicing::ServicingError,
@@ -45,10 +49,14 @@ pub(crate) fn findings(found: &Findings, exit: Exit) -> Failure {
 pub(crate) fn plan(error: PlanError) -> Failure {
     let exit = exit_of(error.class());
     match error {
-        PlanError::Inputs(found) | PlanError::Refused(found) | PlanError::Output(found) => {
-            findings(&found, exit)
-        }
-        PlanError::Cancelled => Failure::interrupted(),
+        PlanError::Inputs(found)
+        | PlanError::Refused(found)
+        | PlanError::Policy(found)
+        | PlanError::Output(found) => findings(&found, exit),
+        PlanError::Cancelled => Failure::interrupted_so(
+            "nothing was changed",
+            "run the same command again: files that were hashed are not hashed again",
+        ),
         PlanError::Store(error) => Problem::new("cache::unusable", text::chain(&error))
             .help(store_help(&error).0)
             .exit(exit),
@@ -73,10 +81,14 @@ pub(crate) fn build(base: &Path, error: BuildError) -> Failure {
     let exit = exit_of(error.class());
     match error {
         BuildError::Step(found)
+        | BuildError::Policy(found)
         | BuildError::Secret(found)
         | BuildError::Input(found)
         | BuildError::Cache(found) => findings(&found, exit),
-        BuildError::Cancelled => Failure::interrupted(),
+        BuildError::Cancelled => Failure::interrupted_so(
+            "the output is as it was before",
+            "run the same command again: steps that were done are not done again",
+        ),
         BuildError::Output(error @ OutputError::InUse(_)) => {
             Problem::new("output::in-use", error.to_string())
                 .help("wait for it, or give this build another output: --set output.path=OTHER.wim")
@@ -98,6 +110,45 @@ pub(crate) fn build(base: &Path, error: BuildError) -> Failure {
     }
 }
 
+/// The report of a build that is done cannot be made; `path` is the output.
+pub(crate) fn report(path: &Path, error: CollectError) -> Failure {
+    let help = format!(
+        "{} is complete; run the command again for its report, or with --no-report",
+        path.display()
+    );
+    match error {
+        CollectError::Store(error) => build_store(error),
+        CollectError::Cancelled => {
+            Problem::new("interrupted", "interrupted; the output is built, and its report is not")
+                .help(help)
+                .exit(Exit::Interrupted)
+        }
+        error => Problem::new("report", "the report of the build cannot be made")
+            .cause(Told(text::chain(&error)))
+            .help(help)
+            .exit(Exit::OutputFailed),
+    }
+}
+
+/// A document about a build that is done cannot be written; `path` is the output.
+pub(crate) fn document(path: &Path, error: WriteError) -> Failure {
+    Problem::new("report", error.to_string())
+        .cause(Told(text::chain(&error.source)))
+        .help(format!(
+            "{} is complete; make room or move what is in the way and run the command again, or run it with --no-report",
+            path.display()
+        ))
+        .exit(Exit::OutputFailed)
+}
+
+/// What lies where a document about the output at `path` would be, found before anything was built.
+pub(crate) fn document_place(error: WriteError) -> Failure {
+    Problem::new("report", error.to_string())
+        .cause(Told(text::chain(&error.source)))
+        .help("nothing was built: move what is in the way and run the command again, or run it with --no-report")
+        .exit(Exit::OutputFailed)
+}
+
 /// The store failed while it was asked about a plan.
 pub(crate) fn build_store(error: StoreError) -> Failure {
     plan(PlanError::Store(error))
@@ -110,6 +161,7 @@ fn exit_of(class: FailureClass) -> Exit {
         FailureClass::Lock => Exit::LockOutOfDate,
         FailureClass::Input => Exit::BadInput,
         FailureClass::Plan => Exit::NoPlan,
+        FailureClass::Policy => Exit::Policy,
         FailureClass::Output => Exit::OutputFailed,
         FailureClass::Verification => Exit::VerificationFailed,
         FailureClass::Interrupted => Exit::Interrupted,
@@ -141,7 +193,10 @@ pub(crate) fn wim_read(path: &Path, error: WimError) -> Failure {
 pub(crate) fn wim_write(path: &Path, error: WimError) -> Failure {
     let message = format!("{} cannot be written", path.display());
     match error {
-        WimError::Cancelled => Failure::interrupted(),
+        WimError::Cancelled => Failure::interrupted_so(
+            &format!("{} is as it was before", path.display()),
+            "run the same command again: it begins anew",
+        ),
         // Inputs and outputs meet in one call here.
         WimError::Io(error) if is_input(&error) => input("a captured file", error),
         WimError::Io(error) => output(path, error),
@@ -201,7 +256,10 @@ pub(crate) fn extract(wim: &Path, error: ExtractError) -> Failure {
             .cause(source)
             .help("the files are there; what only the sidecar keeps (attributes, security, streams ...) is not. Apply again with --overwrite")
             .exit(Exit::OutputFailed),
-        ExtractError::Cancelled => Failure::interrupted(),
+        ExtractError::Cancelled => Failure::interrupted_so(
+            "the files written so far are whole and stay",
+            "run it again with --overwrite",
+        ),
     }
 }
 
@@ -216,7 +274,10 @@ pub(crate) fn capture(source: &Path, error: ImageError) -> Failure {
                 names.join("\n")
             ))
             .exit(Exit::BadInput),
-        ImageError::Cancelled => Failure::interrupted(),
+        ImageError::Cancelled => Failure::interrupted_so(
+            "nothing was written",
+            "run the same command again: it begins anew",
+        ),
         ImageError::Sidecar(error) => Problem::new("input::sidecar", message)
             .help(sidecar_help(&error))
             .cause(error)
@@ -313,7 +374,7 @@ pub(crate) fn alone(error: &AloneError) -> Failure {
     match error {
         AloneError::Input(InputError::Cancelled) => Failure::interrupted(),
         AloneError::Input(error) => {
-            let (code, help) = plan::explain(error);
+            let (code, help) = plan::explain_input(error);
             Problem::new(code, text::chain(error)).help(help).exit(Exit::BadInput)
         }
         AloneError::Servicing(error) => servicing(error),

@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::exit::Exit;
+use super::{exit::Exit, output, progress};
 
 /// Whether the user pressed Ctrl-C, and who acts on it.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +43,11 @@ impl Interrupt {
     fn on_signal(&self) {
         let again = self.pressed.swap(true, Ordering::SeqCst);
         if again || !self.cooperative.load(Ordering::SeqCst) {
+            progress::clear();
+            output::say(match again {
+                true => "interrupted at once; the next run copes with what is left",
+                false => "interrupted: the same command begins anew",
+            });
             std::process::exit(i32::from(Exit::Interrupted.code()));
         }
     }

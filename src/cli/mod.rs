@@ -9,6 +9,7 @@
 //! - `settings`: command line and environment, resolved once into plain values
 //! - `output`, `progress`, `logging`: standard output and error, live bars, the log
 //! - `interrupt`: Ctrl-C
+//! - `recorder`: how long everything of a build took
 //! - `commands`: one file per verb
 //! - [`demo`]: the demo's base WIM and workspace
 
@@ -22,6 +23,7 @@ mod interrupt;
 mod logging;
 mod output;
 mod progress;
+mod recorder;
 mod settings;
 mod text;
 

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{
     arguments::ColourChoice,
     exit::{Exit, Failure, Problem},
+    progress,
 };
 
 /// Who prints.
@@ -98,7 +99,9 @@ impl Printer {
 
 /// A line on standard error. A reader that went away or a full disk behind it is no reason to stop a build.
 pub(crate) fn say(line: impl fmt::Display) {
-    writeln!(anstream::stderr(), "{line}").ok();
+    progress::above(|| {
+        writeln!(anstream::stderr(), "{line}").ok();
+    });
 }
 
 /// True when standard error is a terminal that shows colours.

@@ -1,8 +1,8 @@
 //! Command line and environment, resolved once into plain values.
 //!
 //! This is the only file that reads the environment. What is read: `TRANSOM_CACHE_DIR`, `XDG_CACHE_HOME`, `HOME`, `LOCALAPPDATA` (where the store
-//! lies), `SOURCE_DATE_EPOCH` (times of new files), `CI` (`--locked`), and by way of the terminal libraries `NO_COLOR`, `CLICOLOR`,
-//! `CLICOLOR_FORCE` and `TERM`; for a build the variables that its recipe names as secrets.
+//! lies), `SOURCE_DATE_EPOCH` (times of new files), `CI` (`--locked`), `TRANSOM_SIGN_KEY` (`build --sign-key`), and by way of the terminal libraries `NO_COLOR`, `CLICOLOR`,
+//! `CLICOLOR_FORCE` and `TERM` (`dumb`: no live lines); for a build the variables that its recipe names as secrets.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -22,10 +22,14 @@ pub(crate) struct Settings {
     pub(crate) epoch: Option<FileTime>,
     /// `CI` is set and not `false`: builds are `--locked`.
     pub(crate) continuous_integration: bool,
+    /// `TRANSOM_SIGN_KEY`: the file of the key that builds sign their provenance with.
+    pub(crate) sign_key: Option<PathBuf>,
     /// Say nothing but warnings and errors.
     pub(crate) quiet: bool,
     /// How progress is shown.
     pub(crate) progress: ProgressChoice,
+    /// `TERM` is `dumb`: the terminal cannot move its cursor.
+    pub(crate) dumb_terminal: bool,
 }
 
 impl Settings {
@@ -46,12 +50,14 @@ impl Settings {
             cache_directory: arguments
                 .cache_dir
                 .clone()
-                .or_else(|| named_cache(environment))
+                .or_else(|| file(environment, "TRANSOM_CACHE_DIR"))
                 .or_else(|| platform_cache(std::env::consts::OS, environment)),
             epoch,
             continuous_integration,
+            sign_key: file(environment, "TRANSOM_SIGN_KEY"),
             quiet: arguments.quiet,
             progress: arguments.progress,
+            dumb_terminal: environment("TERM").is_some_and(|term| term == "dumb"),
         })
     }
 
@@ -82,9 +88,9 @@ pub(crate) fn secrets<'a>(
     secrets
 }
 
-/// The folder that `TRANSOM_CACHE_DIR` names.
-fn named_cache(environment: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    environment("TRANSOM_CACHE_DIR").filter(|value| !value.is_empty()).map(PathBuf::from)
+/// The file or folder that the variable `name` names.
+fn file(environment: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Option<PathBuf> {
+    environment(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// The platform's folder for caches.

@@ -15,6 +15,7 @@ use super::{
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Architecture {
     /// 32-bit Intel.
     X86,
@@ -31,6 +32,7 @@ pub enum Architecture {
 /// What is known of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageFacts {
     /// Name of the folder that holds `System32\config`: usually `Windows`.
     pub system_root: Option<String>,

@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     changeset::Change, content::BlobRef, error::ImageError, offline::Image, registry::RegistryPath,
+    tree::NodeId,
 };
 
 /// A hive file of an offline image.
@@ -274,10 +275,7 @@ impl Image {
     ///
     /// # Errors
     /// When the SYSTEM hive is needed for that and is missing or damaged.
-    pub(super) fn resolve(
-        &mut self,
-        path: &RegistryPath,
-    ) -> Result<(HiveId, Vec<Name>), ImageError> {
+    pub fn resolve(&mut self, path: &RegistryPath) -> Result<(HiveId, Vec<Name>), ImageError> {
         if !path.in_current_control_set() {
             return Ok((path.hive(), path.keys().to_vec()));
         }
@@ -385,6 +383,20 @@ impl Image {
         })
     }
 
+    /// The hive as its file has it: without edits that were not written back.
+    ///
+    /// # Errors
+    /// When the hive is missing or damaged.
+    pub(super) fn hive_of_file(&self, id: HiveId) -> Result<Hive, ImageError> {
+        let path = id.path(&self.system_root());
+        match self.tree().lookup(&path) {
+            Some(node) if !self.tree().inode(node).is_directory() => {
+                self.open_hive(id, &path, &self.tree().inode(node).data())
+            }
+            _ => Err(ImageError::NoHive { hive: id, path }),
+        }
+    }
+
     fn open_hive(&self, id: HiveId, path: &NtPath, content: &BlobRef) -> Result<Hive, ImageError> {
         if content.size > self.limits().hive {
             let (size, limit) = (content.size, self.limits().hive);
@@ -406,6 +418,24 @@ impl Image {
             path: path.clone(),
             source,
         })
+    }
+
+    /// The sizes that files will have once changed hives are put back into them, where that is another than now: of hives, and of log files, which are emptied.
+    #[must_use]
+    pub fn unwritten_sizes(&self) -> BTreeMap<NodeId, u64> {
+        let tree = self.tree();
+        let mut sizes = BTreeMap::new();
+        for open in self.hives.0.values() {
+            let Some(node) = tree.lookup(&open.path) else { continue };
+            if !open.hive.is_changed() || tree.inode(node).data() != open.opened_from {
+                continue;
+            }
+            sizes.insert(node, open.hive.file_size());
+            sizes.extend(
+                log_paths(&open.path).iter().filter_map(|log| Some((tree.lookup(log)?, 0))),
+            );
+        }
+        sizes
     }
 
     /// Puts changed hives back into their files, those of `secret` as content that nothing may keep. Log files that hold something are emptied.
@@ -437,7 +467,7 @@ impl Image {
 }
 
 /// The log files that a hive can have beside it.
-fn log_paths(path: &NtPath) -> Vec<NtPath> {
+pub(super) fn log_paths(path: &NtPath) -> Vec<NtPath> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
     let with = |ending: &str| {
         let units: Vec<u16> = name.units().iter().copied().chain(ending.encode_utf16()).collect();

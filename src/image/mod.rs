@@ -4,9 +4,9 @@
 //! - [`tree`]: directory entries and files (hard links are several entries on one file); look-up without case, by long and short name
 //! - [`content`]: what a stream holds and where that lies
 //! - [`registry`], [`hives`]: registry paths as people write them, and the hive files of the image
-//! - [`changeset`]: what a step did, as canonical data that can be replayed
+//! - [`changeset`]: what a step did, as canonical data that can be replayed; [`describe`]: the same in words
 //! - [`facts`]: what the image says about itself; [`xml`]: those facts in the WIM's XML
-//! - [`dump`]: the tree as text
+//! - [`diff`]: how two images differ; [`dump`]: the tree as text
 //! - [`import`], [`export`]: from and to a directory of the host; [`host`]: what both need of it; [`watch`]: progress and cancellation of both
 //! - [`assembly`]: the images of a WIM being put together, and update commands
 //! - [`patterns`]: what to capture or extract; [`reparse`]: what links point to
@@ -27,6 +27,8 @@
 pub mod assembly;
 pub mod changeset;
 pub mod content;
+pub mod describe;
+pub mod diff;
 pub mod dump;
 mod edit;
 mod error;

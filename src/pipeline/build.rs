@@ -16,19 +16,25 @@ use super::{
     commit,
     error::BuildError,
     event::Event,
+    inventory,
     output::PartialOutput,
+    policy,
     prepare::{self, PreparedSteps},
-    run::{self, Content, Engine, Failure, Placed, Ran, Recalled},
+    run::{self, Compared, Content, Engine, Failure, Placed, Ran, Recalled},
     split,
 };
 use crate::{
     base::{digest::Blake3, guid::Guid, limits::Limits, secret::Secrets},
     image::{FinishedImage, Image, ImageError, StoredContent},
     plan::{
-        Plan, PlannedImage, base_image, key,
-        state::{self, BuiltStep, OutputRecord},
+        Cause, Plan, PlannedImage, base_image,
+        cause::Present,
+        key,
+        memory::{BuiltStep, OutputRecord, PastBuild},
+        stale, state,
     },
     recipe::{Finding, Findings, Origin},
+    servicing::policy::{Checked, rules},
     store::{Root, Stamp, Store, StoreError},
 };
 
@@ -42,6 +48,8 @@ pub struct Settings<'a> {
     pub no_cache: bool,
     /// What untrusted files may cost.
     pub limits: Limits,
+    /// Note what each built image is and has ([`super::inventory`]), for a report or a policy.
+    pub inventory: bool,
     /// The values of the recipe's secrets. They go into the output and nowhere else.
     pub secrets: &'a Secrets,
     /// Asked now and then, from several threads; true ends the build with [`BuildError::Cancelled`].
@@ -60,7 +68,7 @@ impl Default for Settings<'_> {
     fn default() -> Self {
         let (cancelled, events) = (&|| false, &|_: Event<'_>| ());
         let (limits, secrets) = (Limits::default(), Secrets::none());
-        Self { no_cache: false, limits, secrets, cancelled, events }
+        Self { no_cache: false, inventory: false, limits, secrets, cancelled, events }
     }
 }
 
@@ -95,6 +103,9 @@ pub struct Outcome {
     pub copied_bytes: u64,
     /// Uncompressed bytes compressed anew.
     pub encoded_bytes: u64,
+    /// The rules of the policy that the images keep, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policy: Vec<String>,
     /// What is odd.
     pub warnings: Vec<String>,
 }
@@ -126,6 +137,15 @@ pub struct StepOutcome {
     pub changed: bool,
     /// True when it leaves something to the first boot, as the plan says.
     pub deferred: bool,
+    /// Why it ran: what is other than in the last build of the output. Empty when its result was remembered.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "crate::plan::cause::as_texts"
+    )]
+    pub why: Vec<Cause>,
+    /// Digest of what it did; `None` when it changed nothing.
+    #[serde(skip)]
+    pub changeset: Option<Blake3>,
 }
 
 impl Outcome {
@@ -157,6 +177,7 @@ impl Outcome {
             steps: Vec::new(),
             copied_bytes: 0,
             encoded_bytes: 0,
+            policy: rules(&plan.policy.spec),
             warnings: Vec::new(),
         }
     }
@@ -171,7 +192,8 @@ impl Outcome {
 /// Builds the plan's output, or finds that it is there already.
 ///
 /// # Errors
-/// When a secret has no value, a step fails, the base or an input cannot be read, or the output cannot be written. Nothing half-written remains.
+/// When a secret has no value, a step fails, an image breaks the policy, the base or an input cannot be read, or the output cannot be written. Nothing
+/// half-written remains.
 pub fn build(
     plan: &Plan,
     store: &Arc<Store>,
@@ -182,16 +204,19 @@ pub fn build(
     (settings.events)(Event::Started { steps: plan.steps().count() });
     if !settings.no_cache
         && let Some(outcome) = already_there(plan, store)?
+        && (!settings.inventory || are_noted(&outcome, store)?)
     {
         tracing::info!("{}: up to date, commit {}", outcome.output.display(), outcome.commit);
         (settings.events)(Event::UpToDate);
         return Ok(outcome);
     }
-    let mut settings = *settings;
+    let asked = *settings;
+    let mut settings = asked;
     let mut attempt = 1;
     loop {
         let content = Arc::new(Content { store: Arc::clone(store), lost: AtomicBool::new(false) });
-        match attempt_build(plan, store, &content, &settings) {
+        let damaged = settings.no_cache && !asked.no_cache;
+        match attempt_build(plan, store, &content, &settings, damaged) {
             // The object is gone now, so the next attempt makes it anew. Where one was damaged there may be many.
             Err(failure) if attempt < ATTEMPTS && is_lost(&failure, &content) => {
                 store.discard_damaged()?;
@@ -216,8 +241,18 @@ fn is_lost(failure: &Failure, content: &Content) -> bool {
         || matches!(failure, Failure::Build(BuildError::Store(error)) if error.is_lost())
 }
 
+/// True when it is noted what each of the images is and has. It may not be: nobody asked, or an earlier version noted less. Then a replay notes it.
+fn are_noted(outcome: &Outcome, store: &Store) -> Result<bool, StoreError> {
+    for image in &outcome.images {
+        if inventory::recall(&image.state, store)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The outcome, when the output is there already: by the chains of remembered steps and the output's stamp.
-fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreError> {
+fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, BuildError> {
     let key = state::output_key(plan);
     let Some(root) = store.root(&key)? else {
         tracing::info!("{}: never built with this cache", plan.output.path.display());
@@ -238,6 +273,8 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
             cached: true,
             changed: record.as_ref().is_some_and(|record| record.changeset.is_some()),
             deferred: step.deferred,
+            why: Vec::new(),
+            changeset: record.as_ref().and_then(|record| record.changeset),
         }));
         warnings.extend(chain.records.into_iter().flatten().flat_map(|record| record.warnings));
     }
@@ -248,17 +285,45 @@ fn already_there(plan: &Plan, store: &Store) -> Result<Option<Outcome>, StoreErr
         );
         return Ok(None);
     }
+    if !plan.policy.spec.is_empty() {
+        let mut checked = Vec::new();
+        for (place, (image, state)) in plan.images.iter().zip(&states).enumerate() {
+            let Some(one) = policy::check_output(plan, image, place, state, store)? else {
+                tracing::info!("{}: cannot be looked into", plan.output.path.display());
+                return Ok(None);
+            };
+            checked.push(one);
+        }
+        warnings.extend(keep_policy(plan, checked, "the output that is there breaks this rule")?);
+    }
     // Written again, it counts as used now.
     store.put_root(&key, &root)?;
     once_each(&mut warnings);
     Ok(Some(Outcome {
         up_to_date: true,
         size: last.size(),
-        commit: last.commit,
+        commit: last.build.commit,
         steps,
         warnings,
         ..Outcome::new(plan, &states)
     }))
+}
+
+/// Refuses images that break the policy, each with all that it breaks; gives what is doubtful.
+fn keep_policy(
+    plan: &Plan,
+    checked: Vec<Checked>,
+    consequence: &str,
+) -> Result<Vec<String>, BuildError> {
+    let (mut findings, mut doubts) = (Vec::new(), Vec::new());
+    for (image, checked) in plan.images.iter().zip(checked) {
+        let label = plan.label_of(image);
+        let (label, broken) = (label.as_deref(), &checked.broken);
+        findings.extend(policy::findings(&plan.policy, label, broken, consequence));
+        doubts.extend(checked.doubts);
+    }
+    Findings::check(findings).map_err(BuildError::Policy)?;
+    Ok(doubts)
 }
 
 /// Takes out what was said before: several images may have the same to say.
@@ -272,6 +337,7 @@ fn attempt_build(
     store: &Arc<Store>,
     content: &Arc<Content>,
     settings: &Settings<'_>,
+    damaged: bool,
 ) -> Result<Outcome, Failure> {
     let output = match plan.output.part_limit {
         None => PartialOutput::begin(
@@ -283,8 +349,20 @@ fn attempt_build(
     };
     let stored = plan.output.stored();
     let (inputs, epoch) = (&plan.inputs, plan.epoch);
-    let engine = Engine { store, content, settings, inputs, stored, epoch };
+    let last = state::last_build(plan, store)?;
+    let mut written = last.as_ref().map(|last| stale::of_file(plan, last)).unwrap_or_default();
+    if settings.no_cache {
+        written.insert(0, Cause::NoCache.to_string());
+    }
+    let compared = Compared {
+        last: last.as_ref().map(|last| &last.build),
+        present: Present::of(plan),
+        damaged,
+    };
+    let compared = Some(compared);
+    let engine = Engine { store, content, settings, inputs, stored, epoch, compared };
     let Built { images, steps, built, warnings, states } = build_images(plan, &engine)?;
+    (settings.events)(Event::Finished);
     // What was odd about the base and was put right by reading it: the output is without it.
     let mut warnings: Vec<String> =
         plan.base.wim.warnings().iter().cloned().chain(warnings).collect();
@@ -303,7 +381,6 @@ fn attempt_build(
     let size = stamps.iter().map(|stamp| stamp.size).sum();
     let now = store.file_system_time()?;
     let racy = stamps.iter().any(|stamp| is_racy(stamp, now));
-    let last = state::last_build(plan, store)?;
     let stale = split::remove_old_parts(&plan.output.path, last.as_ref(), stamps.len());
     if plan.output.part_limit.is_some() {
         warnings.extend(stale.map(|path| {
@@ -319,10 +396,13 @@ fn attempt_build(
         report.encoded_bytes
     );
     let commit = state::commit_key(plan, &states);
-    let details = OutputRecord { commit, stamp, parts, racy, steps: built };
+    written.extend(last.iter().flat_map(|last| stale::of_content(plan, &states, last)));
+    let previous = last.and_then(|last| last.before(&commit));
+    let build = PastBuild::of(plan, commit, &states, built, written);
+    let details = OutputRecord { stamp, parts, racy, build, previous };
     let details =
         serde_json::to_string(&details).map_err(io::Error::other).map_err(StoreError::Io)?;
-    let path = std::path::absolute(&plan.output.path).unwrap_or_else(|_| plan.output.path.clone());
+    let path = state::real_path(&plan.output.path);
     let root = Root { output: path.display().to_string(), used: store.used(), details };
     store.put_root(&state::output_key(plan), &root)?;
     Ok(Outcome {
@@ -373,7 +453,7 @@ fn build_images(plan: &Plan, engine: &Engine<'_>) -> Result<Built, Failure> {
     }
     tracing::info!("{} of {number} steps are remembered", number - missing.len());
     let prepared = prepare::prepare(engine, &missing)?;
-    let results: Vec<Result<(FinishedImage, Ran), Failure>> = plan
+    let results: Vec<Result<(FinishedImage, Ran, Checked), Failure>> = plan
         .images
         .par_iter()
         .zip(&placed)
@@ -387,15 +467,18 @@ fn build_images(plan: &Plan, engine: &Engine<'_>) -> Result<Built, Failure> {
         warnings: Vec::new(),
         states: Vec::new(),
     };
+    let mut checked = Vec::new();
     // In the order of the plan, so that the error is the same for any number of threads.
     for result in results {
-        let (image, ran) = result?;
+        let (image, ran, against_policy) = result?;
+        checked.push(against_policy);
         built.images.push(image);
         built.steps.extend(ran.steps);
         built.built.extend(ran.built);
         built.warnings.extend(ran.warnings);
         built.states.push(ran.state);
     }
+    built.warnings.extend(keep_policy(plan, checked, "broken, so nothing is written")?);
     Ok(built)
 }
 
@@ -407,7 +490,7 @@ fn build_image(
     steps: &[Placed<'_>],
     remembered: &[Option<Recalled>],
     prepared: &PreparedSteps,
-) -> Result<(FinishedImage, Ran), Failure> {
+) -> Result<(FinishedImage, Ran, Checked), Failure> {
     let limits = &engine.settings.limits;
     let mut image =
         Image::open(Arc::clone(&plan.base.wim), planned.index, limits).map_err(BuildError::Base)?;
@@ -416,12 +499,21 @@ fn build_image(
     let mut warnings = image.warnings().to_vec();
     let first = key::first_state(&planned.identity, plan.epoch);
     let mut ran = run::run(engine, steps, remembered, prepared, &mut image, first)?;
+    let index = (plan.images.len() > 1).then_some(planned.index);
+    (engine.settings.events)(Event::Finishing { image: index });
+    if engine.settings.inventory {
+        inventory::take(&mut image, &ran.state, engine.store)?;
+    }
+    let checked = match plan.policy.spec.is_empty() {
+        true => Checked::default(),
+        false => policy::check(&plan.policy, &mut image, &ran.state, engine.store)?,
+    };
     let finished =
         image.finish_with(engine.settings.secrets).map_err(|error| finish_error(plan, error))?;
     warnings.append(&mut ran.warnings);
     warnings.extend(finished.facts.warnings.iter().cloned());
     ran.warnings = warnings;
-    Ok((finished, ran))
+    Ok((finished, ran, checked))
 }
 
 /// The findings for the secrets that `given` has no value of: `secrets` are their variables, and where the recipe names each.

@@ -131,7 +131,7 @@ fn write_error(plan: &Plan, error: WimError) -> BuildError {
 }
 
 /// The number of the image to boot, in the output: the base's, where the output has it.
-fn boot_index(plan: &Plan) -> u32 {
+pub(super) fn boot_index(plan: &Plan) -> u32 {
     let boot = plan.base.wim.header().boot_index;
     match plan.output.images {
         OutputImages::All => boot,

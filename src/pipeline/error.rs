@@ -23,6 +23,10 @@ pub enum BuildError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Step(Findings),
+    /// An image breaks rules of the recipe's policy, and is not written; each finding points at a rule in the recipe.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Policy(Findings),
     /// A file that a step reads cannot be read; the finding points at the step in the recipe.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -69,6 +73,7 @@ impl BuildError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Step(_) => FailureClass::Step,
+            Self::Policy(_) => FailureClass::Policy,
             Self::Secret(_) | Self::Input(_) | Self::Base(_) | Self::BaseChanged(_) => {
                 FailureClass::Input
             }
@@ -83,6 +88,7 @@ impl BuildError {
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         match self {
             Self::Step(findings)
+            | Self::Policy(findings)
             | Self::Secret(findings)
             | Self::Input(findings)
             | Self::Cache(findings) => Some(findings),

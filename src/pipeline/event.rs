@@ -19,6 +19,11 @@ pub enum Event<'a> {
         /// Of which image.
         image: Option<u32>,
     },
+    /// A remembered step was applied again.
+    StepReplayed {
+        /// Which.
+        number: usize,
+    },
     /// The inputs of a step are being prepared, once for all images. Several may be at once.
     StepPreparing {
         /// Which.
@@ -56,6 +61,13 @@ pub enum Event<'a> {
         /// How much it changed: 0 when the image was so already.
         changes: usize,
     },
+    /// All steps of an image are done; its hives are written back now.
+    Finishing {
+        /// Of which image.
+        image: Option<u32>,
+    },
+    /// All images are finished.
+    Finished,
     /// The output is being written.
     Writing {
         /// Uncompressed bytes in all.

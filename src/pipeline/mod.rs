@@ -7,6 +7,10 @@
 //! - [`Event`]: the only channel of progress
 //! - [`output`]: the output file: its lock, its rename
 //! - [`Outcome`], [`BuildError`]: how it ended
+//! - [`policy`]: what is told of an image that breaks the recipe's policy
+//! - [`report`]: what is told of a build
+//! - [`repro`]: where two outputs differ
+//! - [`past`]: the images of a past build, made again in memory
 //! - [`verify_output`]: everything in a WIM against its SHA-1
 
 mod build;
@@ -14,9 +18,14 @@ mod commit;
 mod error;
 mod event;
 mod flush;
+pub mod inventory;
 mod nested;
 pub mod output;
+pub mod past;
+pub mod policy;
 mod prepare;
+pub mod report;
+pub mod repro;
 mod run;
 mod split;
 mod verify;

@@ -46,7 +46,7 @@ pub(super) fn service(
     };
     let mut settings = Settings { events: &events, ..*engine.settings };
     let (finished, ran) = loop {
-        let inner = Engine { settings: &settings, stored: stored(&wim), ..*engine };
+        let inner = Engine { settings: &settings, stored: stored(&wim), compared: None, ..*engine };
         match image(&inner, placed, nested, &wim) {
             Ok(done) => break done,
             Err(Failure::Build(error)) => return Err(error),

@@ -19,9 +19,12 @@ use crate::{
     image::{Change, Changeset, Image, StoredContent, changeset::FileContent},
     plan::{
         Step,
+        cause::{Before, Cause, Present, Question},
         inputs::ResolvedInputs,
         key,
-        state::{self, BuiltStep, Chain, StepRecord},
+        memory::{BuiltStep, PastBuild},
+        parameters,
+        state::{self, Chain, StepRecord},
     },
     servicing::ServicingError,
     store::{RecordKind, ResourceSettings, Store, StoreError, StoredBlob},
@@ -37,6 +40,17 @@ pub(super) struct Engine<'a> {
     /// The form in which new content is kept.
     pub(super) stored: ResourceSettings,
     pub(super) epoch: FileTime,
+    /// What there was in the last build and is now; `None` for a recovery image, of which no record is kept.
+    pub(super) compared: Option<Compared<'a>>,
+}
+
+/// The last build of the output, and what there is now.
+#[derive(Clone, Copy)]
+pub(super) struct Compared<'a> {
+    pub(super) last: Option<&'a PastBuild>,
+    pub(super) present: Present<'a>,
+    /// True when nothing remembered is used because something of it was lost, and not because the caller wants it so.
+    pub(super) damaged: bool,
 }
 
 /// A step and its place among those of all images.
@@ -133,19 +147,16 @@ pub(super) fn run(
     first: Blake3,
 ) -> Result<Ran, Failure> {
     let mut ran = Ran { state: first, ..Ran::default() };
+    let mut before: Vec<Before> = Vec::new();
     for (placed, known) in steps.iter().zip(remembered) {
         if (engine.settings.cancelled)() {
             return Err(BuildError::Cancelled.into());
         }
         let step = placed.step;
-        ran.built.push(BuiltStep {
-            image: placed.image,
-            name: step.name(),
-            parts: step.parts.clone(),
-            state: ran.state,
-        });
-        let (cached, record) =
-            run_step(engine, placed, known.as_ref(), prepared, image, &ran.state)?;
+        let why = || why(engine, placed, &before, ran.state, first);
+        let (why, record) =
+            run_step(engine, placed, known.as_ref(), prepared, image, &ran.state, &why)?;
+        let cached = why.is_none();
         if !step.parts.inputs.is_empty() {
             engine.store.keep_record(RecordKind::Prepared, &step.parts.prepared_key());
         }
@@ -155,14 +166,56 @@ pub(super) fn run(
             cached,
             changed: record.changeset.is_some(),
             deferred: step.deferred,
+            why: why.clone().unwrap_or_default(),
+            changeset: record.changeset,
         });
+        ran.built.push(BuiltStep {
+            image: placed.image,
+            name: step.name(),
+            parts: step.parts.clone(),
+            parameters: parameters::remembered(&step.operation.parameters()),
+            state: ran.state,
+            changeset: record.changeset,
+            cached,
+            why: why.unwrap_or_default(),
+        });
+        before.push((step.name(), record.changeset));
         ran.state = key::next_state(ran.state, record.changeset);
         ran.warnings.extend(record.warnings);
     }
     Ok(ran)
 }
 
-/// Replays or applies a step on `image`, which is in `state`; gives whether it was remembered, and its record. `known` is what is remembered of it.
+/// Why a step that runs does: what is other than in the last build of the output.
+fn why(
+    engine: &Engine<'_>,
+    placed: &Placed<'_>,
+    before: &[Before],
+    state: Blake3,
+    first: Blake3,
+) -> Vec<Cause> {
+    let Some(compared) = engine.compared else { return Vec::new() };
+    let step = placed.step;
+    let asked = Question {
+        image: placed.image,
+        name: &step.name(),
+        parts: &step.parts,
+        parameters: &step.operation.parameters(),
+        before,
+        state: Some(state),
+        first,
+    };
+    let mut causes = compared.present.causes(&asked, compared.last);
+    if engine.settings.no_cache {
+        let forced = if compared.damaged { Cause::CacheDamaged } else { Cause::NoCache };
+        // Whether it is still remembered was not asked.
+        causes.retain(|cause| *cause != Cause::Forgotten);
+        causes.insert(0, forced);
+    }
+    causes
+}
+
+/// Replays or applies a step on `image`, which is in `state`; gives its record, and why it ran unless it was remembered. `known` is what is remembered of it.
 fn run_step(
     engine: &Engine<'_>,
     placed: &Placed<'_>,
@@ -170,7 +223,8 @@ fn run_step(
     prepared: &PreparedSteps,
     image: &mut Image,
     state: &Blake3,
-) -> Result<(bool, StepRecord), Failure> {
+    why: &dyn Fn() -> Vec<Cause>,
+) -> Result<(Option<Vec<Cause>>, StepRecord), Failure> {
     let Engine { store, settings, .. } = *engine;
     let Placed { step, number, .. } = *placed;
     let (title, index) = (step.title.as_str(), placed.index());
@@ -188,10 +242,12 @@ fn run_step(
         tracing::info!("step {number}: cached, state and inputs are those of key {key} ({title})");
         (settings.events)(Event::StepCached { number, title, image: index });
         image.replay(changeset).map_err(Failure::Replay)?;
-        return Ok((true, record.clone()));
+        (settings.events)(Event::StepReplayed { number });
+        return Ok((None, record.clone()));
     }
-    let why = if settings.no_cache { "--no-cache" } else { "nothing sound is remembered" };
-    tracing::info!("step {number}: applying, {why} for key {key} ({title})");
+    let why = why();
+    let texts: Vec<String> = why.iter().map(ToString::to_string).collect();
+    tracing::info!("step {number}: applying, key {key} ({title}): {}", texts.join("; "));
     (settings.events)(Event::StepApplying { number, title, image: index });
     let prepared_key = step.parts.prepared_key();
     let late;
@@ -216,7 +272,7 @@ fn run_step(
     store.put_json(RecordKind::Step, &key, &record)?;
     tracing::info!("step {number}: applied, {} changes, changeset {digest:?}", changeset.0.len());
     (settings.events)(Event::StepApplied { number, changes: changeset.0.len() });
-    Ok((false, record))
+    Ok((Some(why), record))
 }
 
 /// Content of the store for the image; remembers when something was lost, so that the build begins again.

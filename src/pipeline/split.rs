@@ -20,7 +20,7 @@ use super::{
 use crate::{
     base::read_at::FileSource,
     format::wim::{Wim, WimError, part_path, split_wim},
-    plan::{Plan, base_image, state::OutputRecord},
+    plan::{Plan, base_image, memory::OutputRecord},
     store::Stamp,
 };
 

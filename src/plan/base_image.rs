@@ -25,7 +25,7 @@ pub fn open(base: &BaseSection, limits: &Limits) -> Result<Arc<Wim>, PlanError> 
         let (label, help) = match &error {
             _ if matches!(path.try_exists(), Ok(false)) => (
                 format!("{} is not there", tried.display()),
-                "paths are relative to the file that holds them".to_owned(),
+                super::inputs::missing_help(&base.wim.origin),
             ),
             WimError::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => (
                 error.to_string(),

@@ -17,6 +17,8 @@ pub enum FailureClass {
     Input,
     /// There is no valid plan.
     Plan,
+    /// The recipe's policy forbids it.
+    Policy,
     /// The output, or the cache, cannot be written.
     Output,
     /// What was written is not what it should be.
@@ -38,6 +40,10 @@ pub enum PlanError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Refused(Findings),
+    /// What the recipe asks for breaks a rule of its own policy.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Policy(Findings),
     /// The output cannot be where the recipe puts it.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -68,6 +74,7 @@ impl PlanError {
         match self {
             Self::Inputs(_) => FailureClass::Input,
             Self::Refused(_) => FailureClass::Plan,
+            Self::Policy(_) => FailureClass::Policy,
             Self::Output(_) | Self::Store(_) => FailureClass::Output,
             Self::Lock(_) => FailureClass::Lock,
             Self::Cancelled => FailureClass::Interrupted,
@@ -77,9 +84,10 @@ impl PlanError {
     /// The findings, when it has places in the recipe.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         match self {
-            Self::Inputs(findings) | Self::Refused(findings) | Self::Output(findings) => {
-                Some(findings)
-            }
+            Self::Inputs(findings)
+            | Self::Refused(findings)
+            | Self::Policy(findings)
+            | Self::Output(findings) => Some(findings),
             _ => None,
         }
         .into_iter()

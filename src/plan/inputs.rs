@@ -21,6 +21,7 @@ use crate::{
         ntpath::{PathError, check_component},
         read_at::{FileSource, ReadAt},
     },
+    recipe::Origin,
     servicing::{InputEntry, InputId, InputKind, InputTree},
     store::{Stamp, Stamps, Store, StoreError},
 };
@@ -108,6 +109,15 @@ pub enum InputError {
 /// The path that was tried, from the root.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// What helps when the file or folder named at `origin` is not there: how its path is meant, and what the recipe remarks on it.
+pub(super) fn missing_help(origin: &Origin) -> String {
+    let help = "paths are relative to the file that holds them";
+    match origin.remark() {
+        Some(remark) => format!("{help}\nthe recipe says of it: {remark}"),
+        None => help.to_owned(),
+    }
 }
 
 /// A file or folder of the host with its digest.

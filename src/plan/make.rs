@@ -13,12 +13,12 @@ use super::{
     key,
     lock::{Lock, LockError, LockedBase, LockedFile, LockedImage, LockedInput},
     model::{EpochSource, LockState, Plan, PlannedBase, PlannedImage},
-    order, output,
+    order, output, policy,
 };
 use crate::{
     base::{digest::Blake3, filetime::FileTime, limits::Limits},
     format::wim::Wim,
-    recipe::{BaseImage, Finding, Findings, Recipe, lock_path},
+    recipe::{BaseImage, Finding, Findings, InputDecl, Recipe, lock_path},
     servicing::InputId,
     store::{Stamp, Store},
 };
@@ -68,18 +68,19 @@ fn attempt(
     store: &Store,
     options: &Options<'_>,
 ) -> Result<Option<Plan>, PlanError> {
-    let wim = base_image::open(&recipe.base, &options.limits)?;
+    let wim = base_image::open(&recipe.base, &options.limits)
+        .map_err(|error| with_missing_inputs(error, recipe))?;
     let selected = base_image::select(&recipe.base, &wim)?;
     let output = output::plan(recipe, &wim, &selected)?;
     let (base, inputs) = rayon::join(
         || hash_base(recipe, &wim, store, &options.control),
         || resolve_inputs(recipe, store, &options.control),
     );
-    let (inputs, (stamps, blake3)) = (inputs?, base?);
+    let (inputs, (stamps, blake3, digests)) = (inputs?, base?);
     if !base_image::is_unchanged(&wim, &stamps) {
         return Ok(None);
     }
-    let base = PlannedBase { path: recipe.base.wim.value.clone(), wim, stamps, blake3 };
+    let base = PlannedBase { path: recipe.base.wim.value.clone(), wim, stamps, blake3, digests };
     let lock_path = lock_path(recipe_path, recipe.variant.as_deref());
     refuse_shared_lock(recipe, recipe_path, &lock_path)?;
     output::refuse_own_files(recipe, recipe_path, &lock_path, &inputs)?;
@@ -87,6 +88,11 @@ fn attempt(
     let Images { images, mut warnings, identities } =
         image::plan_all(recipe, &base, &selected, &inputs, epoch, store, options)?;
     warnings.extend(output::warnings(recipe, &output));
+    if !options.unchecked {
+        let steps = images.iter().flat_map(|image| &image.steps);
+        let broken = policy::broken_by_steps(&recipe.policy, steps);
+        Findings::check(broken).map_err(PlanError::Policy)?;
+    }
     let lock = lock(recipe, recipe_path, &base, &images, &inputs, &identities, epoch)?;
     let lock_state = compare_lock(&lock, &lock_path);
     tracing::info!(
@@ -117,6 +123,7 @@ fn attempt(
         lock,
         lock_path,
         lock_state,
+        policy: recipe.policy.clone(),
         warnings,
     }))
 }
@@ -145,7 +152,7 @@ fn hash_base(
     wim: &Wim,
     store: &Store,
     control: &Control<'_>,
-) -> Result<(Vec<Stamp>, Blake3), PlanError> {
+) -> Result<(Vec<Stamp>, Blake3, Vec<Blake3>), PlanError> {
     let origin = &recipe.base.wim.origin;
     let hash = |path: &Path| {
         inputs::digest_of_file(path, store, control).map_err(|error| match error {
@@ -154,7 +161,7 @@ fn hash_base(
             error => {
                 let message = "the base image cannot be read";
                 let label = error.to_string();
-                let help = explain(&error).1;
+                let help = explain_input(&error).1;
                 let finding = Finding::at(origin, "base::unreadable", message, label, help);
                 PlanError::Inputs(finding.into())
             }
@@ -168,7 +175,8 @@ fn hash_base(
             key::key("transom split base 1", &digests)
         }
     };
-    Ok((files.into_iter().map(|(stamp, _)| stamp).collect(), digest))
+    let (stamps, digests) = files.into_iter().unzip();
+    Ok((stamps, digest, digests))
 }
 
 fn changed_base(recipe: &Recipe) -> PlanError {
@@ -177,6 +185,31 @@ fn changed_base(recipe: &Recipe) -> PlanError {
     let label = format!("{} is not what it was a moment ago", wim.value.display());
     let help = "run the command again when nothing writes to it";
     PlanError::Inputs(Finding::at(&wim.origin, "base::changed", message, label, help).into())
+}
+
+/// What is said of a base that cannot be opened, and with it of the inputs that are not there: whoever has to fetch media wants to know all of them.
+fn with_missing_inputs(error: PlanError, recipe: &Recipe) -> PlanError {
+    let PlanError::Inputs(base) = error else { return error };
+    let missing = recipe.inputs.iter().filter(|(_, declared)| {
+        matches!(fs_err::metadata(&declared.path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    });
+    let missing = missing
+        .map(|(id, declared)| unusable(id, declared, &InputError::Missing(declared.path.clone())));
+    match Findings::check(base.into_iter().chain(missing).collect()) {
+        Err(findings) => PlanError::Inputs(findings),
+        Ok(()) => unreachable!("there is at least what is said of the base"),
+    }
+}
+
+/// What is said of an input that cannot be used.
+fn unusable(id: &InputId, declared: &InputDecl, error: &InputError) -> Finding {
+    let (code, help) = explain_input(error);
+    let message = format!("the input {id} cannot be used");
+    let help = match error {
+        InputError::Missing(_) => inputs::missing_help(&declared.origin),
+        _ => help.to_owned(),
+    };
+    Finding::at(&declared.origin, code, message, error.to_string(), help)
 }
 
 /// Finds and hashes every input; all that cannot be used are reported together.
@@ -199,12 +232,7 @@ fn resolve_inputs(
             }
             Err(InputError::Store(error)) => return Err(error.into()),
             Err(InputError::Cancelled) => return Err(PlanError::Cancelled),
-            Err(error) => {
-                let (code, help) = explain(&error);
-                let message = format!("the input {id} cannot be used");
-                let label = error.to_string();
-                findings.push(Finding::at(&declared.origin, code, message, label, help));
-            }
+            Err(error) => findings.push(unusable(id, declared, &error)),
         }
     }
     Findings::check(findings).map_err(PlanError::Inputs)?;
@@ -213,7 +241,7 @@ fn resolve_inputs(
 
 /// Code and help for an input that cannot be used.
 #[must_use]
-pub fn explain(error: &InputError) -> (&'static str, &'static str) {
+pub fn explain_input(error: &InputError) -> (&'static str, &'static str) {
     match error {
         InputError::Missing(_) => {
             ("input::missing", "paths are relative to the file that holds them")

@@ -13,34 +13,45 @@
 //! - [`output`]: the output's settings
 //! - [`lock`]: the lock file
 //! - [`key`]: what the result of a step depends on
-//! - [`state`]: which steps are cached, and why others are not
+//! - [`state`]: which steps are cached, and why others are not; [`cause`]: what of a key changed, [`parameters`] leaf by leaf
+//! - [`memory`]: what is remembered of the last builds of an output
+//! - [`stale`]: why an output is not up to date
+//! - [`explain`]: why things are as they are
+//! - [`policy`]: rules that the recipe itself breaks
 //! - [`view`]: the plan as text, JSON and graph
 //! - [`dism`]: the plan as DISM's commands
 //! - [`error`]: why there is no plan
 
 pub mod base_image;
+pub mod cause;
 pub mod check;
 pub mod dism;
 pub mod error;
+pub mod explain;
 pub mod graph;
 mod image;
 pub mod inputs;
 pub mod key;
 pub mod lock;
 mod make;
+pub mod memory;
 mod model;
 mod nested;
 pub mod order;
 pub mod output;
 pub mod packages;
+pub mod parameters;
+pub mod policy;
+pub mod stale;
 pub mod state;
 pub mod subjects;
 pub mod unattend;
 pub mod view;
 
+pub use cause::Cause;
 pub use error::{FailureClass, PlanError};
 pub use inputs::Control;
-pub use make::{Options, explain, make};
+pub use make::{Options, explain_input, make};
 pub use model::{
     EpochSource, LockState, Plan, PlannedBase, PlannedImage, PlannedOutput, Step, StepReason,
 };

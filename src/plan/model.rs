@@ -1,10 +1,6 @@
 //! A plan: everything a build needs to know, and why.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use fs_err as fs;
 
@@ -16,10 +12,10 @@ use super::{
     order::Phase,
 };
 use crate::{
-    base::{digest::Blake3, filetime::FileTime},
+    base::{digest::Blake3, filetime::FileTime, temporary},
     codec::{Codec, Level},
     format::wim::{Solid, Wim, WriteSettings},
-    recipe::{Finding, Origin, OutputImages},
+    recipe::{Finding, Origin, OutputImages, PolicySection},
     servicing::Operation,
     store::{ResourceSettings, Stamp},
 };
@@ -51,6 +47,8 @@ pub struct Plan {
     pub lock_path: PathBuf,
     /// How it compares with what is written there.
     pub lock_state: LockState,
+    /// What the built images must keep, and where the recipe says so. In no key: the images are the same without it.
+    pub policy: PolicySection,
     /// What is odd and stops nothing.
     pub warnings: Vec<Finding>,
 }
@@ -66,6 +64,8 @@ pub struct PlannedBase {
     pub stamps: Vec<Stamp>,
     /// BLAKE3 of the file; of a split set that of its parts' digests.
     pub blake3: Blake3,
+    /// BLAKE3 of each file of a split set, as the stamps; of any other base that of the file.
+    pub digests: Vec<Blake3>,
 }
 
 /// An image that is built.
@@ -90,6 +90,13 @@ impl PlannedImage {
     #[must_use]
     pub fn final_name(&self) -> Option<&str> {
         self.name.as_deref().or(self.base_name.as_deref())
+    }
+
+    /// The description that the built image will have; `base` is the file it starts from.
+    #[must_use]
+    pub fn final_description(&self, base: &Wim) -> Option<String> {
+        let of_base = || Some(base.xml().image(self.index)?.text(&["DESCRIPTION"])?.to_owned());
+        self.description.clone().or_else(of_base)
     }
 
     /// `image 2 "Windows Server"`, by number and name in the base.
@@ -253,34 +260,9 @@ impl Plan {
         }
         // A link stays a link: the file that it leads to is written.
         let path = fs::canonicalize(&self.lock_path).unwrap_or_else(|_| self.lock_path.clone());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = tempfile::Builder::new()
-            .prefix(".lock-")
-            .permissions_like(&path)
-            .tempfile_in(folder.unwrap_or_else(|| Path::new(".")))?;
+        let mut file = temporary::beside(&path, ".lock-")?;
         std::io::Write::write_all(&mut file, text.as_bytes())?;
         file.persist(&path).map_err(|error| error.error)?;
         Ok(true)
-    }
-}
-
-/// Lets a temporary file have the rights that the file it becomes would have.
-trait PermissionsLike {
-    fn permissions_like(&mut self, path: &Path) -> &mut Self;
-}
-
-impl PermissionsLike for tempfile::Builder<'_, '_> {
-    /// As the file that is there; else as a new file, which the umask cuts.
-    fn permissions_like(&mut self, path: &Path) -> &mut Self {
-        match fs::metadata(path) {
-            Ok(metadata) => self.permissions(metadata.permissions()),
-            #[cfg(unix)]
-            Err(_) => {
-                use std::os::unix::fs::PermissionsExt as _;
-                self.permissions(std::fs::Permissions::from_mode(0o666))
-            }
-            #[cfg(not(unix))]
-            Err(_) => self,
-        }
     }
 }

@@ -113,11 +113,7 @@ pub fn refuse_own_files(
             return Err(refuse("lock::is-input", "the lock file is an input", label, help));
         }
     }
-    let sources = recipe.sources.iter().filter_map(|source| {
-        // `--set 1` is no file, and none of its name is there.
-        Some(source.folder.join(source.name.rsplit('/').next()?))
-    });
-    for file in sources.chain([recipe_path.to_owned()]).filter(|file| file.is_file()) {
+    for file in source_files(recipe).chain([recipe_path.to_owned()]) {
         if is_one_place(&output.value, &file) || is_same_file(&output.value, &file) {
             let label = format!("{shown} is the recipe, or a file it extends");
             return Err(refuse("output::is-recipe", "the output is the recipe", label, help));
@@ -181,6 +177,69 @@ pub fn refuse_files_of(
         return refuse("output::is-lock", message, format!("{shown} is that file"));
     }
     Ok(())
+}
+
+/// Refuses an output beside which `documents` would be written over what the plan, or that of another variant in `others`, reads or writes. The documents of
+/// each of those are given too.
+///
+/// # Errors
+/// One finding that says which.
+pub fn refuse_documents(
+    recipe: &Recipe,
+    plan: &Plan,
+    documents: &[PathBuf],
+    others: &[(&Plan, Vec<PathBuf>)],
+) -> Result<(), PlanError> {
+    let origin = &recipe.output.path.origin;
+    let refuse = |document: &Path, what: String| {
+        let message = "a report of the output would be written over another file";
+        let label = format!("{} is {what}", document.display());
+        let help = "give the output another name, or build with --no-report";
+        let finding = Finding::at(origin, "output::documents", message, label, help);
+        Err(PlanError::Output(finding.into()))
+    };
+    for document in documents {
+        let is_one = |file: &Path| is_one_place(document, file) || is_same_file(document, file);
+        for (place, plan) in
+            std::iter::once(plan).chain(others.iter().map(|(plan, _)| *plan)).enumerate()
+        {
+            let of_variant = match &plan.variant {
+                Some(name) if place > 0 => format!(" of the variant `{name}`"),
+                _ => String::new(),
+            };
+            if base_image::files(&plan.base.wim).into_iter().any(is_one) {
+                return refuse(document, format!("the base image{of_variant}"));
+            }
+            if let Some(input) = plan.inputs.values().find(|input| input.has_file(document)) {
+                return refuse(document, format!("the input {}{of_variant}", input.id));
+            }
+            if is_one(&plan.output.path) {
+                return refuse(document, format!("the output{of_variant}"));
+            }
+            if is_one(&plan.lock_path) {
+                return refuse(document, format!("the lock file{of_variant}"));
+            }
+        }
+        if source_files(recipe).any(|file| is_one(&file)) {
+            return refuse(document, "the recipe, or a file it extends".to_owned());
+        }
+        for (other, theirs) in others {
+            if theirs.iter().any(|other| is_one_place(document, other)) {
+                let name = other.variant.as_deref().unwrap_or_default();
+                return refuse(document, format!("that of the variant `{name}`"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files that a recipe was read from.
+fn source_files(recipe: &Recipe) -> impl Iterator<Item = PathBuf> {
+    let files = recipe.sources.iter().filter_map(|source| {
+        // `--set 1` is no file, and none of its name is there.
+        Some(source.folder.join(source.name.rsplit('/').next()?))
+    });
+    files.filter(|file| file.is_file())
 }
 
 /// True when both paths are one place, whether something is there or not.

@@ -1,11 +1,16 @@
 //! What the store knows of a plan: which steps are cached, why others are not, and whether the output is there already.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    key::{self, KeyParts},
+    cause::{Before, Cause, Present, Question},
+    key,
+    memory::{OutputRecord, PastBuild},
     model::{Plan, PlannedImage, Step},
 };
 use crate::{
@@ -26,47 +31,6 @@ pub struct StepRecord {
     pub changeset: Option<Blake3>,
     /// What was odd about its inputs.
     pub warnings: Vec<String>,
-}
-
-/// What is remembered of an output: from what it was built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct OutputRecord {
-    /// The commit's key.
-    pub commit: Blake3,
-    /// The file as it was when it was written.
-    pub stamp: Stamp,
-    /// The further parts of a split set.
-    #[serde(default)]
-    pub parts: Vec<Stamp>,
-    /// True when a stamp is too coarse to tell a change right after the build: it is then not believed.
-    #[serde(default)]
-    pub racy: bool,
-    /// Its steps in order.
-    pub steps: Vec<BuiltStep>,
-}
-
-impl OutputRecord {
-    /// Size of all parts in bytes.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.stamp.size + self.parts.iter().map(|part| part.size).sum::<u64>()
-    }
-}
-
-/// A step of a past build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct BuiltStep {
-    /// Number of the image in the base; 0 in records of versions that built one only.
-    #[serde(default)]
-    pub image: u32,
-    /// `services.RemoteRegistry`.
-    pub name: String,
-    /// What its key was made of.
-    pub parts: KeyParts,
-    /// The state of the image before it.
-    pub state: Blake3,
 }
 
 /// What is known of the states of a plan's steps.
@@ -122,7 +86,7 @@ pub enum StepStatus {
     /// Its result is remembered.
     Cached,
     /// It will run, and why.
-    Runs(Vec<String>),
+    Runs(#[serde(serialize_with = "super::cause::as_texts")] Vec<Cause>),
     /// That depends on what an earlier step does.
     DependsOn {
         /// The number of that step.
@@ -172,9 +136,8 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Status, StoreError> {
     let mut prepared: BTreeMap<Blake3, u32> = BTreeMap::new();
     for image in &plan.images {
         let chain = follow(image, plan.epoch, store)?;
-        let why = |step: &Step, state: Option<&Blake3>| {
-            why(image.index, &step.name(), &step.parts, state, last.as_ref())
-        };
+        let past = last.as_ref().map(|last| &last.build);
+        let why = |place| why(plan, image, place, &chain, past);
         let mut status = ImageStatus {
             steps: status_of(&image.steps, &chain, store, &why)?,
             ..ImageStatus::default()
@@ -190,7 +153,7 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Status, StoreError> {
             };
             let chain =
                 follow_steps(&nested.steps, key::first_state(&nested.identity, plan.epoch), store)?;
-            let unknown = |_: &Step, _: Option<&Blake3>| Vec::new();
+            let unknown = |_| Vec::new();
             status.nested.push(status_of(&nested.steps, &chain, store, &unknown)?);
         }
         images.push(status);
@@ -203,58 +166,56 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Status, StoreError> {
     Ok(Status { images, up_to_date })
 }
 
-/// The status of `steps`, whose remembered results are `chain`; `why` says why the first that is not remembered runs.
+/// The status of `steps`, whose remembered results are `chain`; `why` says why the first that is not remembered, by its place, runs.
 fn status_of(
     steps: &[Step],
     chain: &Chain,
     store: &Store,
-    why: &dyn Fn(&Step, Option<&Blake3>) -> Vec<String>,
+    why: &dyn Fn(usize) -> Vec<Cause>,
 ) -> Result<Vec<StepStatus>, StoreError> {
     let mut unknown = None;
     let mut statuses = Vec::new();
-    for (step, (state, record)) in steps.iter().zip(chain.states.iter().zip(&chain.records)) {
-        statuses.push(match (state, record, unknown) {
-            (_, _, Some(number)) => {
+    for (place, (step, record)) in steps.iter().zip(&chain.records).enumerate() {
+        statuses.push(match (record, unknown) {
+            (_, Some(number)) => {
                 let key = step.parts.prepared_key();
                 let prepared = store.record(RecordKind::Prepared, &key)?.is_some();
                 StepStatus::DependsOn { step: number, prepared }
             }
-            (_, Some(_), _) => StepStatus::Cached,
-            (state, None, _) => {
+            (Some(_), None) => StepStatus::Cached,
+            (None, None) => {
                 unknown = Some(step.number);
-                StepStatus::Runs(why(step, state.as_ref()))
+                StepStatus::Runs(why(place))
             }
         });
     }
     Ok(statuses)
 }
 
-/// Which part of the key changed since the last build of this output.
-fn why(
-    image: u32,
-    name: &str,
-    parts: &KeyParts,
-    state: Option<&Blake3>,
-    last: Option<&OutputRecord>,
-) -> Vec<String> {
-    let Some(last) = last else {
-        return vec!["this output was not built with this cache yet".to_owned()];
+/// Why the step at `place` of `image` runs: what changed since the last build of this output. Of a step behind one that has to run only what is its own.
+#[must_use]
+pub fn why(
+    plan: &Plan,
+    image: &PlannedImage,
+    place: usize,
+    chain: &Chain,
+    last: Option<&PastBuild>,
+) -> Vec<Cause> {
+    let Some(step) = image.steps.get(place) else { return Vec::new() };
+    let done = image.steps.iter().zip(&chain.records).take(place);
+    let before: Vec<Before> = done
+        .map(|(step, record)| (step.name(), record.as_ref().and_then(|record| record.changeset)))
+        .collect();
+    let asked = Question {
+        image: image.index,
+        name: &step.name(),
+        parts: &step.parts,
+        parameters: &step.operation.parameters(),
+        before: &before,
+        state: chain.states.get(place).copied().flatten(),
+        first: key::first_state(&image.identity, plan.epoch),
     };
-    let of_image = |built: &&BuiltStep| built.image == image || built.image == 0;
-    if !last.steps.is_empty() && !last.steps.iter().any(|built| of_image(&built)) {
-        return vec!["this image was not in the output yet".to_owned()];
-    }
-    let Some(built) = last.steps.iter().filter(of_image).find(|built| built.name == name) else {
-        return vec!["it is new in the recipe".to_owned()];
-    };
-    let mut why = parts.changed_since(&built.parts);
-    if state != Some(&built.state) {
-        why.push("the image before it is another (base, epoch or an earlier step)".to_owned());
-    }
-    if why.is_empty() {
-        why.push("its result is no longer in the cache".to_owned());
-    }
-    why
+    Present::of(plan).causes(&asked, last)
 }
 
 /// What is remembered of the last build of the plan's output.
@@ -262,7 +223,15 @@ fn why(
 /// # Errors
 /// When the store cannot be read.
 pub fn last_build(plan: &Plan, store: &Store) -> Result<Option<OutputRecord>, StoreError> {
-    let root = store.root(&output_key(plan))?;
+    last_build_of(&plan.output.path, store)
+}
+
+/// What is remembered of the last build of the output at `path`: no plan is needed for that.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn last_build_of(path: &Path, store: &Store) -> Result<Option<OutputRecord>, StoreError> {
+    let root = store.root(&output_key_of(path))?;
     Ok(root.and_then(|root| serde_json::from_str(&root.details).ok()))
 }
 
@@ -274,7 +243,7 @@ pub fn is_current(plan: &Plan, states: &[Blake3], last: &OutputRecord) -> bool {
         fs_err::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
     };
     plan.secrets.is_empty()
-        && last.commit == commit_key(plan, states)
+        && last.build.commit == commit_key(plan, states)
         && !last.racy
         && is_there(&plan.output.path, &last.stamp)
         && (2..)
@@ -285,9 +254,26 @@ pub fn is_current(plan: &Plan, states: &[Blake3], last: &OutputRecord) -> bool {
 /// The name of the plan's output in the store: the same for every way to write its path.
 #[must_use]
 pub fn output_key(plan: &Plan) -> Blake3 {
-    let path = &plan.output.path;
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    key::key("transom output 1", &[absolute.as_os_str().as_encoded_bytes()])
+    output_key_of(&plan.output.path)
+}
+
+/// The path from the root, the same for every way to write it: links on the way to it are followed, as far as it is there. What it names itself may be a link.
+#[must_use]
+pub fn real_path(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folders = absolute.ancestors().skip(1);
+    let real =
+        folders.filter_map(|folder| Some((folder, fs_err::canonicalize(folder).ok()?))).next();
+    match real.and_then(|(folder, real)| Some(real.join(absolute.strip_prefix(folder).ok()?))) {
+        Some(real) => real,
+        None => absolute,
+    }
+}
+
+/// The name in the store of the output at `path`.
+#[must_use]
+pub fn output_key_of(path: &Path) -> Blake3 {
+    key::key("transom output 1", &[real_path(path).as_os_str().as_encoded_bytes()])
 }
 
 /// The key of a commit of `states`, one for each image: everything that the output's bytes depend on, but for the values of secrets.

@@ -9,6 +9,7 @@ use super::{
     order,
     state::{ImageStatus, Status, StepStatus},
 };
+use crate::servicing::policy::rules;
 
 /// The plan as JSON sees it. Fields are only ever added.
 #[derive(Debug, Serialize)]
@@ -39,6 +40,9 @@ pub struct PlanView<'a> {
     pub images: Vec<ImageView<'a>>,
     /// The steps in order; of several images one image after the other.
     pub steps: Vec<StepView<'a>>,
+    /// The rules that the built images must keep, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policy: Vec<String>,
     /// What is odd.
     pub warnings: Vec<String>,
 }
@@ -192,6 +196,7 @@ pub fn view<'a>(plan: &'a Plan, status: &'a Status) -> PlanView<'a> {
         up_to_date: status.up_to_date,
         images: images.collect(),
         steps: steps.collect(),
+        policy: rules(&plan.policy.spec),
         warnings: plan.warnings.iter().map(ToString::to_string).collect(),
     }
 }
@@ -235,6 +240,13 @@ pub fn text(plan: &Plan, status: &Status, out: &mut dyn fmt::Write) -> fmt::Resu
         let names: Vec<&str> = plan.secrets.keys().map(String::as_str).collect();
         writeln!(out, "secrets  {}", names.join(", "))?;
         writeln!(out, "         a build takes them from the environment and is never up to date")?;
+    }
+    let rules = rules(&plan.policy.spec);
+    for (place, rule) in rules.iter().enumerate() {
+        writeln!(out, "{:<9}{rule}", if place == 0 { "policy" } else { "" })?;
+    }
+    if !rules.is_empty() {
+        writeln!(out, "         an image that breaks one is not written")?;
     }
     for (image, statuses) in plan.images.iter().zip(&status.images) {
         if let Some(label) = plan.label_of(image) {
@@ -311,7 +323,10 @@ fn word(status: &StepStatus) -> String {
     match status {
         StepStatus::Cached => "cached".to_owned(),
         StepStatus::Runs(why) if why.is_empty() => "runs".to_owned(),
-        StepStatus::Runs(why) => format!("runs: {}", why.join("; ")),
+        StepStatus::Runs(why) => {
+            let why: Vec<String> = why.iter().map(ToString::to_string).collect();
+            format!("runs: {}", why.join("; "))
+        }
         StepStatus::DependsOn { step, prepared: true } => {
             format!("prepared; depends on step {step}")
         }

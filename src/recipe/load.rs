@@ -15,7 +15,7 @@ use super::{
     finding::{Finding, Findings, enough, shown},
     key_path::KeyPath,
     merge,
-    model::Recipe,
+    model::{PolicySection, Recipe},
     node::{Entry, Node, Table, Value, read_document, read_value},
     paths,
     sections::ROOT,
@@ -141,6 +141,46 @@ pub fn load_variants(
         })
         .collect();
     variants::gather(loaded, &variants, only)
+}
+
+/// Loads the rules of `[policy]` from a recipe, or from a file that has `[policy]` (with `[vars]`, `extends` ...) and nothing else. What else a recipe says is
+/// not looked at; of a recipe with variants these are the rules of all of them.
+///
+/// # Errors
+/// Everything that could be found wrong with the rules; that there are none.
+pub fn load_policy(path: &Path, sets: &[String]) -> Result<PolicySection, Findings> {
+    let read = read_layers(&HostFiles, path, sets)?;
+    let mut findings = Vec::new();
+    let merged = read.merged(None, &mut findings);
+    let main = Origin::start_of(&read.texts.main());
+    for entry in merged.entries().iter().filter(|entry| ROOT.key(&entry.key).is_none()) {
+        findings.push(shape::unknown_key(entry, &ROOT));
+    }
+    let wanted = merged.into_entries().into_iter();
+    let wanted = wanted.filter(|entry| ["vars", "policy"].contains(&entry.key.as_str()));
+    let mut root = Table::from_entries(wanted.collect());
+    vars::substitute(&mut root, None, &mut findings);
+    for entry in root.entries() {
+        if let Some(key) = ROOT.key(&entry.key) {
+            shape::check(&entry.node, &entry.key, key.shape, &mut findings);
+        }
+    }
+    let empty = Table::default();
+    let table = root.get("policy").and_then(Node::table).unwrap_or(&empty);
+    let policy = decode::policy::policy(table, &mut findings);
+    if findings.is_empty() && policy.spec.is_empty() {
+        let place = root.entry("policy").map_or(&main, |entry| &entry.origin);
+        findings.push(Finding::at(
+            place,
+            "recipe::no-rules",
+            "there is no rule to check",
+            "no rules here",
+            "write rules under [policy]: minimum-build = \"26100.4061\", no-pending = true, ...",
+        ));
+    }
+    read.texts.sort(&mut findings);
+    Findings::check(findings)?;
+    Ok(policy)
 }
 
 /// The texts of a recipe as layers.

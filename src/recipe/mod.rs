@@ -26,7 +26,7 @@ mod variants;
 mod vars;
 
 pub use finding::{Finding, Findings};
-pub use load::{Files, HostFiles, load, load_from, load_variants};
+pub use load::{Files, HostFiles, load, load_from, load_policy, load_variants};
 pub use model::{
     BaseImage, BaseSection, Compression, Entry, Expect, ImageSection, ImageSelect, InputDecl,
     OutputImages, OutputSection, PolicySection, Recipe,

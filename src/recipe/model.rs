@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use crate::{
     base::filetime::FileTime,
     codec::{Codec, Level},
-    servicing::{InputId, Operation, WhenNotNative},
+    servicing::{
+        InputId, Operation, WhenNotNative,
+        policy::{PolicySpec, Rule},
+    },
 };
 
 use super::source::{Located, Origin, Sources};
@@ -131,6 +134,10 @@ impl Entry {
 pub struct PolicySection {
     /// What to do with an entry that cannot be applied natively.
     pub when_not_native: WhenNotNative,
+    /// What the finished image must keep.
+    pub spec: PolicySpec,
+    /// Where each rule stands.
+    pub origins: BTreeMap<Rule, Origin>,
 }
 
 /// `[output]`.

@@ -8,6 +8,7 @@ pub(super) mod apps;
 mod base;
 mod locale;
 mod pe;
+pub(super) mod policy;
 mod unattend;
 mod winre;
 
@@ -98,7 +99,11 @@ pub(crate) static ROOT: TableShape = TableShape {
             key("files", &FILES, "files and folders"),
             key("unattend", &unattend::UNATTEND, "the answer file for Windows Setup"),
             key("first-boot", &apps::FIRST_BOOT, "what Windows runs once, before the first logon"),
-            key("policy", &POLICY, "what to do where there is a choice"),
+            key(
+                "policy",
+                &policy::POLICY,
+                "what to do where there is a choice, and rules that the finished image must keep",
+            ),
             required("output", &OUTPUT, "what is written, and how"),
             key("matrix", &MATRIX, "variants of this recipe, each with an output of its own"),
         ],
@@ -428,18 +433,15 @@ static SERVICE: Shape = Shape::OneOf(&[
     )),
 ]);
 static START: Shape = START_SHAPE;
-const START_SHAPE: Shape = Shape::Choice {
-    words: &[
-        word("boot", "by the boot loader (drivers)").also(Some(0), &[]),
-        word("system", "while the kernel starts (drivers)").also(Some(1), &[]),
-        word("auto", "at boot").also(Some(2), &["automatic", "enabled"]),
-        word("delayed", "some minutes after boot")
-            .also(None, &["delayed-auto", "automatic-delayed"]),
-        word("manual", "when something asks for it").also(Some(3), &["demand"]),
-        word("disabled", "never").also(Some(4), &["disable"]),
-    ],
-    other: None,
-};
+const START_SHAPE: Shape = Shape::Choice { words: &START_WORDS, other: None };
+const START_WORDS: [Word; 6] = [
+    word("boot", "by the boot loader (drivers)").also(Some(0), &[]),
+    word("system", "while the kernel starts (drivers)").also(Some(1), &[]),
+    word("auto", "at boot").also(Some(2), &["automatic", "enabled"]),
+    word("delayed", "some minutes after boot").also(None, &["delayed-auto", "automatic-delayed"]),
+    word("manual", "when something asks for it").also(Some(3), &["demand"]),
+    word("disabled", "never").also(Some(4), &["disable"]),
+];
 
 static FILES: Shape = Shape::List {
     of: &Shape::Table(&TableShape {
@@ -487,15 +489,6 @@ static ATTRIBUTES: Shape = Shape::List {
     append: false,
 };
 
-static POLICY: Shape = Shape::Table(&table(
-    "the section [policy]",
-    "What to do where there is a choice.",
-    &[key(
-        "when-not-native",
-        &WHEN_NOT_NATIVE,
-        "what to do with an entry that cannot be applied here",
-    )],
-));
 static WHEN_NOT_NATIVE: Shape = Shape::Choice {
     words: &[
         word("refuse", "refuse the build"),

@@ -439,7 +439,8 @@ pub(crate) fn check_table(
     }
 }
 
-fn unknown_key(entry: &Entry, shape: &TableShape) -> Finding {
+/// A key that the table does not have.
+pub(crate) fn unknown_key(entry: &Entry, shape: &TableShape) -> Finding {
     if let Some((name, what)) = shape.later.iter().find(|(name, _)| *name == entry.key) {
         return Finding::at(
             &entry.origin,

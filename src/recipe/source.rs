@@ -114,6 +114,20 @@ impl Origin {
         Self::new(&self.source, within(span.start)..within(span.end))
     }
 
+    /// What the recipe remarks on it: the comment lines right above it, or above the header of its table when it is the first thing there. `None` without any.
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        let before = &self.source.text[..self.start];
+        let mut lines = before[..before.rfind('\n')?].lines().rev().peekable();
+        lines.next_if(|line| line.trim_start().starts_with('['));
+        let remarks = lines.map_while(|line| line.trim().strip_prefix('#'));
+        let mut remarks: Vec<&str> =
+            remarks.map(str::trim).filter(|line| !line.starts_with(':')).collect();
+        remarks.reverse();
+        let text = remarks.join(" ").trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
     /// True when both stand in the same text.
     #[must_use]
     pub fn same_source(&self, other: &Self) -> bool {
@@ -165,6 +179,21 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_remark_is_the_comment_above_a_place_or_its_table() {
+        let text = "#:schema x\n# The whole.\n\n# The medium,\n# from the vendor.\n[base]\nwim = \"a\"\nindex = 1\n# Two.\nx = 2";
+        let source = Arc::new(Source::new("recipe.toml", text));
+        let remark = |what: &str| {
+            let start = text.find(what).unwrap();
+            Origin::new(&source, start..start + what.len()).remark()
+        };
+        assert_eq!(remark("\"a\"").as_deref(), Some("The medium, from the vendor."));
+        assert_eq!(remark("[base]").as_deref(), Some("The medium, from the vendor."));
+        assert_eq!(remark("index").as_deref(), None);
+        assert_eq!(remark("x = 2").as_deref(), Some("Two."));
+        assert_eq!(remark("#:schema").as_deref(), None);
+    }
 
     #[test]
     fn spans_are_cut_to_the_text_and_to_characters() {

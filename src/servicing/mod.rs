@@ -16,6 +16,9 @@
 //! - [`winpe`], [`winre`]: Windows PE, and the recovery image inside an image
 //! - [`first_boot`]: scripts that Windows runs once, before the first logon
 //! - [`setup_state`]: how far an image is with Windows Setup
+//! - [`error_codes`]: what the error codes of Windows' servicing mean
+//! - [`inventory`]: all that an image has, put together for comparing, reporting and checking
+//! - [`policy`]: rules that a finished image must keep, and whether it does
 //!
 //! An operation sees inputs by name ([`Inputs`]) and gives content to a [`BlobSink`]; it never sees a host path, the output, the clock or the
 //! terminal. `prepare` depends on the operation and its inputs alone, may run in parallel and is what is worth caching; `apply` needs the image and
@@ -27,13 +30,16 @@ pub mod cbs;
 pub mod defaults;
 pub mod drivers;
 mod error;
+pub mod error_codes;
 pub mod files;
 pub mod first_boot;
 mod inputs;
+pub mod inventory;
 pub mod locale;
 mod not_native;
 mod operation;
 mod own_file;
+pub mod policy;
 pub mod registry;
 pub mod services;
 pub mod setup_state;

@@ -29,6 +29,8 @@ pub enum RecordKind {
     Changeset,
     /// That an operation suits an image, by operation and base image: not looked at again.
     Check,
+    /// What an image is and has, by its state.
+    Inventory,
     /// What an output was built from, by its path; the root of what `gc` keeps.
     Output,
     /// What an operation made of its inputs, by operation, parameters and inputs.
@@ -43,9 +45,10 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Changeset,
         Self::Check,
+        Self::Inventory,
         Self::Output,
         Self::Prepared,
         Self::References,
@@ -59,6 +62,7 @@ impl RecordKind {
         match self {
             Self::Changeset => "changeset",
             Self::Check => "check",
+            Self::Inventory => "inventory",
             Self::Output => "output",
             Self::Prepared => "prepared",
             Self::References => "references",

@@ -4,6 +4,7 @@
 //! hive_walk walk REPEAT HIVE          open, visit every key and value, add up all name and data bytes
 //! hive_walk parents REPEAT HIVE OUT   100 keys with 100 keys each, two values in each; written to OUT
 //! hive_walk one REPEAT HIVE OUT       10,000 keys under one, one value in each; written to OUT
+//! hive_walk make MEBIBYTES WHICH OUT  a hive of that size; WHICH is `old`, or `new`: laid out otherwise, with a few differences (for `diff.sh`)
 //! ```
 //!
 //! Without arguments (as `cargo bench` calls it) it does the same once on a small hive of its own.
@@ -25,6 +26,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         one_parent(&mut hive)?;
         return report(&walk(&hive)?);
     };
+    if let ("make", [output, ..]) = (mode.as_str(), output) {
+        let (size, changes) = make(repeat.parse()?, input == "new", output)?;
+        writeln!(std::io::stdout(), "{size} bytes, {changes} differences")?;
+        return Ok(());
+    }
     let mut totals = Totals::default();
     for _ in 0..repeat.parse::<u32>()? {
         let mut hive = Hive::parse(fs_err::read(input)?, &Limits::default())?;
@@ -39,6 +45,45 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     report(&totals)
+}
+
+/// Keys of a part of a made hive.
+const PART: u32 = 1000;
+
+/// Writes a hive of about `mebibytes`; gives its size and in how many keys and values it differs from the old one of that size.
+fn make(mebibytes: u32, new: bool, output: &str) -> Result<(usize, usize), Box<dyn Error>> {
+    let time = FileTime(1);
+    let mut hive = Hive::create(5, time, &[]);
+    let mut differences = 0;
+    // A key with its eight values takes about 1,100 bytes.
+    let parts = mebibytes * 1024 * 1024 / 1100 / PART + 1;
+    for place in 0..parts {
+        let part = if new { parts - 1 - place } else { place };
+        let parent = format!("Part{part:05}");
+        let parent = hive.create_key(hive.root(), &Name::from(parent.as_str()), time)?;
+        for number in 0..PART {
+            let gone = number == 500;
+            if gone && new {
+                // The key and its values.
+                differences += 9;
+                continue;
+            }
+            let name = format!("Key{:06}", number * 7919 % 10_007);
+            let key = hive.create_key(parent, &Name::from(name.as_str()), time)?;
+            for value in 0..8_u8 {
+                let changed = new && number == 100 && value == 3;
+                differences += usize::from(changed);
+                let byte = if changed { 255 } else { value };
+                let data: Vec<u8> =
+                    (0..90).map(|at| byte ^ u8::try_from(number % 251).unwrap_or(0) ^ at).collect();
+                let value = Value::binary(format!("Value{value}").as_str(), data);
+                hive.set_value(key, &value, time)?;
+            }
+        }
+    }
+    let bytes = hive.into_bytes();
+    fs_err::write(output, &bytes)?;
+    Ok((bytes.len(), differences))
 }
 
 #[derive(Default)]

@@ -26,3 +26,4 @@ head -c 300000 "$transom" > "$1/sample"
 "$here/codec_peers.sh" "$1/sample"
 RUNS=1 "$here/cab_peers.sh" "$here/../../src" 2
 "$here/packages.sh" 40 5
+"$here/diff.sh" 2000 2

@@ -79,7 +79,9 @@ fn progress_can_be_read_by_a_program() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].to_string())
         .collect();
     assert!(events.contains(&"\"step-applied\"".to_owned()), "{events:?}");
-    assert_eq!(events.last().map(String::as_str), Some("\"done\""));
+    // Behind it, the output may be hashed for the report.
+    let done = events.iter().position(|event| event == "\"done\"").unwrap();
+    assert!(events[done + 1..].iter().all(|event| event == "\"progress\""), "{events:?}");
 }
 
 #[test]
@@ -186,7 +188,7 @@ fn a_log_says_what_was_done_and_why() {
         "plan: 1 steps",
         "never built with this cache",
         "step 1: prepared",
-        "step 1: applying, nothing sound is remembered",
+        "this output was not built with this cache yet",
         "step 1: applied",
         "store: miss",
         "commit: ",

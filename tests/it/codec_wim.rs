@@ -240,7 +240,8 @@ fn what_wimlib_compresses_decodes_and_what_we_compress_wimlib_verifies() {
         let (right, wrong) = wim.check();
         assert!(right >= 10 && wrong.is_empty(), "{compression} {chunk_size}: {right} {wrong:?}");
         let recompressed = wim.recompressed(Level::Fast);
-        let (limit, size) = (wim.bytes.len() / 100 * 110, recompressed.len());
+        // The fast level beside their slow ones, on a program that every change makes another.
+        let (limit, size) = (wim.bytes.len() / 100 * 115, recompressed.len());
         assert!(size <= limit, "{compression} {chunk_size}: {size} bytes, more than {limit}");
         fs_err::write(&ours, recompressed).unwrap();
         wimlib.run(["verify".as_ref(), ours.as_os_str()]);

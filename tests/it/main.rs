@@ -3,14 +3,18 @@
 //! Keep the list sorted; `layers` fails when a file of this folder is not named here.
 #![cfg(test)]
 
+mod build_policy;
 mod build_winpe;
 mod cab_peers;
 mod catalog_real;
 mod cbs_real;
 mod cbs_store;
 mod cli_frame;
+mod cli_man;
 mod cli_packages;
+mod cli_progress;
 mod cli_recipe;
+mod cli_repro;
 mod cli_settings;
 mod cli_wim;
 mod codec_lzms;
@@ -19,11 +23,15 @@ mod codec_samples;
 mod codec_vectors;
 mod codec_wim;
 mod demo;
+mod diff;
 mod driver_database_real;
 mod driver_fixture;
 mod drivers_apply;
 mod drivers_defects;
 mod drivers_real;
+mod explain_cli;
+mod explain_memory;
+mod explain_steps;
 mod health;
 mod health_absence;
 mod health_packages;
@@ -69,6 +77,12 @@ mod recipe_files;
 mod recipe_hostile;
 mod recipe_matrix;
 mod recipe_schema;
+mod recipes_media;
+mod report_against;
+mod report_beside;
+mod report_bills;
+mod report_page;
+mod report_promises;
 mod servicing_apply;
 mod settings_apps;
 mod settings_bench;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 use transom::{
-    base::limits::Limits,
+    base::{base64, limits::Limits},
     format::{
         catalog::{FileDigests, NewMember, ctl_of},
         cbs::Identity,
@@ -83,7 +83,7 @@ impl Component {
         content: &str,
         inside: &str,
     ) -> Self {
-        let hash = base64(&Sha256::digest(content.as_bytes()));
+        let hash = base64::encode(&Sha256::digest(content.as_bytes()));
         write!(
             self.body,
             r#"<file name="{name}" destinationPath="{destination}" sourceName="{name}" importPath="$(build.nttree)\" sourcePath=".\"><securityDescriptor name="WRP_FILE_DEFAULT_SDDL"/>{inside}<asmv2:hash xmlns:asmv2="urn:schemas-microsoft-com:asm.v2" xmlns:dsig="http://www.w3.org/2000/09/xmldsig#"><dsig:Transforms><dsig:Transform Algorithm="urn:schemas-microsoft-com:HashTransforms.Identity"/></dsig:Transforms><dsig:DigestMethod Algorithm="http://www.w3.org/2000/09/xmldsig#sha256"/><dsig:DigestValue>{hash}</dsig:DigestValue></asmv2:hash></file>"#
@@ -348,19 +348,4 @@ pub(crate) fn image(folder: &Path, store: &Arc<MemoryStore>) -> Image {
         image.create_key(&RegistryPath::parse(key).unwrap()).unwrap();
     }
     image
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for part in bytes.chunks(3) {
-        let mut three = [0; 3];
-        three[..part.len()].copy_from_slice(part);
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        for place in 0..4 {
-            let digit = (bits >> (18 - 6 * place)) & 63;
-            text.push(if place > part.len() { '=' } else { char::from(DIGITS[digit as usize]) });
-        }
-    }
-    text
 }

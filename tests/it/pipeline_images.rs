@@ -258,7 +258,7 @@ fn a_step_that_is_cached_in_one_image_is_shown_so() {
     let status = state::status(&plan, &place.store()).unwrap();
     assert!(status.images[0].steps.iter().all(|status| *status == StepStatus::Cached));
     let StepStatus::Runs(why) = &status.images[1].steps[0] else { panic!("{status:#?}") };
-    assert_eq!(why, &["this image was not in the output yet"]);
+    assert_eq!(why, &[transom::plan::Cause::NewImage]);
     let shown = text(&plan, &place);
     for line in [
         "\nimage 1 \"Client\"\n",

@@ -5,10 +5,11 @@ use std::path::Path;
 use fs_err as fs;
 use transom::{
     base::{
+        base64,
         digest::{Blake3, Sha1, to_hex},
         name::Name,
         ntpath::NtPath,
-        secret::{SecretForm, SecretRef, Secrets, Template, base64},
+        secret::{SecretForm, SecretRef, Secrets, Template},
     },
     codec::Codec,
     format::hive::{Value, ValueType},
@@ -23,7 +24,7 @@ use crate::{
     support::{expect_success, oracle, transom},
 };
 
-const SECRET: &str = "correct horse <&> battery";
+pub(crate) const SECRET: &str = "correct horse <&> battery";
 const KEY: &str = r"HKLM\SOFTWARE\Policies\Telemetry";
 
 fn secrets(pairs: &[(&str, &str)]) -> Secrets {
@@ -33,7 +34,7 @@ fn secrets(pairs: &[(&str, &str)]) -> Secrets {
 }
 
 /// A place whose recipe has a secret in the registry.
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     let place = Place::new(Codec::Xpress);
     place.edit("AllowTelemetry = 0", "AllowTelemetry = 0\nToken = { env = \"TOKEN\" }");
     place
@@ -53,7 +54,7 @@ fn needles(secret: &str) -> Vec<Vec<u8>> {
         needles.push(to_hex(bytes).to_uppercase().into_bytes());
         // As long as whole groups of three go: what follows may be anything.
         let whole = bytes.len() / 3 * 3;
-        needles.push(base64(&bytes[..whole]).into_bytes());
+        needles.push(base64::encode(&bytes[..whole]).into_bytes());
     }
     needles
 }
@@ -86,7 +87,7 @@ fn everything(folder: &Path) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-fn assert_nowhere(all: &[(String, Vec<u8>)], secret: &str) {
+pub(crate) fn assert_nowhere(all: &[(String, Vec<u8>)], secret: &str) {
     for (name, bytes) in all {
         for needle in needles(secret) {
             assert!(!has(bytes, &needle), "the secret is in {name}");
@@ -334,7 +335,7 @@ path = "out.wim"
     let file = String::from_utf8(file).unwrap();
     let hidden = |value: &str, element: &str| {
         let wide = value.encode_utf16().chain(element.encode_utf16()).flat_map(u16::to_le_bytes);
-        format!("<Value>{}</Value>", base64(&wide.collect::<Vec<u8>>()))
+        format!("<Value>{}</Value>", base64::encode(&wide.collect::<Vec<u8>>()))
     };
     assert!(file.contains(&hidden("Adm1n hunter2 quartz", "AdministratorPassword")), "{file}");
     assert_eq!(file.matches(&hidden("L0gon <&> marble", "Password")).count(), 2, "{file}");

@@ -29,7 +29,7 @@ const LICENCES: &[&str] = &[
 const FORBIDDEN: &[&str] =
     &["aws-lc-sys", "bindgen", "cmake", "icu_*", "openssl-sys", "pkg-config", "ring"];
 
-/// Crates that may be there in two major versions, because those above them have not all moved on. `const-oid` to `rand_core` are
+/// Crates that may be there in two major versions, because those above them have not all moved on. `const-oid` to `signature` are
 /// there because of `rsa` 0.9, whose successor is not released.
 const TWICE: &[&str] = &[
     "const-oid",
@@ -39,6 +39,7 @@ const TWICE: &[&str] = &[
     "hashbrown",
     "rand",
     "rand_core",
+    "signature",
     "syn",
     "unicode-width",
     "windows-sys",

@@ -55,6 +55,46 @@ fn every_command_it_names_exists_and_every_command_is_named() {
 }
 
 #[test]
+fn a_new_user_sees_what_one_changed_line_did() {
+    let folder = temporary_folder();
+    let home = folder.path();
+    expect_success(transom(home).arg("demo"));
+    let readme = text_of("README.md");
+    let walk =
+        blocks(&readme, "sh").into_iter().find(|block| block.contains("explain transom-demo"));
+    let commands: Vec<&str> =
+        walk.unwrap().lines().map(|line| line.split(" #").next().unwrap().trim()).collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    // The line that the README changes.
+    let recipe = home.join("transom-demo/demo.toml");
+    let text = fs_err::read_to_string(&recipe).unwrap();
+    assert!(
+        text.contains("WSearch = \"manual\"")
+            && readme.contains("the service `WSearch` from `\"manual\"`")
+    );
+    fs_err::write(&recipe, text.replace("WSearch = \"manual\"", "WSearch = \"disabled\"")).unwrap();
+    let told: Vec<String> = commands
+        .iter()
+        .map(|command| {
+            let words = command.split(' ').skip(1);
+            let output = transom(home).args(words).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        })
+        .collect();
+    assert!(told[0].contains("19 steps, 7 cached"), "{}", told[0]);
+    assert!(told[1].contains("ran: start is disabled, was manual"), "{}", told[1]);
+    let changes: Vec<&str> = told[2].lines().filter(|line| line.starts_with("  ")).collect();
+    assert_eq!(changes.len(), 1, "{}", told[2]);
+    assert!(
+        changes[0].contains("WSearch") && changes[0].ends_with("manual -> disabled"),
+        "{changes:?}"
+    );
+    let page =
+        fs_err::read_to_string(home.join("transom-demo/out/demo-client.report.html")).unwrap();
+    assert!(page.contains("start is disabled, was manual"), "the page says why");
+}
+
+#[test]
 fn its_exit_codes_are_those_of_the_help() {
     let folder = temporary_folder();
     let help = expect_success(transom(folder.path()).arg("--help")).stdout;

@@ -21,7 +21,7 @@ use crate::{
         inputs::{self, ResolvedInputs},
         unattend::Expanded,
     },
-    recipe::{self, Finding, Origin, Recipe},
+    recipe::{self, Finding, Findings, Origin, Recipe},
     servicing::{Operation, ServicingError},
     store::Store,
 };
@@ -31,7 +31,7 @@ use crate::{
 /// Needs the recipe alone. Every mistake that can be made out is shown, with its place and a way out. Inputs (files, answer file, scripts ...) that are
 /// present are looked into; those that are not are named and are no mistake. `transom plan` checks against the base image too.
 ///
-/// Exit code 3 when a recipe is invalid or two of them write the same output, 5 when an input is.
+/// Exit code 3 when a recipe is invalid or two of them write the same output, 5 when an input is, 7 when one breaks its own [policy].
 #[derive(Debug, Default, Args)]
 #[command(after_long_help = r#"Example:
   transom check recipes/*.toml"#)]
@@ -105,6 +105,11 @@ fn check(
         .map_err(|findings| failures::recipe(&findings))?;
     let mut told = BTreeSet::new();
     for recipe in &recipes {
+        let broken = |entry: &recipe::Entry| {
+            plan::policy::broken_by(&recipe.policy, &entry.operation, &entry.origin, false)
+        };
+        Findings::check(recipe.entries.iter().flat_map(broken).collect())
+            .map_err(|found| failures::findings(&found, Exit::Policy))?;
         for input in look_into_inputs(recipe, context)? {
             if told.insert(input.clone()) {
                 context.printer.note(format_args!("{}: not there yet: {input}", path.display()));
@@ -183,7 +188,7 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
             Err(error) => {
                 let message = format!("the input {id} cannot be used");
                 let label = error.to_string();
-                let (code, help) = plan::explain(&error);
+                let (code, help) = plan::explain_input(&error);
                 findings.push(Finding::at(&declared.origin, code, message, label, help));
             }
         }
@@ -221,7 +226,6 @@ fn look_into_inputs(recipe: &Recipe, context: &Context) -> Result<Vec<String>, F
         }
     }
     findings.extend(look_into_answer_file(recipe, &present, context));
-    recipe::Findings::check(findings)
-        .map_err(|findings| failures::findings(&findings, Exit::BadInput))?;
+    Findings::check(findings).map_err(|findings| failures::findings(&findings, Exit::BadInput))?;
     Ok(missing)
 }

@@ -57,8 +57,7 @@ pub(crate) fn run(arguments: &DemoArguments, context: &Context) -> Result<(), Fa
     let output = directory.join("out/demo-client.wim");
     heading("verify", &output)?;
     let wim = output.clone();
-    let look =
-        VerifyArguments { wim, json: false, repair_from: None, repair_index: None, output: None };
+    let look = VerifyArguments { wim, ..VerifyArguments::default() };
     verify::run(&look, context)?;
     heading("build", &path)?;
     build::run(&build, context)?;

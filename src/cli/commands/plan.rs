@@ -20,7 +20,8 @@ use crate::{
 /// Prints the steps in order; for each why it stands where it stands, whether its result is cached, and if not, which part of what it depends on changed. Nothing is
 /// built and nothing is written but what the cache remembers.
 ///
-/// Exit codes: 3 recipe invalid, 5 base or input missing or damaged, 6 no valid plan.
+/// Exit codes: 3 recipe invalid, 5 base or input missing or damaged, 6 no valid plan, 7 the recipe breaks its own
+/// [policy].
 #[derive(Debug, Default, Args)]
 #[command(after_long_help = r#"Examples:
   transom plan server.toml

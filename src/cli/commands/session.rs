@@ -5,10 +5,13 @@ use std::{path::Path, path::PathBuf, sync::Arc};
 use clap::Args;
 
 use crate::{
-    cli::{app::Context, exit::Failure, failures, progress::Tally},
-    plan::{self, Control, Plan},
+    cli::{app::Context, exit::Failure, failures, progress::Tally, text},
+    plan::{
+        self, Control, Plan,
+        state::{self, StepStatus},
+    },
     recipe::{self, Finding, Recipe},
-    store::Store,
+    store::{RecordKind, Store},
 };
 
 /// The recipe, and what lies over it.
@@ -66,6 +69,8 @@ pub(crate) struct Planning {
     pub(crate) no_cache: bool,
     /// Only order the steps: another tool will do them.
     pub(crate) unchecked: bool,
+    /// Keep what is odd to itself: it was told, or another verb tells it.
+    pub(crate) silent: bool,
 }
 
 /// Opens the store.
@@ -101,10 +106,75 @@ pub(crate) fn plan(
     let made = plan::make(recipe, path, store, &options);
     tally.finish();
     let made = made.map_err(failures::plan)?;
-    for warning in &made.warnings {
-        warn(warning, context);
+    if !planning.silent {
+        warn_all(&made.warnings, context);
     }
     Ok(made)
+}
+
+/// As many warnings of one kind as are told one by one.
+const TOLD: usize = 2;
+
+/// Findings that stop nothing. Where many say the same of different things, that is said once.
+fn warn_all(warnings: &[Finding], context: &Context) {
+    let mut kinds: Vec<(&str, Vec<&Finding>)> = Vec::new();
+    for warning in warnings {
+        let message = warning.message();
+        let cause = message.split_once(": ").map_or(message, |(_, cause)| cause);
+        match kinds.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, alike)) => alike.push(warning),
+            None => kinds.push((cause, vec![warning])),
+        }
+    }
+    for (cause, alike) in kinds {
+        if alike.len() <= TOLD {
+            alike.iter().for_each(|warning| warn(warning, context));
+            continue;
+        }
+        let item = |warning: &&Finding| {
+            let name = warning.message().split_once(": ").map_or("", |(item, _)| item).to_owned();
+            let place = warning.labels().next().map(|label| label.origin.to_string());
+            place.map_or_else(|| name.clone(), |place| format!("{place}: {name}"))
+        };
+        let items: Vec<String> = alike.iter().map(item).collect();
+        let help = alike[0].help().map(|help| format!(" ({help})")).unwrap_or_default();
+        let list = items.join("\n  ");
+        let count = alike.len();
+        context.printer.warn(format_args!("{count} times: {cause}{help}\n  {list}"));
+    }
+}
+
+/// A build was interrupted: how much of it is kept.
+pub(crate) fn interrupted(plan: &Plan, store: &Store) -> Failure {
+    let Ok(status) = state::status(plan, store) else { return Failure::interrupted() };
+    let (mut kept, mut prepared) = (0, 0);
+    for (step, status) in plan.steps().zip(status.steps()) {
+        let is_prepared = || {
+            let record = store.record(RecordKind::Prepared, &step.parts.prepared_key());
+            !step.parts.inputs.is_empty() && record.is_ok_and(|record| record.is_some())
+        };
+        match status {
+            StepStatus::Cached => kept += 1,
+            _ if is_prepared() => prepared += 1,
+            _ => {}
+        }
+    }
+    let steps = text::count(plan.steps().count() as u64, "step", "steps");
+    let is = if kept == 1 { "is" } else { "are" };
+    let output = plan.output.path.display();
+    let kept = match (kept, prepared) {
+        (0, 0) => "nothing of it is kept yet".to_owned(),
+        (kept, 0) => format!("{kept} of {steps} {is} kept in the cache"),
+        (kept, more) => {
+            format!(
+                "{kept} of {steps} {is} kept in the cache, and what {more} more need is prepared"
+            )
+        }
+    };
+    Failure::interrupted_so(
+        &format!("{output} is as it was before; {kept}"),
+        "run the same command again to go on",
+    )
 }
 
 /// A finding that stops nothing.

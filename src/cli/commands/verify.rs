@@ -12,6 +12,7 @@ use crate::{
     cli::{
         app::Context,
         commands::{
+            against, policy,
             store_health::{self, StoreHealth},
             wim::{
                 select, tree,
@@ -37,18 +38,28 @@ use crate::{
 /// 0x800f081f are what DISM says in such cases); the file grows at its end, or is written anew when its own content is damaged, and is
 /// checked again. Without it nothing is written.
 ///
-/// Exit code 8 when anything is damaged and was not repaired.
-#[derive(Debug, Args)]
+/// With --against, one question alone is answered: whether this is the image that NAME.report.json describes, by the size and SHA-256 of every file. If it is another
+/// file, images are compared by the SHA-1 of their metadata, which names all their content, and then by packages, drivers and so on. A provenance beside the report must name
+/// both; with --key its signature (`transom build --sign-key`) is checked too. Without a key a report proves only as much as the place it comes from.
+///
+/// With --policy, every image is held against the rules under [policy] of a recipe, or of a file that has nothing else: minimum-build, no-pending,
+/// no-deferred, signed-drivers, and what is required or forbidden of packages, features, capabilities, languages, drivers, apps and services.
+///
+/// Exit code 8 when anything is damaged and was not repaired, or is not what the report describes; 7 when it is sound and an image breaks a rule.
+#[derive(Debug, Default, Args)]
 #[command(after_long_help = r#"Examples:
   transom verify out/golden.wim
+  transom verify out/golden.wim --policy company.toml
   transom verify install.wim --repair-from media/install.wim --repair-index 4
-  transom verify broken.wim --repair-from good.wim --output repaired.wim"#)]
+  transom verify broken.wim --repair-from good.wim --output repaired.wim
+  transom verify out/golden.wim --against out/golden.report.json --key sign.pub"#)]
 pub(crate) struct VerifyArguments {
     /// The WIM
     #[arg(value_name = "WIM")]
     pub(crate) wim: PathBuf,
 
-    /// Print JSON: {good, blobs, bytes, problems: [{message, files}], images: [{index, verdict, findings, ...}], ...}
+    /// Print JSON: {good, blobs, bytes, problems: [{message, files}], images: [{index, verdict, findings, ...}], policy: {kept, rules, images},
+    /// ...}; with --against {verdict, signature, files: [...], images: [...], ...}
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -63,14 +74,35 @@ pub(crate) struct VerifyArguments {
     /// Write the repaired WIM here, and leave the damaged one as it is
     #[arg(long, value_name = "FILE", requires = "repair_from")]
     pub(crate) output: Option<PathBuf>,
+
+    /// Only ask whether this is the image that a build's report describes
+    #[arg(long, value_name = "REPORT", conflicts_with_all = ["repair_from", "policy"])]
+    pub(crate) against: Option<PathBuf>,
+
+    /// Check the signature of the provenance beside the report with this public key, a PEM file
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Accept another file with the same images; with secrets, an image that is alike as far as can be told
+    #[arg(long, requires = "against")]
+    pub(crate) content: bool,
+
+    #[command(flatten)]
+    pub(crate) policy: policy::PolicyArguments,
 }
 
 /// Runs `transom verify`.
 pub(crate) fn run(arguments: &VerifyArguments, context: &Context) -> Result<(), Failure> {
+    if let Some(report) = &arguments.against {
+        return against::run(arguments, report, context);
+    }
     let path = &arguments.wim;
+    // A mistake in the rules is told before anything is read.
+    let rules = arguments.policy.load()?;
     let Some(source) = &arguments.repair_from else {
         let wim = select::open(path, context)?;
-        let verification = check(&wim, path, context)?;
+        let mut verification = check(&wim, path, context)?;
+        verification.policy = arguments.policy.check(rules.as_ref(), &wim, path, context)?;
         return verify::show(&verification, path, arguments.json, context);
     };
     let repaired = store_health::repair(arguments, source, context)?;
@@ -78,6 +110,7 @@ pub(crate) fn run(arguments: &VerifyArguments, context: &Context) -> Result<(), 
     let wim = select::open(path, context)?;
     let mut verification = check(&wim, path, context)?;
     verification.repair = Some(repaired);
+    verification.policy = arguments.policy.check(rules.as_ref(), &wim, path, context)?;
     verify::show(&verification, path, arguments.json, context)
 }
 

@@ -15,7 +15,7 @@ use super::{
     tree::TreeBuilder,
 };
 use crate::{
-    base::digest::to_hex,
+    base::{base64, digest::to_hex},
     format::{
         catalog::{FileDigests, NewMember, ctl_of},
         cbs::{Identity, Version},
@@ -441,7 +441,7 @@ fn component_manifest(component: &Component, identity: &Identity, content: &[u8]
          <dsig:DigestMethod Algorithm=\"http://www.w3.org/2000/09/xmldsig#sha256\" />\r\n      \
          <dsig:DigestValue>{}</dsig:DigestValue>\r\n    \
          </asmv2:hash>\r\n  </file>\r\n{}</assembly>\r\n",
-            base64(&Sha256::digest(content)),
+            base64::encode(&Sha256::digest(content)),
             component.more
         ),
     );
@@ -518,30 +518,4 @@ fn catalog(members: &Members) -> Vec<u8> {
         })
         .collect();
     ctl_of(&members, &[])
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let number = group.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
-            << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let letter = LETTERS[(number >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= group.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 }

@@ -113,6 +113,12 @@ impl Hive {
         (1, self.minor)
     }
 
+    /// How many bytes the hive's file has.
+    #[must_use]
+    pub fn file_size(&self) -> u64 {
+        self.cells.bytes.len() as u64
+    }
+
     /// True when an edit changed something since the hive was opened, and for a new hive. Completing a dirty hive from its
     /// logs is no edit: see [`Hive::is_recovered`].
     #[must_use]

@@ -20,7 +20,7 @@
 //! - `layout`: offsets and sizes of the structures, the base block
 //! - `cells`, `space`: cells, and which of them are free
 //! - `nodes`: keys, values and names as they lie in their cells
-//! - `read`, `walk`, `dump`: questions to a hive; everything below a key; canonical text
+//! - `read`, `reading`, `walk`, `dump`: questions to a hive; many of them with one ceiling; everything below a key; canonical text
 //! - `subkeys`: the sorted lists of subkeys, read and changed
 //! - `keys`, `values`, `security`: edits
 //! - `check`: everything a hive must satisfy to be loaded
@@ -40,6 +40,7 @@ mod log;
 mod marvin;
 mod nodes;
 mod read;
+mod reading;
 mod security;
 mod space;
 mod subkeys;
@@ -51,5 +52,6 @@ pub use check::Problem;
 pub use error::HiveError;
 pub use file::{Hive, KeyId};
 pub use nodes::NameRef;
+pub use reading::{KeyFacts, Reading};
 pub use value::{Value, ValueType};
 pub use walk::{Entry, ValueRef};

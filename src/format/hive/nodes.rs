@@ -63,6 +63,12 @@ impl<'a> NameRef<'a> {
         Name::from_units(self.units().collect::<Box<[u16]>>())
     }
 
+    /// Orders two names as the registry does: without case.
+    #[must_use]
+    pub fn cmp_ignore_case(self, other: NameRef<'_>) -> Ordering {
+        self.units().map(upcase).cmp(other.units().map(upcase))
+    }
+
     /// Compares with a name that is already folded to upper case.
     pub(super) fn cmp_upcased(self, upcased: &[u16]) -> Ordering {
         match self {

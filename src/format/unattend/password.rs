@@ -6,30 +6,16 @@
 //!
 //! It hides nothing from anybody who looks; it keeps a password from being read over a shoulder. Written it is by [`crate::base::secret`], when the output is.
 
+use crate::base::base64;
+
 /// Elements whose password can be written so. Credentials, product keys and machine passwords cannot.
 pub const HIDDEN_ELEMENTS: [&str; 3] =
     ["Password", "AdministratorPassword", "OfflineAdministratorPassword"];
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 /// The password behind a hidden form; `None` when the text is not one for the element of this name.
 #[must_use]
 pub fn reveal(value: &str, element: &str) -> Option<String> {
-    let digits = value.trim_end_matches('=').as_bytes();
-    if !value.len().is_multiple_of(4) || value.len() - digits.len() > 2 {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(digits.len());
-    let (mut bits, mut count) = (0_u32, 0);
-    for digit in digits {
-        let digit = ALPHABET.iter().position(|letter| letter == digit)?;
-        bits = (bits << 6 | u32::try_from(digit).ok()?) & 0xfff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from(bits >> count & 0xff).ok()?);
-        }
-    }
+    let bytes = base64::decode(value)?;
     if bytes.len() % 2 != 0 {
         return None;
     }
@@ -49,17 +35,7 @@ mod tests {
     fn hide(password: &str, element: &str) -> String {
         let units = password.encode_utf16().chain(element.encode_utf16());
         let bytes: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
-        let mut text = String::new();
-        for group in bytes.chunks(3) {
-            let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
-            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-            for digit in 0..4 {
-                let index = (bits >> (18 - 6 * digit)) & 0x3f;
-                let letter = if digit <= group.len() { ALPHABET[index as usize] } else { b'=' };
-                text.push(char::from(letter));
-            }
-        }
-        text
+        base64::encode(&bytes)
     }
 
     #[test]

@@ -46,6 +46,15 @@ pub(super) fn open(path: &Path, references: &[PathBuf]) -> Result<Vec<OpenFile>,
     Ok(files)
 }
 
+/// Opens the file at `path`, which has the images of its set.
+pub(super) fn open_alone(path: &Path) -> Result<OpenFile, WimError> {
+    let (source, header) = open_file(path)?;
+    if header.is_split() && header.part_number != 1 {
+        return Err(not_the_first(path, &header));
+    }
+    Ok((source, header, VolumeKind::Part))
+}
+
 fn open_file(path: &Path) -> Result<(Arc<dyn ReadAt>, Header), WimError> {
     let source = Arc::new(FileSource::open(path)?);
     let header = read_header(&*source)?;

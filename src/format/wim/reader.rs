@@ -79,6 +79,14 @@ impl Wim {
         Self::of_volumes(parts::open(path, references)?, limits)
     }
 
+    /// Opens the file at `path` alone, which may be the first part of a split set: for what is told of its images. Content of the other parts is not known.
+    ///
+    /// # Errors
+    /// As [`Wim::open_path`].
+    pub fn open_first(path: &Path, limits: &Limits) -> Result<Self, WimError> {
+        Self::of_volumes(vec![parts::open_alone(path)?], limits)
+    }
+
     /// Makes a WIM of files, the first of which has the images.
     pub(super) fn of_volumes(files: Vec<OpenFile>, limits: &Limits) -> Result<Self, WimError> {
         let mut opener = VolumeOpener::new(limits);

@@ -10,6 +10,7 @@ mod entries;
 mod locale;
 mod packages;
 mod pe;
+pub(super) mod policy;
 mod registry;
 mod settings;
 mod unattend;
@@ -44,10 +45,10 @@ pub(super) fn recipe(
     findings: &mut Vec<Finding>,
 ) -> Option<Recipe> {
     let (inputs, secrets) = (BTreeMap::new(), BTreeMap::new());
-    let mut decoder = Decoder { entries: Vec::new(), inputs, secrets, findings };
     let empty = Table::default();
     let table = |key: &str| root.get(key).and_then(Node::table).unwrap_or(&empty);
-    let policy = settings::policy(table("policy"));
+    let policy = policy::policy(table("policy"), findings);
+    let mut decoder = Decoder { entries: Vec::new(), inputs, secrets, findings };
     // Entries stand in the order in which their sections first appear.
     for section in root.entries() {
         match section.key.as_str() {

@@ -1,4 +1,4 @@
-//! `[image]`, `[base]`, `[policy]` and `[output]`.
+//! `[image]`, `[base]` and `[output]`.
 
 use std::path::Path;
 
@@ -9,13 +9,12 @@ use crate::{
         finding::Finding,
         model::{
             BaseImage, BaseSection, Compression, Expect, ImageSection, ImageSelect, OutputImages,
-            OutputSection, PolicySection,
+            OutputSection,
         },
         node::{Node, Table, Value},
         paths,
         source::{Located, Sources},
     },
-    servicing::WhenNotNative,
 };
 
 use super::{Decoder, located};
@@ -26,11 +25,6 @@ pub(super) fn image(table: &Table) -> ImageSection {
         version: located(table, "version"),
         description: located(table, "description"),
     }
-}
-
-pub(super) fn policy(table: &Table) -> PolicySection {
-    let word = table.get("when-not-native").and_then(Node::text);
-    PolicySection { when_not_native: word.and_then(WhenNotNative::of_name).unwrap_or_default() }
 }
 
 pub(super) fn base(table: &Table) -> Option<BaseSection> {

@@ -46,6 +46,19 @@ pub(super) fn folder(image: &Image, name: &str, package: &str) -> NtPath {
     NtPath::from_names(names.collect())
 }
 
+/// The folders of all packages that wait in the image.
+pub(super) fn waiting(image: &Image) -> Vec<NtPath> {
+    let parts = ["Setup", "Scripts", FOLDER];
+    let names =
+        std::iter::once(image.system_root()).chain(parts.iter().map(|part| Name::from(*part)));
+    let tree = image.tree();
+    let folders = |node| {
+        tree.sorted_children(node).iter().copied().filter(|node| tree.inode(*node).is_directory())
+    };
+    let Some(root) = tree.lookup(&NtPath::from_names(names.collect())) else { return Vec::new() };
+    folders(root).flat_map(folders).map(|node| tree.path_of(node)).collect()
+}
+
 /// Has the first boot run the command file.
 pub(super) fn add(image: &mut Image, name: &str, script: StoredBlob) -> Result<(), ImageError> {
     scripts::add(image, &format!("driver-{}.cmd", scripts::safe_name(name)), script)

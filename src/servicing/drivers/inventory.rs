@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    base::{guid::Guid, name::Name},
+    base::{guid::Guid, name::Name, ntpath::NtPath},
     image::{Image, ImageError, RegistryPath},
 };
 
@@ -13,6 +13,7 @@ use super::{
         self, DatabaseHive, DeviceId, InfFileRecord, KeyTree, PackageRecord, is_boot_critical,
         oem_number,
     },
+    place,
 };
 
 const NAME: &str = "drivers";
@@ -112,6 +113,12 @@ pub fn read(image: &mut Image) -> Result<Inventory, ServicingError> {
         (driver.hive, number.is_none(), number, names)
     });
     Ok(inventory)
+}
+
+/// Where the INF called `original` of a driver package lies: in the package's folder.
+#[must_use]
+pub fn inf(image: &Image, package: &str, original: &str) -> NtPath {
+    place::store(image, package).join(original.into())
 }
 
 /// The records of a database, and what is wrong with those that are none.

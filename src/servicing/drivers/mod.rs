@@ -6,6 +6,7 @@
 //! - `install`, `reflect`, `windows7`, `first_boot`: the ways into the image
 //! - `remove`: the way out
 //! - [`database`]: the registry's model of packages; [`inventory`]: what an image has; [`invariants`]: what must hold in every database
+//! - [`signatures`]: what the catalogs of the packages in an image are worth
 //!
 //! A package of a boot-critical class (the image's own class properties say which those are) lies in SYSTEM and is configured at once: Windows must
 //! start from it. Every other one lies in DRIVERS and is imported only; Windows configures it when it finds the device.
@@ -25,6 +26,7 @@ mod place;
 mod prepare;
 mod reflect;
 mod remove;
+pub mod signatures;
 pub mod source;
 mod spec;
 pub mod survey;

@@ -38,16 +38,22 @@ const PACKAGES: &[(&str, &str)] = &[
     ("cabextract", "cabextract"),
     ("check-jsonschema", "none: pip install check-jsonschema"),
     ("chntpw", "chntpw"),
+    ("chromium", "chromium"),
     ("gcab", "gcab"),
     ("git", "git"),
     ("hivexml", "libhivex-bin"),
     ("hivexregedit", "libwin-hivex-perl"),
     ("hivexsh", "libhivex-bin"),
+    ("mandoc", "mandoc"),
     ("mkntfs", "ntfs-3g"),
+    ("node", "nodejs"),
     ("ntfs-3g", "ntfs-3g"),
     ("ntfscat", "ntfs-3g"),
     ("ntfsfix", "ntfs-3g"),
     ("ntfsinfo", "ntfs-3g"),
+    ("openssl", "openssl"),
+    ("pyspdxtools", "none: pip install spdx-tools"),
+    ("python3", "python3"),
     ("reged", "chntpw"),
     ("wimlib-imagex", "wimtools"),
     ("xmllint", "libxml2-utils"),
@@ -69,17 +75,38 @@ pub(crate) fn oracle(name: &str) -> Option<Tool> {
     if let Some(path) = find_program(name) {
         return Some(Tool { path });
     }
-    let line = format!("oracle missing: {name} (Debian package {package})");
+    missing_oracle(&format!("oracle missing: {name} (Debian package {package})"));
+    None
+}
+
+/// A Python that has the module `module` of the package `package`, or `None` after a loud line.
+///
+/// # Panics
+///
+/// When there is none and `TRANSOM_ORACLES=required`.
+#[must_use]
+pub(crate) fn python_with(module: &str, package: &str) -> Option<Tool> {
+    let python = find_program("python3").map(|path| Tool { path }).filter(|python| {
+        let imported = python.command().args(["-c", &format!("import {module}")]).output();
+        imported.is_ok_and(|output| output.status.success())
+    });
+    if python.is_none() {
+        missing_oracle(&format!("oracle missing: Python's {module} (pip install {package})"));
+    }
+    python
+}
+
+/// Says that a peer is missing, or fails where all are required.
+fn missing_oracle(line: &str) {
     assert!(
         std::env::var_os("TRANSOM_ORACLES").as_deref() != Some(OsStr::new("required")),
         "{line}"
     );
-    say(&line);
-    None
+    say(line);
 }
 
 /// One line on standard error that the test runner's capture does not swallow: a silent skip would pass for a success.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // Nothing is lost that anybody could be told when standard error itself is closed.
     drop(std::io::stderr().write_all(format!("{line}\n").as_bytes()));
 }
@@ -156,6 +183,7 @@ pub(crate) fn transom(home: &Path) -> Command {
         .env("NO_COLOR", "1")
         .env("COLUMNS", "100")
         .env_remove("SOURCE_DATE_EPOCH")
+        .env_remove("TRANSOM_SIGN_KEY")
         .env_remove("CI");
     command
 }

@@ -13,7 +13,10 @@ use crate::{
     base::digest::Sha1,
     cli::{
         app::Context,
-        commands::store_health::{Repair, StoreHealth},
+        commands::{
+            policy::PolicyVerdict,
+            store_health::{Repair, StoreHealth},
+        },
         exit::{Exit, Failure},
         failures,
         progress::Meter,
@@ -68,6 +71,9 @@ pub(crate) struct Verification {
     /// What was repaired before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) repair: Option<Repair>,
+    /// The images against the rules that were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<PolicyVerdict>,
     /// The content that is damaged or missing.
     #[serde(skip)]
     pub(crate) damaged: Vec<Sha1>,
@@ -119,6 +125,7 @@ fn describe(wim: &Wim, report: VerifyReport) -> Verification {
         notes: report.notes,
         images: Vec::new(),
         repair: None,
+        policy: None,
         damaged: report.problems.iter().filter_map(sha1_of).collect(),
     }
 }
@@ -168,6 +175,9 @@ pub(crate) fn show(
         for store in &verification.images {
             store.show(path, verification.repair.is_some(), &mut out)?;
         }
+        if let Some(policy) = &verification.policy {
+            policy.show(path, &mut out)?;
+        }
         for note in &verification.notes {
             out.line(format_args!("note: {note}"))?;
         }
@@ -176,7 +186,13 @@ pub(crate) fn show(
     for warning in &verification.warnings {
         context.printer.warn(format_args!("{}: {warning}", path.display()));
     }
-    if verification.good { Ok(()) } else { Err(Failure::silent(Exit::VerificationFailed)) }
+    if !verification.good {
+        return Err(Failure::silent(Exit::VerificationFailed));
+    }
+    match &verification.policy {
+        Some(policy) => policy.end(),
+        None => Ok(()),
+    }
 }
 
 /// Which files have which content.
