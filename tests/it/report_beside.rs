@@ -115,6 +115,31 @@ fn what_is_in_the_way_of_a_document_is_told_before_anything_is_built() {
 }
 
 #[test]
+fn documents_that_somebody_changed_are_made_again_and_others_are_left_alone() {
+    let place = Place::new(Codec::Xpress);
+    built(&place, &[]);
+    let names = ["report.json", "cdx.json", "spdx.json", "provenance.json", "report.html"];
+    let path = |name: &str| place.path(&format!("out/golden.{name}"));
+    let read = || names.map(|name| fs::read(path(name)).unwrap());
+    let stamps = || names.map(|name| transom::store::Stamp::of(&fs::metadata(path(name)).unwrap()));
+    let (first, before) = (read(), stamps());
+    assert!(built(&place, &[]).contains("up to date"));
+    assert_eq!(stamps(), before);
+    for name in names {
+        fs::write(path(name), "changed").unwrap();
+        assert!(built(&place, &[]).contains("up to date"));
+        assert!(read() == first, "{name} is as it was");
+        fs::remove_file(path(name)).unwrap();
+        assert!(built(&place, &[]).contains("up to date"));
+        assert!(read() == first, "{name} is there again");
+    }
+    // What the recipe says of itself is told too.
+    place.edit("[output]", "# A remark.\n[output]");
+    assert!(built(&place, &[]).contains("up to date"));
+    assert!(read() != first);
+}
+
+#[test]
 fn a_name_too_long_for_a_document_is_told_before_anything_is_built() {
     let place = Place::new(Codec::Xpress);
     // The output's own temporary file has a name of 255 bytes, the provenance would have a longer one. Where there is no folder yet, no name is too long.

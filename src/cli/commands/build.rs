@@ -23,6 +23,7 @@ use crate::{
         report::{
             Report, beside,
             collect::{CollectError, Watching, collect},
+            current,
             signing::SigningKey,
         },
     },
@@ -275,6 +276,14 @@ impl Building<'_> {
     /// Writes the documents about the output, and gives where they are.
     fn documents(&self, outcome: &mut Outcome) -> Result<Vec<PathBuf>, Failure> {
         let failed = |error| failures::report(&self.plan.output.path, error);
+        let (recipe, plan, store) = (self.recipe, self.plan, self.store.as_ref());
+        let of_store = |error| failures::report(&plan.output.path, CollectError::Store(error));
+        if outcome.up_to_date
+            && self.key.is_none()
+            && let Some(paths) = current::recall(recipe, plan, outcome, store).map_err(of_store)?
+        {
+            return Ok(paths);
+        }
         let report = match self.recorder.stage("report", || self.collect(outcome)) {
             // What the cache has lost is made anew, with the same bytes.
             Err(CollectError::Lost(what)) if !self.arguments.no_cache => {
@@ -287,8 +296,10 @@ impl Building<'_> {
             report => report.map_err(failed)?,
         };
         let run = self.recorder.run(self.plan, outcome);
-        beside::write(&self.plan.output.path, &report, &run, self.key)
-            .map_err(|error| failures::document(&self.plan.output.path, error))
+        let paths = beside::write(&self.plan.output.path, &report, &run, self.key)
+            .map_err(|error| failures::document(&self.plan.output.path, error))?;
+        current::remember(recipe, plan, outcome, &paths, store).map_err(of_store)?;
+        Ok(paths)
     }
 
     fn collect(&self, outcome: &Outcome) -> Result<Report, CollectError> {

@@ -16,6 +16,7 @@ pub mod added;
 pub mod beside;
 mod changes;
 pub mod collect;
+pub mod current;
 mod cyclonedx;
 pub mod described;
 mod html;
